@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shared region (BAR1 of the device, or a memfd): where everything lies.
+ *
+ *   0            struct vg_region_header, one page
+ *   owners_off   uint16_t owner[extent_count]: 0 free, else slot + 1
+ *   slots_off    slot_count blocks of VG_SLOT_STRIDE bytes
+ *   data_off     extent_count extents of VG_EXTENT_SIZE bytes
+ *
+ * Offsets follow from (size, slot_count) alone, so the host computes them from
+ * numbers it knows and never from the header, which the guest can overwrite.
+ */
+#ifndef VG_REGION_H
+#define VG_REGION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vg_limits.h"
+#include "vg_wire.h"
+
+#define VG_REGION_MAGIC 0x314e4f4947455256ull  /* "VREGION1" */
+#define VG_PAGE         4096u
+
+struct vg_region_header {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t slot_count;
+    uint64_t size;
+};
+
+/* Life of a slot. The guest reads it; device, mediator and executor write it. */
+enum vg_slot_state {
+    VG_SLOT_FREE      = 0,
+    VG_SLOT_CLAIMED   = 1,  /* a guest process owns it, no executor yet */
+    VG_SLOT_ATTACHING = 2,  /* the mediator is starting an executor */
+    VG_SLOT_READY     = 3,  /* an executor serves it */
+    VG_SLOT_GONE      = 4,  /* the executor ended or was refused; see `reason` */
+};
+
+enum vg_gone_reason {
+    VG_GONE_NONE       = 0,
+    VG_GONE_REFUSED    = 1,  /* not admitted (policy, quarantine, limits) */
+    VG_GONE_MEDIATOR   = 2,  /* the mediator went away */
+    VG_GONE_CRASHED    = 3,  /* the executor died */
+    VG_GONE_PROTOCOL   = 4,  /* this process broke the protocol */
+    VG_GONE_TIMEOUT    = 5,  /* a kernel ran too long */
+    VG_GONE_NO_GPU     = 6,  /* the executor found no usable GPU or driver */
+    VG_GONE_LEASE      = 7,  /* no heartbeat */
+    VG_GONE_VERSION    = 8,  /* guest and host builds do not fit together */
+};
+
+/* The slot's control page. Each writer has cache lines of its own. */
+struct vg_slot {
+    /* host writes */
+    uint32_t state;              /* enum vg_slot_state, release */
+    uint32_t reason;             /* enum vg_gone_reason, valid in GONE */
+    uint32_t generation;
+    uint32_t sleeping;           /* 1: executor sleeps, ring the doorbell after publishing `head` */
+    uint32_t sticky_error;       /* CUresult that every later call of the process returns, 0: none */
+    uint32_t reserved0;
+    uint64_t tail;               /* ring bytes consumed, ever */
+    uint64_t console_head;       /* console bytes produced, ever */
+    uint64_t callback_head;      /* callbacks posted, ever */
+    uint8_t  pad0[80];
+
+    /* both write: host sets when 0, guest takes by exchange with 0 */
+    uint32_t latched_error;      /* CUresult of a failed call that had no reply */
+    uint8_t  pad1[124];
+
+    /* guest writes */
+    uint64_t head;               /* ring bytes produced, ever; release */
+    uint64_t console_tail;
+    uint64_t callback_tail;
+    uint32_t heartbeat;          /* VM: the warden counts it up */
+    uint32_t callback_waiting;   /* 1: the callback thread sleeps on callback_head (futex) */
+    uint8_t  pad2[96];
+
+    /* guest writes once, before ATTACH ("hello") */
+    uint32_t version;            /* VG_PROTOCOL_VERSION */
+    uint32_t pid;                /* as the guest sees it; for logs */
+    uint64_t address;            /* where the guest has mapped the region */
+    uint64_t api_hash;           /* vg_api_hash() */
+    uint32_t has_warden;         /* 1: heartbeat is kept and its absence means death */
+    uint32_t reserved1;
+    char     comm[32];           /* process name, for logs; NUL-terminated */
+    uint8_t  pad3[64];
+
+    /* guest sets to 1, host clears: bytes of a staging chunk still in use */
+    uint32_t stage_busy[VG_STAGES];
+    /* host writes: posted callbacks, index callback_head % VG_CALLBACKS */
+    struct { uint64_t cookie; uint32_t status; uint32_t kind; } callback[VG_CALLBACKS];
+};
+
+#define VG_SLOT_CELLS_OFF    VG_PAGE
+#define VG_SLOT_REPLIES_OFF  (VG_SLOT_CELLS_OFF + VG_CELLS * 64u)
+#define VG_SLOT_CONSOLE_OFF  (VG_SLOT_REPLIES_OFF + VG_CELLS * VG_REPLY_MAX)
+#define VG_SLOT_RING_OFF     (128u << 10)
+#define VG_SLOT_STRIDE       (VG_SLOT_RING_OFF + VG_RING_SIZE)
+
+typedef char vg_assert_slot_page[sizeof(struct vg_slot) <= VG_PAGE ? 1 : -1];
+typedef char vg_assert_slot_lines[offsetof(struct vg_slot, latched_error) % 64 == 0 &&
+                                  offsetof(struct vg_slot, head) % 64 == 0 ? 1 : -1];
+typedef char vg_assert_slot_block[VG_SLOT_CONSOLE_OFF + VG_CONSOLE_SIZE <= VG_SLOT_RING_OFF ? 1 : -1];
+
+struct vg_region_layout {
+    uint64_t size;
+    uint32_t slot_count;
+    uint32_t extent_count;
+    uint64_t owners_off, slots_off, data_off;
+};
+
+/* False if size or slot_count is outside vg_limits.h or leaves no data extents. */
+bool vg_region_layout_init(struct vg_region_layout *l, uint64_t size, uint32_t slot_count)
+    __attribute__((warn_unused_result));
+
+/* Writes header and free slots. Not while anybody uses the region. */
+void vg_region_format(void *base, const struct vg_region_layout *l);
+
+/* Host: makes slot FREE with its generation advanced; returns its extents. */
+void vg_slot_reset(void *base, const struct vg_region_layout *l, unsigned slot, uint32_t generation);
+
+struct vg_slot *vg_region_slot(void *base, const struct vg_region_layout *l, unsigned slot);
+
+static inline struct vg_cell *vg_slot_cell(struct vg_slot *s, unsigned cell)
+{
+    return (struct vg_cell *)((char *)s + VG_SLOT_CELLS_OFF) + cell;
+}
+
+static inline uint8_t *vg_slot_reply(struct vg_slot *s, unsigned cell)
+{
+    return (uint8_t *)s + VG_SLOT_REPLIES_OFF + (size_t)cell * VG_REPLY_MAX;
+}
+
+static inline uint8_t *vg_slot_console(struct vg_slot *s)
+{
+    return (uint8_t *)s + VG_SLOT_CONSOLE_OFF;
+}
+
+static inline uint8_t *vg_slot_ring(struct vg_slot *s)
+{
+    return (uint8_t *)s + VG_SLOT_RING_OFF;
+}
+
+/*
+ * Data extents. Guests of one region share the owner table and take runs of
+ * extents from it without a lock; the host only ever frees what a slot held.
+ * vg_extent_alloc returns the region offset of `count` consecutive extents, 0 if
+ * there is no such run. Any thread, any process.
+ */
+uint64_t vg_extent_alloc(void *base, const struct vg_region_layout *l, unsigned slot, uint32_t count);
+void vg_extent_free(void *base, const struct vg_region_layout *l, uint64_t off, uint32_t count);
+void vg_extent_free_slot(void *base, const struct vg_region_layout *l, unsigned slot);
+
+/* True if [off, off+len) lies in the data extents: the only memory a call may name. */
+bool vg_region_data_ok(const struct vg_region_layout *l, uint64_t off, uint64_t len)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages on the mediator's socket (SOCK_SEQPACKET, one struct vg_msg a packet,
+ * file descriptors by SCM_RIGHTS). The peers: a device in QEMU, or a process on
+ * the host (vgpu-run, containers). The identity of a VM is the listener's or the
+ * peer credential's business; the name in HELLO is a label.
+ *
+ *   peer                          mediator
+ *   HELLO [region fd: device] ->
+ *                              <- WELCOME [region fd: process]   or REFUSED
+ *   ATTACH token              ->     (guest or process claimed a slot, filled its hello)
+ *                              <- ATTACHED token [doorbell eventfd]  or REFUSED token
+ *   RELEASE token             ->     (guest process ended)
+ *                              <- SLOT_FREE token (executor is gone; slot may be claimed again)
+ *   RESET                     ->     (VM reset: every slot released)
+ */
+#ifndef VG_SOCK_H
+#define VG_SOCK_H
+
+#include <stdint.h>
+
+#define VG_SOCKET_PATH   "/var/vgpu/mediator.sock"
+#define VG_CONTROL_PATH  "/var/vgpu/control.sock"
+
+enum vg_msg_type {
+    VG_MSG_HELLO     = 1,
+    VG_MSG_WELCOME   = 2,
+    VG_MSG_REFUSED   = 3,   /* text: why */
+    VG_MSG_ATTACH    = 4,
+    VG_MSG_ATTACHED  = 5,   /* fd: the executor's doorbell eventfd */
+    VG_MSG_RELEASE   = 6,
+    VG_MSG_SLOT_FREE = 7,
+    VG_MSG_RESET     = 8,
+    VG_MSG_READY     = 9,   /* executor -> mediator: serving */
+    VG_MSG_FAILED    = 10,  /* executor -> mediator: text says why; it exits */
+};
+
+enum vg_role { VG_ROLE_DEVICE = 1, VG_ROLE_PROCESS = 2 };
+
+struct vg_msg {
+    uint32_t type;          /* enum vg_msg_type */
+    uint32_t version;       /* VG_PROTOCOL_VERSION in HELLO and WELCOME */
+    uint32_t role;          /* HELLO: enum vg_role */
+    uint32_t token;         /* ATTACH, ATTACHED, RELEASE, SLOT_FREE, REFUSED (0: the whole peer) */
+    uint64_t region_size;   /* HELLO of a device, WELCOME to a process: bytes */
+    uint32_t slot_count;
+    uint32_t pid;           /* HELLO of a process: for logs only */
+    char     name[64];      /* HELLO: VM name or process name, NUL-terminated */
+    char     text[160];     /* REFUSED, FAILED: reason, NUL-terminated */
+};
+
+typedef char vg_assert_msg_size[sizeof(struct vg_msg) == 256 ? 1 : -1];
+
+#endif
