@@ -138,7 +138,7 @@ demo:
 check:
 	@tools/bootstrap.sh build qemu vm cuda clang
 	@$(MAKE) --no-print-directory build-tests qemu
-	@tools/run-tests.sh $(B) $(TESTS)
+	@tools/run-tests.sh $(B) $(or $(TESTS),$(tests) $(test-scripts))
 
 # Only what needs neither VM nor toolkit: seconds, for the edit loop.
 check-unit: build-tests
