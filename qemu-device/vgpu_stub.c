@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * QEMU PCI device vgpu-stub: BAR0 registers, BAR1 the region shared with the
+ * executors.  Glue between QEMU and vgpu_stub_core.c, where the behaviour is.
+ * Everything runs under the big QEMU lock; nothing here may block a vCPU or
+ * end QEMU because of what a guest or the mediator did.
+ *
+ *   -device vgpu-stub,socket=PATH,vm=NAME,size=64M,slots=16
+ */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qemu/log.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "vgpu_stub_compat.h"
+
+#include "vgpu_stub_backing.h"
+#include "vgpu_stub_core.h"
+#include "vgpu_stub_link.h"
+#include "trace.h"
+
+#define TYPE_VG_STUB "vgpu-stub"
+#define VG_STUB(obj) OBJECT_CHECK(VgStubState, (obj), TYPE_VG_STUB)
+
+#define VG_STUB_REVISION 0xa1
+
+typedef struct VgStubState {
+    PCIDevice parent_obj;
+
+    /* properties */
+    char *socket;
+    char *vm;
+    uint64_t size;
+    uint32_t slots;
+
+    MemoryRegion regs;
+    MemoryRegion ram;
+    struct vg_stub_backing backing;
+    struct vg_stub core;
+    int link_fd;
+    QEMUTimer *retry;
+} VgStubState;
+
+/* ---- what the core asks of its host ---- */
+
+static void vg_stub_readable(void *opaque)
+{
+    VgStubState *s = opaque;
+    struct vg_msg msg;
+    size_t len;
+    int fd, rc;
+
+    while (s->link_fd >= 0) {
+        rc = vg_stub_link_recv(s->link_fd, &msg, &len, &fd);
+        if (rc == -EAGAIN) {
+            return;
+        }
+        if (rc < 0) {
+            vg_stub_link_lost(&s->core, rc);
+            return;
+        }
+        vg_stub_message(&s->core, &msg, len, fd);
+    }
+}
+
+static int vg_stub_host_open(void *opaque)
+{
+    VgStubState *s = opaque;
+    int fd = vg_stub_link_connect(s->socket);
+
+    if (fd < 0) {
+        return fd;
+    }
+    s->link_fd = fd;
+    qemu_set_fd_handler(fd, vg_stub_readable, NULL, s);
+    return 0;
+}
+
+static void vg_stub_host_close(void *opaque)
+{
+    VgStubState *s = opaque;
+
+    qemu_set_fd_handler(s->link_fd, NULL, NULL, NULL);
+    close(s->link_fd);
+    s->link_fd = -1;
+}
+
+static int vg_stub_host_send(void *opaque, const struct vg_msg *msg, int fd)
+{
+    VgStubState *s = opaque;
+
+    return vg_stub_link_send(s->link_fd, msg, fd);
+}
+
+static void vg_stub_host_connect_later(void *opaque, unsigned ms)
+{
+    VgStubState *s = opaque;
+
+    timer_mod(s->retry, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + ms);
+}
+
+static void vg_stub_host_fd_signal(void *opaque, int eventfd)
+{
+    vg_stub_link_signal(eventfd);
+}
+
+static void vg_stub_host_fd_close(void *opaque, int fd)
+{
+    close(fd);
+}
+
+static void vg_stub_host_event(void *opaque, enum vg_stub_event what,
+                               uint64_t a, uint64_t b)
+{
+    VgStubState *s = opaque;
+
+    switch (what) {
+    case VG_STUB_EV_READ:
+        trace_vg_stub_read(s, a, b);
+        break;
+    case VG_STUB_EV_WRITE:
+        trace_vg_stub_write(s, a, b);
+        break;
+    case VG_STUB_EV_CLAIM:
+        trace_vg_stub_claim(s, a);
+        break;
+    case VG_STUB_EV_ATTACH:
+        trace_vg_stub_attach(s, a);
+        break;
+    case VG_STUB_EV_RELEASE:
+        trace_vg_stub_release(s, a);
+        break;
+    case VG_STUB_EV_DOORBELL:
+        trace_vg_stub_doorbell(s, a, b);
+        break;
+    case VG_STUB_EV_SLOT:
+        trace_vg_stub_slot(s, a, b);
+        break;
+    case VG_STUB_EV_LINK_UP:
+        trace_vg_stub_link_up(s, a);
+        break;
+    case VG_STUB_EV_LINK_DOWN:
+        trace_vg_stub_link_down(s, strerror(a), b);
+        break;
+    case VG_STUB_EV_RESET:
+        trace_vg_stub_reset(s);
+        break;
+    }
+}
+
+static void vg_stub_host_guest_error(void *opaque, const char *what,
+                                     uint64_t value)
+{
+    trace_vg_stub_guest_error(opaque, what, value);
+    qemu_log_mask(LOG_GUEST_ERROR, "vgpu-stub: %s: 0x%" PRIx64 "\n", what,
+                  value);
+}
+
+static void vg_stub_host_complain(void *opaque, const char *what,
+                                  const char *detail)
+{
+    warn_report("vgpu-stub: %s%s%s", what, *detail ? ": " : "", detail);
+}
+
+static const struct vg_stub_host vg_stub_qemu_host = {
+    .link_open = vg_stub_host_open,
+    .link_close = vg_stub_host_close,
+    .link_send = vg_stub_host_send,
+    .connect_later = vg_stub_host_connect_later,
+    .fd_signal = vg_stub_host_fd_signal,
+    .fd_close = vg_stub_host_fd_close,
+    .event = vg_stub_host_event,
+    .guest_error = vg_stub_host_guest_error,
+    .complain = vg_stub_host_complain,
+};
+
+/* ---- BAR0 ---- */
+
+static uint64_t vg_stub_regs_read(void *opaque, hwaddr addr, unsigned size)
+{
+    VgStubState *s = opaque;
+
+    return vg_stub_read(&s->core, addr, size);
+}
+
+static void vg_stub_regs_write(void *opaque, hwaddr addr, uint64_t value,
+                               unsigned size)
+{
+    VgStubState *s = opaque;
+
+    vg_stub_write(&s->core, addr, value, size);
+}
+
+/* Every width reaches the core, which knows what to do with wrong ones. */
+static const MemoryRegionOps vg_stub_regs_ops = {
+    .read = vg_stub_regs_read,
+    .write = vg_stub_regs_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = {
+        .min_access_size = 1,
+        .max_access_size = 8,
+        .unaligned = true,
+    },
+    .impl = {
+        .min_access_size = 1,
+        .max_access_size = 8,
+        .unaligned = true,
+    },
+};
+
+/* ---- device life ---- */
+
+static void vg_stub_retry(void *opaque)
+{
+    VgStubState *s = opaque;
+
+    vg_stub_connect(&s->core);
+}
+
+static bool vg_stub_open_region(VgStubState *s, Error **errp)
+{
+    int rc;
+
+    if (!is_power_of_2(s->size)) {
+        error_setg(errp, "size must be a power of two");
+        return false;
+    }
+    s->backing.ops = &vg_stub_backing_memfd;
+    rc = s->backing.ops->open(&s->backing, s->size);
+    if (rc < 0) {
+        error_setg_errno(errp, -rc, "cannot make the shared region");
+        return false;
+    }
+    if (!vg_stub_init(&s->core, &vg_stub_qemu_host, s, s->backing.base,
+                      s->size, s->slots)) {
+        s->backing.ops->close(&s->backing);
+        error_setg(errp, "size must be %u MiB to %u GiB, slots 1 to %u, "
+                   "and the slots must fit", (unsigned)(VG_REGION_SIZE_MIN / MiB),
+                   (unsigned)(VG_REGION_SIZE_MAX / GiB), VG_SLOTS_MAX);
+        return false;
+    }
+    s->core.region_fd = s->backing.fd;
+    pstrcpy(s->core.name, sizeof(s->core.name), s->vm ? s->vm : "");
+    return true;
+}
+
+static void vg_stub_realize(PCIDevice *pdev, Error **errp)
+{
+    VgStubState *s = VG_STUB(pdev);
+
+    s->link_fd = -1;
+    if (!vg_stub_open_region(s, errp)) {
+        return;
+    }
+    s->retry = timer_new_ms(QEMU_CLOCK_REALTIME, vg_stub_retry, s);
+
+    memory_region_init_io(&s->regs, OBJECT(s), &vg_stub_regs_ops, s,
+                          "vgpu-stub-regs", VG_BAR0_SIZE);
+    pci_register_bar(pdev, 0, PCI_BASE_ADDRESS_SPACE_MEMORY, &s->regs);
+    memory_region_init_ram_ptr(&s->ram, OBJECT(s), "vgpu-stub-region",
+                               s->size, s->backing.base);
+    pci_register_bar(pdev, 1, PCI_BASE_ADDRESS_SPACE_MEMORY |
+                     PCI_BASE_ADDRESS_MEM_PREFETCH |
+                     PCI_BASE_ADDRESS_MEM_TYPE_64, &s->ram);
+
+    /* A mediator that is not there yet is no reason to keep the VM down. */
+    vg_stub_connect(&s->core);
+}
+
+/* The device cannot be unplugged, so this runs when QEMU ends, at most; the
+ * region stays mapped because its RAM block outlives us. */
+static void vg_stub_exit(PCIDevice *pdev)
+{
+    VgStubState *s = VG_STUB(pdev);
+
+    vg_stub_fini(&s->core);
+    timer_free(s->retry);
+    s->retry = NULL;
+}
+
+static void vg_stub_qdev_reset(DeviceState *dev)
+{
+    VgStubState *s = VG_STUB(dev);
+
+    vg_stub_reset(&s->core);
+}
+
+static Property vg_stub_properties[] = {
+    DEFINE_PROP_STRING("socket", VgStubState, socket),
+    DEFINE_PROP_STRING("vm", VgStubState, vm),
+    DEFINE_PROP_SIZE("size", VgStubState, size, 64 * MiB),
+    DEFINE_PROP_UINT32("slots", VgStubState, slots, VG_SLOTS_DEFAULT),
+    DEFINE_PROP_END_OF_LIST(),
+};
+
+/* GPU state lives in executors on this host and does not travel. */
+static const VMStateDescription vg_stub_vmstate = {
+    .name = TYPE_VG_STUB,
+    .unmigratable = 1,
+};
+
+static void vg_stub_instance_init(Object *obj)
+{
+    VG_STUB(obj)->socket = g_strdup(VG_SOCKET_PATH);
+}
+
+static void vg_stub_class_init(ObjectClass *class, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(class);
+    PCIDeviceClass *k = PCI_DEVICE_CLASS(class);
+
+    k->realize = vg_stub_realize;
+    k->exit = vg_stub_exit;
+    k->vendor_id = VG_PCI_VENDOR;
+    k->device_id = VG_PCI_DEVICE;
+    k->subsystem_vendor_id = VG_PCI_SUBVENDOR;
+    k->subsystem_id = VG_PCI_SUBDEVICE;
+    k->class_id = VG_PCI_CLASS;
+    k->revision = VG_STUB_REVISION;
+    dc->desc = "vGPU of the host's GPU, by CUDA API remoting";
+    dc->reset = vg_stub_qdev_reset;
+    dc->vmsd = &vg_stub_vmstate;
+    dc->hotpluggable = false;
+    device_class_set_props(dc, vg_stub_properties);
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+}
+
+static void vg_stub_register_types(void)
+{
+    static InterfaceInfo interfaces[] = {
+        { INTERFACE_CONVENTIONAL_PCI_DEVICE },
+        { },
+    };
+    static const TypeInfo info = {
+        .name = TYPE_VG_STUB,
+        .parent = TYPE_PCI_DEVICE,
+        .instance_size = sizeof(VgStubState),
+        .instance_init = vg_stub_instance_init,
+        .class_init = vg_stub_class_init,
+        .interfaces = interfaces,
+    };
+
+    type_register_static(&info);
+}
+
+type_init(vg_stub_register_types)
