@@ -89,7 +89,7 @@ static int sticky_child(const char *which)
 
     RT(cudaMalloc(&p, 256));
     if (strcmp(which, "wild") == 0) {
-        store<<<1, 32>>>((int *)0x10000000000ull);
+        store<<<1, 32>>>((int *)0x100);
     } else if (strcmp(which, "misaligned") == 0) {
         misaligned<<<1, 1>>>((char *)p);
         want = cudaErrorMisalignedAddress;

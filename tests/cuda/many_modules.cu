@@ -42,12 +42,27 @@ static void use(cudaLibrary_t lib, int id, unsigned *out)
         EXPECT(got[t] == t * (id + 1) + id * 1000, "module %d: [%u] is %u", id, t, got[t]);
 }
 
+/* A driver that loads lazily may notice only when the kernel is asked for. */
+static void refuses_broken(void)
+{
+    cudaLibrary_t lib;
+    cudaKernel_t kernel;
+    cudaError_t got = load(&lib, ".version 6.4\n.target sm_75\n.address_size 64\n"
+                                 ".visible .entry k() { frobnicate.u32 1; }\n");
+
+    if (got == cudaSuccess) {
+        got = cudaLibraryGetKernel(&kernel, lib, "k");
+        cudaLibraryUnload(lib);
+    }
+    EXPECT(got == cudaErrorInvalidPtx, "a broken module gives %d (%s)", (int)got,
+           cudaGetErrorName(got));
+}
+
 int main(void)
 {
     const int count = 120;
     std::vector<cudaLibrary_t> libs(count);
     device_array<unsigned> out(32);
-    cudaLibrary_t broken;
     cudaKernel_t kernel;
 
     for (int i = 0; i < count; i++)
@@ -61,8 +76,7 @@ int main(void)
     for (int i = 0; i < count; i++)
         use(libs[i], i % 2 ? i : i + 500, out.ptr);
 
-    RT_IS(cudaErrorInvalidPtx, load(&broken, ".version 6.4\n.target sm_75\n.address_size 64\n"
-                                             ".visible .entry k() { frobnicate.u32 1; }\n"));
+    refuses_broken();
     RT_IS(cudaErrorSymbolNotFound, cudaLibraryGetKernel(&kernel, libs[1], "kernel_0"));
     cudaGetLastError();
     use(libs[1], 1, out.ptr);
