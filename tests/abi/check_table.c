@@ -14,6 +14,30 @@
 
 #define SYMBOLS 637 /* exports of the stub libcuda.so of the CUDA 13.0 toolkit */
 
+/* What a generated row passes by value is one word on the wire. */
+#define VG_API(id, symbol, base, since, mode, class) WORDS_##mode(symbol)
+#define WORDS_FWD(symbol) VG_ARGS_##symbol(WORD)
+#define WORDS_POST(symbol) VG_ARGS_##symbol(WORD)
+#define WORDS_CUSTOM(symbol)
+#define WORDS_LOCAL(symbol)
+#define WORDS_PTSZ(symbol)
+#define WORDS_PTDS(symbol)
+#define WORDS_OLD(symbol)
+#define WORDS_NOSUP(symbol)
+#define WORD(kind, type, name, aux) VG_IF_##kind(WORD_##kind(type))
+#define WORD_VAL(type) _Static_assert(sizeof(type) <= sizeof(uint64_t), #type);
+#define WORD_HND WORD_VAL
+#define WORD_STRM WORD_VAL
+#define WORD_DPTR WORD_VAL
+#define WORD_OUTH WORD_VAL
+#define WORD_OUT(type)
+#define WORD_IN(type)
+#define WORD_INOUT(type)
+#define WORD_STR(type)
+#define WORD_INBUF(type)
+#define WORD_OUTBUF(type)
+#include "vg_api.def"
+
 static void print_list(FILE *out)
 {
     unsigned i;
