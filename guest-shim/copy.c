@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Linear copies. Small ones ride in the ring; ordinary memory goes through staging
+ * chunks, several in flight; pinned memory is named by its place in the region and
+ * never copied by the CPU.
+ */
+#include "guest-shim/copy.h"
+
+#include <string.h>
+
+#include "guest-shim/call.h"
+#include "guest-shim/state.h"
+#include "vg_api.h"
+
+#define INLINE_MAX   (16u << 10)    /* bytes; beyond this a second copy costs more than a chunk */
+#define OUT_PIECES   4u             /* pieces of one copy to ordinary memory in flight */
+
+enum vg_end vg_end_of(uintptr_t p, size_t bytes)
+{
+    struct vg_mem m;
+
+    if (!vg_mem_find(p, &m))
+        return VG_END_PLAIN;
+    if (bytes > m.base + m.size - p)
+        return VG_END_BAD;
+    if (vg_mem_is(&m, VG_MEM_ON_GPU))
+        return VG_END_GPU;
+    return vg_mem_is(&m, VG_MEM_SHARED) ? VG_END_SHARED : VG_END_PLAIN;
+}
+
+uint64_t vg_end_off(uintptr_t p)
+{
+    struct vg_mem m;
+
+    return vg_mem_find(p, &m) ? m.off + (p - m.base) : 0;
+}
+
+/* ---- to the GPU ------------------------------------------------------------------ */
+
+static CUresult in_inline(CUdeviceptr dst, const void *src, size_t bytes, uint64_t stream)
+{
+    struct vg_tx tx;
+    CUresult r = vg_begin(&tx, VG_CALL_COPY_INLINE, bytes);
+
+    if (r != CUDA_SUCCESS)
+        return r;
+    tx.call->arg[0] = dst;
+    tx.call->arg[1] = stream;
+    memcpy(tx.payload, src, bytes);
+    return vg_post(&tx);
+}
+
+static CUresult in_piece(CUdeviceptr dst, const uint8_t *src, size_t bytes, uint64_t stream,
+                         const struct vg_stage *stage)
+{
+    struct vg_tx tx;
+
+    memcpy(stage->bytes, src, bytes);
+    vg_stage_lend(stage);
+    CUresult r = vg_begin(&tx, VG_CALL_COPY_IN, 0);
+    if (r != CUDA_SUCCESS) {
+        vg_stage_release(stage);
+        return r;
+    }
+    tx.call->arg[0] = dst;
+    tx.call->arg[1] = vg_window_off(stage->bytes);
+    tx.call->arg[2] = bytes;
+    tx.call->arg[3] = stream;
+    tx.call->arg[4] = stage->index + 1;
+    r = vg_post(&tx);
+    vg_stage_unhold(stage);
+    return r;
+}
+
+/* A latched error of an earlier call does not stop the pieces: it is returned at the end. */
+static CUresult in_staged(CUdeviceptr dst, const uint8_t *src, size_t bytes, uint64_t stream)
+{
+    CUresult first = CUDA_SUCCESS;
+
+    while (bytes) {
+        struct vg_stage stage;
+        CUresult r = vg_stage_acquire(&stage);
+        if (r != CUDA_SUCCESS)
+            return r;
+        size_t n = bytes < stage.size ? bytes : stage.size;
+        r = in_piece(dst, src, n, stream, &stage);
+        if (r != CUDA_SUCCESS && first == CUDA_SUCCESS)
+            first = r;
+        if (vg_process.lost)
+            return vg_process.lost;
+        dst += n;
+        src += n;
+        bytes -= n;
+    }
+    return first;
+}
+
+static CUresult in_shared(CUdeviceptr dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait)
+{
+    uint64_t off = vg_end_off(src);
+
+    if (wait)
+        return vg_call_reply(VG_CALL_COPY_IN, VG_WORDS(dst, off, bytes, stream, 0), NULL);
+    return vg_call_post(VG_CALL_COPY_IN, VG_WORDS(dst, off, bytes, stream, 0));
+}
+
+CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, uint64_t stream, bool wait)
+{
+    if (vg_end_of((uintptr_t)src, bytes) == VG_END_SHARED)
+        return in_shared(dst, (uintptr_t)src, bytes, stream, wait);
+    if (bytes <= INLINE_MAX)
+        return in_inline(dst, src, bytes, stream);
+    return in_staged(dst, src, bytes, stream);
+}
+
+/* ---- from the GPU ---------------------------------------------------------------- */
+
+struct piece {
+    struct vg_tx tx;
+    struct vg_stage stage;
+    uint8_t *dst;
+    size_t bytes;
+};
+
+static CUresult out_send(struct piece *p, CUdeviceptr src, uint64_t stream)
+{
+    CUresult r = vg_begin_reply(&p->tx, VG_CALL_COPY_OUT, 0);
+
+    if (r != CUDA_SUCCESS)
+        return r;
+    p->tx.call->arg[0] = src;
+    p->tx.call->arg[1] = vg_window_off(p->stage.bytes);
+    p->tx.call->arg[2] = p->bytes;
+    p->tx.call->arg[3] = stream;
+    vg_send(&p->tx);
+    return CUDA_SUCCESS;
+}
+
+static CUresult out_receive(struct piece *p)
+{
+    CUresult r = vg_wait(&p->tx, NULL);
+
+    if (r == CUDA_SUCCESS)
+        memcpy(p->dst, p->stage.bytes, p->bytes);
+    vg_stage_release(&p->stage);
+    return r;
+}
+
+/* A queue of pieces: as many under way as there are chunks to be had without waiting. */
+static CUresult out_staged(uint8_t *dst, CUdeviceptr src, size_t bytes, uint64_t stream)
+{
+    struct piece piece[OUT_PIECES];
+    unsigned sent = 0, received = 0;
+    CUresult first = CUDA_SUCCESS;
+
+    while (bytes || received < sent) {
+        struct piece *p = &piece[sent % OUT_PIECES];
+        bool more = bytes && first == CUDA_SUCCESS && sent - received < OUT_PIECES;
+        if (more && sent == received)
+            first = vg_stage_acquire(&p->stage);
+        else if (more)
+            more = vg_stage_try(&p->stage);
+        if (more && first == CUDA_SUCCESS) {
+            p->dst = dst;
+            p->bytes = bytes < p->stage.size ? bytes : p->stage.size;
+            first = out_send(p, src, stream);
+            if (first != CUDA_SUCCESS) {
+                vg_stage_release(&p->stage);
+                continue;
+            }
+            dst += p->bytes;
+            src += p->bytes;
+            bytes -= p->bytes;
+            sent++;
+            continue;
+        }
+        if (received == sent)
+            break;
+        CUresult r = out_receive(&piece[received++ % OUT_PIECES]);
+        if (first == CUDA_SUCCESS)
+            first = r;
+    }
+    return first;
+}
+
+static CUresult out_shared(uintptr_t dst, CUdeviceptr src, size_t bytes, uint64_t stream, bool wait)
+{
+    uint64_t off = vg_end_off(dst);
+
+    if (wait)
+        return vg_call_reply(VG_CALL_COPY_OUT, VG_WORDS(src, off, bytes, stream), NULL);
+    return vg_call_post(VG_CALL_COPY_OUT, VG_WORDS(src, off, bytes, stream));
+}
+
+CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, uint64_t stream, bool wait)
+{
+    CUresult r;
+
+    if (vg_end_of((uintptr_t)dst, bytes) == VG_END_SHARED)
+        r = out_shared((uintptr_t)dst, src, bytes, stream, wait);
+    else
+        r = out_staged(dst, src, bytes, stream);
+    if (wait)
+        vg_console_drain();
+    return r;
+}
+
+/* ---- any to any ------------------------------------------------------------------ */
+
+static CUresult copy_on_gpu(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait)
+{
+    CUresult r = vg_call_post(VG_CALL_cuMemcpyDtoDAsync_v2, VG_WORDS(dst, src, bytes, stream));
+
+    if (r != CUDA_SUCCESS || !wait)
+        return r;
+    return vg_sync(VG_SYNC_STREAM, stream);
+}
+
+/* Host to host, in stream order: after everything the stream still has to do. */
+static CUresult copy_on_host(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream)
+{
+    CUresult r = vg_sync(VG_SYNC_STREAM, stream);
+
+    if (r == CUDA_SUCCESS)
+        memmove((void *)dst, (const void *)src, bytes);
+    return r;
+}
+
+CUresult vg_copy(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait)
+{
+    enum vg_end to = vg_end_of(dst, bytes), from = vg_end_of(src, bytes);
+
+    if (to == VG_END_BAD || from == VG_END_BAD)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (to == VG_END_GPU && from == VG_END_GPU)
+        return copy_on_gpu(dst, src, bytes, stream, false);
+    if (to == VG_END_GPU)
+        return vg_copy_in(dst, (const void *)src, bytes, stream, wait);
+    if (from == VG_END_GPU)
+        return vg_copy_out((void *)dst, src, bytes, stream, wait);
+    if (to == VG_END_SHARED && from == VG_END_SHARED)
+        return copy_on_gpu(dst, src, bytes, stream, wait);
+    return copy_on_host(dst, src, bytes, stream);
+}
+
+/* ---- entry points ---------------------------------------------------------------- */
+
+static CUresult copy_entry(uintptr_t dst, uintptr_t src, size_t bytes, CUstream hStream, bool wait)
+{
+    uint64_t stream;
+    CUresult r = vg_enter_ctx();
+
+    if (r != CUDA_SUCCESS)
+        return r;
+    r = vg_stream(hStream, &stream);
+    if (r != CUDA_SUCCESS || bytes == 0)
+        return r;
+    if (!dst || !src)
+        return CUDA_ERROR_INVALID_VALUE;
+    return vg_copy(dst, src, bytes, stream, wait);
+}
+
+/* The typed copies insist on their device end, as the driver does. */
+static bool on_device(CUdeviceptr p, size_t bytes)
+{
+    return bytes == 0 || vg_mem_on_gpu(p, bytes);
+}
+
+CUresult cuMemcpy(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount)
+{
+    return copy_entry(dst, src, ByteCount, NULL, true);
+}
+
+CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount, CUstream hStream)
+{
+    return copy_entry(dst, src, ByteCount, hStream, false);
+}
+
+static CUresult copy_to_device(CUdeviceptr dst, const void *src, size_t bytes, CUstream stream,
+                               bool wait)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (r != CUDA_SUCCESS)
+        return r;
+    if (!on_device(dst, bytes))
+        return CUDA_ERROR_INVALID_VALUE;
+    return copy_entry(dst, (uintptr_t)src, bytes, stream, wait);
+}
+
+CUresult cuMemcpyHtoD_v2(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount)
+{
+    return copy_to_device(dstDevice, srcHost, ByteCount, NULL, true);
+}
+
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount,
+                              CUstream hStream)
+{
+    return copy_to_device(dstDevice, srcHost, ByteCount, hStream, false);
+}
+
+static CUresult copy_to_host(void *dst, CUdeviceptr src, size_t bytes, CUstream stream, bool wait)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (r != CUDA_SUCCESS)
+        return r;
+    if (!on_device(src, bytes))
+        return CUDA_ERROR_INVALID_VALUE;
+    return copy_entry((uintptr_t)dst, src, bytes, stream, wait);
+}
+
+CUresult cuMemcpyDtoH_v2(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount)
+{
+    return copy_to_host(dstHost, srcDevice, ByteCount, NULL, true);
+}
+
+CUresult cuMemcpyDtoHAsync_v2(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount,
+                              CUstream hStream)
+{
+    return copy_to_host(dstHost, srcDevice, ByteCount, hStream, false);
+}
+
+/* Between contexts of one process the addresses say it all. */
+CUresult cuMemcpyPeer(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice,
+                      CUcontext srcContext, size_t ByteCount)
+{
+    return cuMemcpyPeerAsync(dstDevice, dstContext, srcDevice, srcContext, ByteCount, NULL);
+}
+
+CUresult cuMemcpyPeerAsync(CUdeviceptr dstDevice, CUcontext dstContext, CUdeviceptr srcDevice,
+                           CUcontext srcContext, size_t ByteCount, CUstream hStream)
+{
+    if ((dstContext && !vg_ctx_find(dstContext)) || (srcContext && !vg_ctx_find(srcContext)))
+        return CUDA_ERROR_INVALID_CONTEXT;
+    return copy_to_device(dstDevice, (const void *)srcDevice, ByteCount, hStream, false);
+}

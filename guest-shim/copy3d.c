@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies of boxes: 2D and 3D, pitched. Ends that the executor reaches go as one
+ * record; ordinary memory is packed row by row into staging chunks and travels in
+ * slabs. Arrays are not served yet.
+ */
+#include <string.h>
+
+#include "guest-shim/call.h"
+#include "guest-shim/copy.h"
+#include "guest-shim/state.h"
+#include "vg_api.h"
+
+/* One end: rows of `pitch` bytes, slices of `rows` rows, the box beginning at (x, y, z). */
+struct end {
+    uintptr_t base;
+    size_t x, y, z, pitch, rows;
+    enum vg_end kind;
+};
+
+struct box {
+    struct end dst, src;
+    size_t width, height, depth;    /* bytes, rows, slices */
+    uint64_t stream;
+    bool wait;
+};
+
+static uintptr_t row_at(const struct end *e, size_t y, size_t z)
+{
+    return e->base + ((e->z + z) * e->rows + e->y + y) * e->pitch + e->x;
+}
+
+/* ---- checking -------------------------------------------------------------------- */
+
+static CUresult set_end(struct end *e, CUmemorytype type, const void *host, CUdeviceptr device,
+                        CUarray array)
+{
+    switch (type) {
+    case CU_MEMORYTYPE_HOST:
+        e->base = (uintptr_t)host;
+        return CUDA_SUCCESS;
+    case CU_MEMORYTYPE_DEVICE:
+    case CU_MEMORYTYPE_UNIFIED:
+        e->base = device;
+        return CUDA_SUCCESS;
+    case CU_MEMORYTYPE_ARRAY:
+        return array ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
+    default:
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+}
+
+static CUresult check_end(struct end *e, const struct box *b)
+{
+    if (e->pitch == 0)
+        e->pitch = e->x + b->width;
+    if (e->rows == 0)
+        e->rows = e->y + b->height;
+    if (!e->base || e->pitch < e->x + b->width || (b->depth > 1 && e->rows < e->y + b->height))
+        return CUDA_ERROR_INVALID_VALUE;
+    uintptr_t first = row_at(e, 0, 0);
+    uintptr_t last = row_at(e, b->height - 1, b->depth - 1) + b->width;
+    e->kind = last < first ? VG_END_BAD : vg_end_of(first, last - first);
+    return e->kind == VG_END_BAD ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+/* ---- one record ------------------------------------------------------------------ */
+
+static void fill_src(CUDA_MEMCPY3D *c, const struct end *e)
+{
+    c->srcXInBytes = e->x;
+    c->srcY = e->y;
+    c->srcZ = e->z;
+    c->srcPitch = e->pitch;
+    c->srcHeight = e->rows;
+    c->srcMemoryType = e->kind == VG_END_GPU ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
+    if (e->kind == VG_END_GPU)
+        c->srcDevice = e->base;
+    else
+        c->srcHost = vg_process.base + vg_end_off(e->base);
+}
+
+static void fill_dst(CUDA_MEMCPY3D *c, const struct end *e)
+{
+    c->dstXInBytes = e->x;
+    c->dstY = e->y;
+    c->dstZ = e->z;
+    c->dstPitch = e->pitch;
+    c->dstHeight = e->rows;
+    c->dstMemoryType = e->kind == VG_END_GPU ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
+    if (e->kind == VG_END_GPU)
+        c->dstDevice = e->base;
+    else
+        c->dstHost = vg_process.base + vg_end_off(e->base);
+}
+
+static CUresult send(const CUDA_MEMCPY3D *c, uint64_t stream, unsigned stage, bool wait)
+{
+    struct vg_tx tx;
+    CUresult r = wait ? vg_begin_reply(&tx, VG_CALL_COPY_3D, sizeof(*c))
+                      : vg_begin(&tx, VG_CALL_COPY_3D, sizeof(*c));
+
+    if (r != CUDA_SUCCESS)
+        return r;
+    tx.call->arg[0] = stream;
+    tx.call->arg[1] = stage;
+    memcpy(tx.payload, c, sizeof(*c));
+    return wait ? vg_finish(&tx, NULL) : vg_post(&tx);
+}
+
+static CUresult copy_direct(const struct box *b)
+{
+    CUDA_MEMCPY3D c = {.WidthInBytes = b->width, .Height = b->height, .Depth = b->depth};
+
+    fill_src(&c, &b->src);
+    fill_dst(&c, &b->dst);
+    bool on_gpu = b->src.kind == VG_END_GPU && b->dst.kind == VG_END_GPU;
+    return send(&c, b->stream, 0, b->wait && !on_gpu);
+}
+
+/* ---- slabs ----------------------------------------------------------------------- */
+
+static CUDA_MEMCPY3D slab_of(const struct box *b, size_t rows)
+{
+    return (CUDA_MEMCPY3D){.WidthInBytes = b->width, .Height = rows, .Depth = 1};
+}
+
+static CUresult slab_in(const struct box *b, struct vg_stage *stage, size_t y, size_t z, size_t rows)
+{
+    CUDA_MEMCPY3D c = slab_of(b, rows);
+
+    for (size_t i = 0; i < rows; i++)
+        memcpy(stage->bytes + i * b->width, (void *)row_at(&b->src, y + i, z), b->width);
+    c.srcMemoryType = CU_MEMORYTYPE_HOST;
+    c.srcHost = stage->bytes;
+    c.srcPitch = b->width;
+    c.srcHeight = rows;
+    fill_dst(&c, &b->dst);
+    c.dstY += y;
+    c.dstZ += z;
+    vg_stage_lend(stage);
+    CUresult r = send(&c, b->stream, stage->index + 1, false);
+    if (vg_process.lost)
+        vg_stage_release(stage);
+    else
+        vg_stage_unhold(stage);
+    return r;
+}
+
+static CUresult slab_out(const struct box *b, struct vg_stage *stage, size_t y, size_t z, size_t rows)
+{
+    CUDA_MEMCPY3D c = slab_of(b, rows);
+
+    fill_src(&c, &b->src);
+    c.srcY += y;
+    c.srcZ += z;
+    c.dstMemoryType = CU_MEMORYTYPE_HOST;
+    c.dstHost = stage->bytes;
+    c.dstPitch = b->width;
+    c.dstHeight = rows;
+    CUresult r = send(&c, b->stream, 0, true);
+    for (size_t i = 0; r == CUDA_SUCCESS && i < rows; i++)
+        memcpy((void *)row_at(&b->dst, y + i, z), stage->bytes + i * b->width, b->width);
+    vg_stage_release(stage);
+    return r;
+}
+
+static CUresult copy_slice(const struct box *b, size_t z, bool in)
+{
+    CUresult first = CUDA_SUCCESS;
+
+    for (size_t y = 0, rows; y < b->height; y += rows) {
+        struct vg_stage stage;
+        CUresult r = vg_stage_acquire(&stage);
+        if (r != CUDA_SUCCESS)
+            return r;
+        rows = stage.size / b->width;
+        if (rows > b->height - y)
+            rows = b->height - y;
+        if (rows == 0) {            /* a row longer than a chunk goes by itself */
+            vg_stage_release(&stage);
+            rows = 1;
+            r = vg_copy(row_at(&b->dst, y, z), row_at(&b->src, y, z), b->width, b->stream, b->wait);
+        } else {
+            r = in ? slab_in(b, &stage, y, z, rows) : slab_out(b, &stage, y, z, rows);
+        }
+        if (first == CUDA_SUCCESS)
+            first = r;
+        if (vg_process.lost)
+            break;
+    }
+    return first;
+}
+
+static CUresult copy_slabs(const struct box *b, bool in)
+{
+    CUresult first = CUDA_SUCCESS;
+
+    for (size_t z = 0; z < b->depth && !vg_process.lost; z++) {
+        CUresult r = copy_slice(b, z, in);
+        if (first == CUDA_SUCCESS)
+            first = r;
+    }
+    return first;
+}
+
+/* ---- dispatch -------------------------------------------------------------------- */
+
+static CUresult copy_on_host(const struct box *b)
+{
+    CUresult r = vg_sync(VG_SYNC_STREAM, b->stream);
+
+    for (size_t z = 0; r == CUDA_SUCCESS && z < b->depth; z++) {
+        for (size_t y = 0; y < b->height; y++)
+            memmove((void *)row_at(&b->dst, y, z), (void *)row_at(&b->src, y, z), b->width);
+    }
+    return r;
+}
+
+static bool dense(const struct end *e, const struct box *b)
+{
+    return (b->height == 1 || e->pitch == b->width) && (b->depth == 1 || e->rows == b->height);
+}
+
+static CUresult copy_box(struct box *b)
+{
+    if (b->width == 0 || b->height == 0 || b->depth == 0)
+        return CUDA_SUCCESS;
+    CUresult r = check_end(&b->dst, b);
+    if (r == CUDA_SUCCESS)
+        r = check_end(&b->src, b);
+    if (r != CUDA_SUCCESS)
+        return r;
+    bool to_gpu = b->dst.kind == VG_END_GPU, from_gpu = b->src.kind == VG_END_GPU;
+    if (!to_gpu && !from_gpu)
+        return copy_on_host(b);
+    if (dense(&b->dst, b) && dense(&b->src, b))
+        return vg_copy(row_at(&b->dst, 0, 0), row_at(&b->src, 0, 0),
+                       b->width * b->height * b->depth, b->stream, b->wait);
+    if (b->src.kind == VG_END_PLAIN)
+        return copy_slabs(b, true);
+    if (b->dst.kind == VG_END_PLAIN)
+        return copy_slabs(b, false);
+    return copy_direct(b);
+}
+
+static CUresult run(struct box *b, CUstream stream, bool wait)
+{
+    CUresult r = vg_stream(stream, &b->stream);
+
+    if (r != CUDA_SUCCESS)
+        return r;
+    b->wait = wait;
+    r = copy_box(b);
+    if (wait)
+        vg_console_drain();
+    return r;
+}
+
+/* ---- entry points ---------------------------------------------------------------- */
+
+#define ENDS_OF_2D(c)                                                                    \
+    .dst = {.x = (c)->dstXInBytes, .y = (c)->dstY, .pitch = (c)->dstPitch},              \
+    .src = {.x = (c)->srcXInBytes, .y = (c)->srcY, .pitch = (c)->srcPitch},              \
+    .width = (c)->WidthInBytes, .height = (c)->Height
+
+static CUresult copy_2d(const CUDA_MEMCPY2D *c, CUstream stream, bool wait)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (r != CUDA_SUCCESS)
+        return r;
+    if (!c)
+        return CUDA_ERROR_INVALID_VALUE;
+    struct box b = {ENDS_OF_2D(c), .depth = 1};
+    r = set_end(&b.dst, c->dstMemoryType, c->dstHost, c->dstDevice, c->dstArray);
+    if (r == CUDA_SUCCESS)
+        r = set_end(&b.src, c->srcMemoryType, c->srcHost, c->srcDevice, c->srcArray);
+    return r == CUDA_SUCCESS ? run(&b, stream, wait) : r;
+}
+
+CUresult cuMemcpy2D_v2(const CUDA_MEMCPY2D *pCopy)
+{
+    return copy_2d(pCopy, NULL, true);
+}
+
+CUresult cuMemcpy2DUnaligned_v2(const CUDA_MEMCPY2D *pCopy)
+{
+    return copy_2d(pCopy, NULL, true);
+}
+
+CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *pCopy, CUstream hStream)
+{
+    return copy_2d(pCopy, hStream, false);
+}
+
+static CUresult copy_3d(const CUDA_MEMCPY3D *c, CUstream stream, bool wait)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (r != CUDA_SUCCESS)
+        return r;
+    if (!c || c->srcLOD || c->dstLOD)
+        return CUDA_ERROR_INVALID_VALUE;
+    struct box b = {ENDS_OF_2D(c), .depth = c->Depth};
+    b.dst.z = c->dstZ;
+    b.dst.rows = c->dstHeight;
+    b.src.z = c->srcZ;
+    b.src.rows = c->srcHeight;
+    r = set_end(&b.dst, c->dstMemoryType, c->dstHost, c->dstDevice, c->dstArray);
+    if (r == CUDA_SUCCESS)
+        r = set_end(&b.src, c->srcMemoryType, c->srcHost, c->srcDevice, c->srcArray);
+    return r == CUDA_SUCCESS ? run(&b, stream, wait) : r;
+}
+
+CUresult cuMemcpy3D_v2(const CUDA_MEMCPY3D *pCopy)
+{
+    return copy_3d(pCopy, NULL, true);
+}
+
+CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *pCopy, CUstream hStream)
+{
+    return copy_3d(pCopy, hStream, false);
+}
+
+/* The two structs differ only in what stands where the contexts are. */
+static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *p, CUstream stream, bool wait)
+{
+    CUDA_MEMCPY3D c;
+
+    if (!p)
+        return CUDA_ERROR_INVALID_VALUE;
+    if ((p->srcContext && !vg_ctx_find(p->srcContext)) ||
+        (p->dstContext && !vg_ctx_find(p->dstContext)))
+        return CUDA_ERROR_INVALID_CONTEXT;
+    memcpy(&c, p, sizeof(c));
+    c.reserved0 = c.reserved1 = NULL;
+    return copy_3d(&c, stream, wait);
+}
+
+CUresult cuMemcpy3DPeer(const CUDA_MEMCPY3D_PEER *pCopy)
+{
+    return copy_3d_peer(pCopy, NULL, true);
+}
+
+CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER *pCopy, CUstream hStream)
+{
+    return copy_3d_peer(pCopy, hStream, false);
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of known memory ranges, sorted by address, and the address space kept
+ * free for them. Read on every copy, written on allocations: a read-write lock.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "guest-shim/mem.h"
+#include "guest-shim/state.h"
+
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static struct vg_mem *table;
+static size_t count, room;
+static uint64_t last_id;
+
+/* Index of the first range that ends after p: the one that holds p, if any does. */
+static size_t position(uintptr_t p)
+{
+    size_t lo = 0, hi = count;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (table[mid].base + table[mid].size <= p)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static bool make_room(void)
+{
+    if (count < room)
+        return true;
+    size_t more = room ? room * 2 : 64;
+    struct vg_mem *bigger = realloc(table, more * sizeof(*table));
+    if (!bigger)
+        return false;
+    table = bigger;
+    room = more;
+    return true;
+}
+
+bool vg_mem_add(struct vg_mem m)
+{
+    bool ok = false;
+
+    pthread_rwlock_wrlock(&lock);
+    size_t at = position(m.base);
+    bool overlaps = at < count && table[at].base < m.base + m.size;
+    if (!overlaps && make_room()) {
+        m.id = ++last_id;
+        memmove(&table[at + 1], &table[at], (count - at) * sizeof(*table));
+        table[at] = m;
+        count++;
+        ok = true;
+    }
+    pthread_rwlock_unlock(&lock);
+    return ok;
+}
+
+bool vg_mem_find(uintptr_t p, struct vg_mem *ret_mem)
+{
+    pthread_rwlock_rdlock(&lock);
+    size_t at = position(p);
+    bool found = at < count && table[at].base <= p;
+    if (found)
+        *ret_mem = table[at];
+    pthread_rwlock_unlock(&lock);
+    return found;
+}
+
+bool vg_mem_take(uintptr_t base, unsigned kinds, struct vg_mem *ret_mem)
+{
+    pthread_rwlock_wrlock(&lock);
+    size_t at = position(base);
+    bool found = at < count && table[at].base == base && vg_mem_is(&table[at], kinds);
+    if (found) {
+        *ret_mem = table[at];
+        count--;
+        memmove(&table[at], &table[at + 1], (count - at) * sizeof(*table));
+    }
+    pthread_rwlock_unlock(&lock);
+    return found;
+}
+
+void vg_mem_forget_global(uintptr_t base)
+{
+    struct vg_mem m;
+
+    vg_mem_take(base, 1u << VG_MEM_GLOBAL, &m);
+}
+
+bool vg_mem_on_gpu(CUdeviceptr p, size_t bytes)
+{
+    struct vg_mem m;
+
+    return vg_mem_find(p, &m) && vg_mem_is(&m, VG_MEM_ON_GPU | VG_MEM_SHARED) &&
+           bytes <= m.base + m.size - p;
+}
+
+/* What lived in a context ends with it. Host memory stays mapped: the application may still read it. */
+static void forget_context(struct vg_ctx *ctx)
+{
+    size_t kept = 0;
+
+    pthread_rwlock_wrlock(&lock);
+    for (size_t i = 0; i < count; i++) {
+        if (table[i].ctx != ctx->handle || !vg_mem_is(&table[i], VG_MEM_ON_GPU))
+            table[kept++] = table[i];
+    }
+    count = kept;
+    pthread_rwlock_unlock(&lock);
+}
+
+__attribute__((constructor)) static void range_start(void)
+{
+    vg_ctx_on_end(forget_context);
+}
+
+/* ---- address space ------------------------------------------------------------ */
+
+#define GRANULE (2ull << 20)    /* bytes; neighbouring reservations merge in the kernel */
+
+struct span {
+    uintptr_t lo, hi;
+};
+static pthread_mutex_t span_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct span *spans;
+static size_t span_count;
+
+static bool reserved(uintptr_t lo, uintptr_t hi)
+{
+    for (size_t i = 0; i < span_count; i++) {
+        if (spans[i].lo <= lo && hi <= spans[i].hi)
+            return true;
+    }
+    return false;
+}
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+/* Kernels before 4.17 take the flag for a hint: then the address tells. */
+static bool map_nothing(uintptr_t lo, size_t size)
+{
+    void *want = (void *)lo;
+    void *got = mmap(want, size, PROT_NONE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+    if (got == want)
+        return true;
+    if (got != MAP_FAILED)
+        munmap(got, size);
+    return false;
+}
+
+static bool note_span(uintptr_t lo, uintptr_t hi)
+{
+    for (size_t i = 0; i < span_count; i++) {
+        if (spans[i].hi == lo) {
+            spans[i].hi = hi;
+            return true;
+        }
+    }
+    struct span *bigger = realloc(spans, (span_count + 1) * sizeof(*spans));
+    if (!bigger)
+        return false;
+    spans = bigger;
+    spans[span_count++] = (struct span){lo, hi};
+    return true;
+}
+
+/* Granule by granule, because parts of the range may be ours already. */
+static bool reserve_range(uintptr_t lo, uintptr_t hi, uintptr_t step)
+{
+    for (uintptr_t at = lo; at < hi; at += step) {
+        uintptr_t end = at + step;
+        if (reserved(at, end))
+            continue;
+        while (end < hi && !reserved(end, end + step))
+            end += step;
+        if (!map_nothing(at, end - at) || !note_span(at, end))
+            return false;
+        at = end - step;
+    }
+    return true;
+}
+
+bool vg_mem_reserve(uintptr_t base, size_t size)
+{
+    uintptr_t lo = base & ~(GRANULE - 1);
+    uintptr_t hi = (base + size + GRANULE - 1) & ~(GRANULE - 1);
+
+    pthread_mutex_lock(&span_lock);
+    bool ok = reserve_range(lo, hi, GRANULE) ||
+              reserve_range(base & ~(uintptr_t)(VG_PAGE - 1),
+                            (base + size + VG_PAGE - 1) & ~(uintptr_t)(VG_PAGE - 1), VG_PAGE);
+    pthread_mutex_unlock(&span_lock);
+    return ok;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Staging chunks. They are taken from the shared region as they are first needed,
+ * up to a share of it, and kept until the process ends. A chunk is free when no
+ * thread holds it and the host has cleared its stage_busy word.
+ */
+#include <pthread.h>
+
+#include "guest-shim/call.h"
+#include "guest-shim/mem.h"
+#include "guest-shim/state.h"
+#include "vg_atomic.h"
+
+#define CHUNK_WANT  (1u << 20)          /* bytes: large enough to hide a call's cost in its copy */
+#define CHUNK_MIN   VG_EXTENT_SIZE
+#define CHUNKS_MAX  16u
+#define SHARE       8u                  /* one process stages through 1/8 of the region at most */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    uint8_t *bytes;
+    size_t size;
+    bool held;
+} chunks[CHUNKS_MAX];
+static unsigned chunk_count;
+static size_t chunk_bytes;
+
+static uint32_t *busy_word(unsigned i)
+{
+    return &vg_process.slot->stage_busy[i];
+}
+
+static bool chunk_free(unsigned i)
+{
+    return !chunks[i].held && vg_load_acquire(busy_word(i)) == 0;
+}
+
+/* The first two are always granted if the region has them: one alone cannot pipeline. */
+static bool add_chunk(void)
+{
+    size_t size;
+
+    if (chunk_count == CHUNKS_MAX)
+        return false;
+    if (chunk_count >= 2 && chunk_bytes + CHUNK_WANT > vg_process.layout.size / SHARE)
+        return false;
+    void *p = vg_window_get(CHUNK_WANT, CHUNK_MIN, &size);
+    if (!p)
+        return false;
+    chunks[chunk_count].bytes = p;
+    chunks[chunk_count].size = size;
+    chunk_bytes += size;
+    chunk_count++;
+    return true;
+}
+
+bool vg_stage_try(struct vg_stage *ret_stage)
+{
+    unsigned i = 0;
+
+    pthread_mutex_lock(&lock);
+    while (i < chunk_count && !chunk_free(i))
+        i++;
+    bool found = i < chunk_count || add_chunk();
+    if (found) {
+        chunks[i].held = true;
+        *ret_stage = (struct vg_stage){.index = i, .bytes = chunks[i].bytes, .size = chunks[i].size};
+    }
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+CUresult vg_stage_acquire(struct vg_stage *ret_stage)
+{
+    struct vg_backoff backoff = {0};
+
+    while (!vg_stage_try(ret_stage)) {
+        if (chunk_count == 0)
+            return CUDA_ERROR_OUT_OF_MEMORY;    /* other processes hold the whole region */
+        if (!vg_backoff_step(&backoff))
+            return vg_process.lost;
+    }
+    return CUDA_SUCCESS;
+}
+
+void vg_stage_unhold(const struct vg_stage *stage)
+{
+    pthread_mutex_lock(&lock);
+    chunks[stage->index].held = false;
+    pthread_mutex_unlock(&lock);
+}
+
+void vg_stage_release(const struct vg_stage *stage)
+{
+    vg_store_release(busy_word(stage->index), 0);
+    vg_stage_unhold(stage);
+}
+
+void vg_stage_lend(const struct vg_stage *stage)
+{
+    vg_store_release(busy_word(stage->index), 1);
+}
