@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+test-scripts += tests/build/tree.sh tests/build/variants.sh
