@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+#
+# Test clients in plain C on the driver API: $(B)/client/<name>.  No toolkit
+# needed; they open libcuda.so.1 at run time.
+
+client-names := copies worker victim fault costs
+clients      := $(client-names:%=$(B)/client/%)
+
+$(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ -ldl
+
+$(client-names:%=$(OBJ)/tests/client/%.o): tests/client/kernels.ptx
+$(OBJ)/tests/client/%.o: CPPFLAGS += -Itests/client
+
+objects     += $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_drv.o
+extra-files += $(clients)
+.SECONDARY: $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_drv.o
