@@ -26,6 +26,7 @@ say() { printf '%s\n' "debian-fetch: $*" >&2; }
 die() { say "$*"; exit 1; }
 
 # The mirrors that this machine uses for Debian 12, else Debian's own.
+# shellcheck disable=SC2016 # the format is apt's to expand
 mirrors() {
     found=$(apt-get indextargets 'Created-By: Packages' \
         --format '$(ORIGIN) $(COMPONENT) $(REPO_URI) $(CODENAME)' 2>/dev/null |

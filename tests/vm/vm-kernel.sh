@@ -73,5 +73,5 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
 [ "${1:-}" = --update ] && rm -f "$cache/current"
-[ -f "$cache/current" ] && [ -f "$cache/$(cat "$cache/current")/vmlinux" ] || fetch
+if [ ! -f "$cache/current" ] || [ ! -f "$cache/$(cat "$cache/current")/vmlinux" ]; then fetch; fi
 printf '%s\n' "$cache/$(cat "$cache/current")"
