@@ -68,8 +68,10 @@ enum vg_internal_call {
                                       pointers lie in the region */
     VG_CALL_LAUNCH       = 0x0009, /* see VG_LAUNCH_* below */
     VG_CALL_SYNC         = 0x000a, /* arg0 enum vg_sync_kind, 1 handle; answered when idle */
-    VG_CALL_IMAGE_LOAD   = 0x000b, /* arg0 enum vg_image_kind, 1 off (0: in payload), 2 bytes,
-                                      BULK reply: JIT log text; val0 handle */
+    VG_CALL_IMAGE_LOAD   = 0x000b, /* arg0 enum vg_image_kind, 1 off (0: in payload), 2 bytes (0: what
+                                      IMAGE_PART has brought), 3 JIT options, which stand in the
+                                      payload behind the image, padded to 8. BULK reply, even of a
+                                      failure: error log and info log, each with NUL. val0 handle */
     VG_CALL_FUNCTION_GET = 0x000c, /* arg0 enum vg_image_kind, 1 module or library; payload: name.
                                       val0 handle, reply payload: struct vg_function_info */
     VG_CALL_HOST_FUNC    = 0x000d, /* arg0 stream, 1 cookie, 2 enum vg_callback_kind */
@@ -77,6 +79,11 @@ enum vg_internal_call {
     VG_CALL_ALIAS        = 0x000f, /* arg0 address, 1 off, 2 bytes: make the region's bytes visible
                                       to the GPU at a second address too (registered memory) */
     VG_CALL_UNALIAS      = 0x0010, /* arg0 address, 1 bytes */
+    VG_CALL_IMAGE_PART   = 0x0011, /* arg0 off (0: in payload), 1 bytes, 2 total, 3 position: a piece of
+                                      an image for the next IMAGE_LOAD; position 0 starts afresh */
+    VG_CALL_FUNCTION_INFO = 0x0012, /* arg0 handle, 1 enum vg_image_kind: FUNCTION_GET's payload */
+    VG_CALL_FUNCTION_ATTRS = 0x0013, /* arg0 handle, 1 enum vg_image_kind, 2 device (kernels). val0 mask
+                                      of those known; reply payload: int32_t[VG_FUNC_ATTRS] */
     VG_CALL_INTERNAL_END = 0x0100,
 };
 
@@ -97,12 +104,26 @@ enum vg_sync_kind { VG_SYNC_CONTEXT = 0, VG_SYNC_STREAM = 1, VG_SYNC_EVENT = 2 }
 enum vg_image_kind { VG_IMAGE_MODULE = 0, VG_IMAGE_LIBRARY = 1 };
 enum vg_callback_kind { VG_CALLBACK_HOST_FUNC = 0, VG_CALLBACK_STREAM = 1 };
 
-/* Reply of VG_CALL_FUNCTION_GET: what a launch needs to pack its parameters. */
+/*
+ * Reply of VG_CALL_FUNCTION_GET: what a launch needs to pack its parameters. As many
+ * entries follow as fit VG_REPLY_MAX; the others can be had by cuFuncGetParamInfo.
+ */
 struct vg_function_info {
     uint32_t param_bytes;   /* size of the packed parameter block */
-    uint32_t param_count;   /* entries that follow */
+    uint32_t param_count;   /* VG_PARAMS_UNKNOWN: the host's driver cannot tell */
     struct { uint16_t offset, size; } param[];  /* bytes */
 };
+#define VG_PARAMS_UNKNOWN 0xffffffffu
+
+/* VG_CALL_FUNCTION_ATTRS: CUfunction_attribute values 0..15. */
+#define VG_FUNC_ATTRS 16u
+
+/* One of the numbers that VG_CALL_IMAGE_LOAD passes to the JIT. */
+struct vg_jit_option {
+    uint64_t option;        /* CUjit_option */
+    uint64_t value;
+};
+#define VG_JIT_OPTIONS_MAX 16u
 
 #define VG_ATTRS_MAX 160u   /* CUdevice_attribute values 0..159 */
 
