@@ -2,3 +2,12 @@
 # The mediator daemon, its command line, and the launcher; the executor has a module.mk of its own.
 libs += libvgbase.a
 libvgbase.a-src := $(wildcard mediator/base/*.c)
+
+# All but main.c is a library, so that tests link what the product runs.
+libs  += libvgdaemon.a
+progs += vgpu-mediator
+libvgdaemon.a-src  := $(filter-out mediator/daemon/main.c,$(wildcard mediator/daemon/*.c))
+libvgdaemon.a-pkgs := json-c
+vgpu-mediator-src  := mediator/daemon/main.c
+vgpu-mediator-libs := libvgdaemon.a libvgbase.a libvgproto.a
+vgpu-mediator-pkgs := json-c

@@ -17,8 +17,8 @@
 
 #define vg_container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
-#define VG_NS_PER_MS 1000000ull
-#define VG_NS_PER_S  1000000000ull
+#define VG_NS_PER_MS ((uint64_t)1000000)
+#define VG_NS_PER_S  ((uint64_t)1000000000)
 
 /* Closes *fd unless it is negative, and leaves -1 and errno as it was. */
 static inline void vg_close(int *fd)

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which driver library the next executor loads. Looked up for every start, so a
+ * driver that is installed later is found without a restart. The daemon itself
+ * never loads either.
+ */
+#ifndef VG_BACKEND_H
+#define VG_BACKEND_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config.h"
+
+struct vg_backend {
+    bool software;
+    char library[PATH_MAX];     /* what the executor passes to dlopen */
+};
+
+/* 0, or -ENOENT with what was searched in `why`. */
+int vg_backend_find(const struct vg_config *c, struct vg_backend *ret_backend, char *why,
+                    size_t why_cap);
+
+/* "cuda" or "soft". */
+const char *vg_backend_name(const struct vg_backend *b);
+
+/* The executor program: as configured, beside the daemon, or in libexec. 0 or -ENOENT. */
+int vg_backend_executor(const struct vg_config *c, char *ret_path, size_t cap);
+
+#endif

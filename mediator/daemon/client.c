@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A peer's messages, one row of a table each; see client.h. Handlers return 0, or
+ * a sentence: then the peer has broken the protocol and is cut off.
+ */
+#include "client.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "mediator.h"
+#include "mediator/base/log.h"
+#include "mediator/base/number.h"
+#include "mediator/base/sock.h"
+#include "protocol/vg_regs.h"
+#include "slotmem.h"
+
+static const unsigned legal[VG_CLIENT_STATES] = {
+    [VG_CLIENT_NEW] = VG_BIT(VG_CLIENT_UP) | VG_BIT(VG_CLIENT_CLOSING),
+    [VG_CLIENT_UP] = VG_BIT(VG_CLIENT_CLOSING),
+    [VG_CLIENT_CLOSING] = VG_BIT(VG_CLIENT_DEAD),
+};
+
+static bool set_state(struct vg_client *c, enum vg_client_state next)
+{
+    if (!(legal[c->state] & VG_BIT(next)))
+        return false;
+    c->state = next;
+    return true;
+}
+
+const char *vg_client_role_name(const struct vg_client *c)
+{
+    return c->role == VG_ROLE_DEVICE ? "device" : c->role == VG_ROLE_PROCESS ? "process" : "new";
+}
+
+/* ---- end ---- */
+
+static bool has_sessions(const struct vg_client *c)
+{
+    for (unsigned i = 0; i < VG_SLOTS_MAX; i++) {
+        if (c->session[i])
+            return true;
+    }
+    return false;
+}
+
+static void free_when_done(struct vg_client *c)
+{
+    struct vg_mediator *m = c->mediator;
+
+    if (has_sessions(c) || !set_state(c, VG_CLIENT_DEAD))
+        return;
+    vg_log(VG_LOG_INFO, "peer-gone", "peer=%u vm=%s", c->id, c->vm ? c->vm->name : "-");
+    if (c->vm)
+        c->vm->peers--;
+    vg_close(&c->region_fd);
+    vg_list_remove(&c->link);
+    free(c);
+    vg_mediator_client_gone(m);
+}
+
+static void drop_session(struct vg_client *c, unsigned slot)
+{
+    c->session[slot] = vg_session_free(c->session[slot]);
+}
+
+void vg_client_close(struct vg_client *c, enum vg_gone_reason reason, const char *why)
+{
+    if (!set_state(c, VG_CLIENT_CLOSING))
+        return;
+    vg_log(VG_LOG_INFO, "peer-close", "peer=%u vm=%s why=\"%s\"", c->id,
+           c->vm ? c->vm->name : "-", why);
+    vg_timer_del(&c->hello_timer);
+    vg_io_del(&c->mediator->loop, &c->io);
+    vg_close(&c->sock);
+    for (unsigned i = 0; i < VG_SLOTS_MAX; i++) {
+        if (c->session[i] && vg_session_is_live(c->session[i]))
+            vg_session_stop(c->session[i], reason);
+        else
+            drop_session(c, i);
+    }
+    free_when_done(c);
+}
+
+/* ---- what it is told ---- */
+
+/* A peer that does not read what it is sent is as good as gone; the caller closes. */
+static const char *tell(struct vg_client *c, const struct vg_msg *msg, int fd)
+{
+    int rc = vg_sock_send(c->sock, msg, sizeof(*msg), &fd, fd >= 0 ? 1 : 0);
+
+    return rc < 0 ? "does not take messages" : NULL;
+}
+
+static const char *tell_slot(struct vg_client *c, enum vg_msg_type type, uint32_t token, int fd)
+{
+    struct vg_msg msg = { .type = type, .version = VG_PROTOCOL_VERSION, .token = token };
+
+    return tell(c, &msg, fd);
+}
+
+static const char *refuse(struct vg_client *c, uint32_t token, const char *why)
+{
+    struct vg_msg msg = { .type = VG_MSG_REFUSED, .version = VG_PROTOCOL_VERSION,
+                          .token = token };
+
+    vg_log(VG_LOG_WARNING, "refused", "peer=%u vm=%s token=%#x why=\"%s\"", c->id,
+           c->vm ? c->vm->name : "-", token, why);
+    snprintf(msg.text, sizeof(msg.text), "%s", why);
+    return tell(c, &msg, -1);
+}
+
+/* The verdict for a peer that did nothing wrong but may not stay. */
+static const char turned_away[] = "refused";
+
+static const char *refuse_peer(struct vg_client *c, const char *why)
+{
+    c->mediator->refused++;
+    refuse(c, 0, why);
+    return turned_away;
+}
+
+/* ---- HELLO ---- */
+
+/* A process is free to call itself anything; its VM gets the nearest name that is allowed. */
+static void process_name(char *name, size_t cap, pid_t pid)
+{
+    if (!name[0])
+        snprintf(name, cap, "process-%d", (int)pid);
+    for (char *p = name; *p; p++) {
+        char one[2] = { *p, '\0' };
+
+        if (!vg_name_ok(one, sizeof(one)) && (p == name || !strchr("._:-", *p)))
+            *p = p == name ? 'x' : '_';
+    }
+}
+
+static const char *take_region(struct vg_client *c, const struct vg_msg *msg, int *fd)
+{
+    if (*fd < 0)
+        return "HELLO of a device carries no region";
+    if (!vg_region_layout_init(&c->layout, msg->region_size, msg->slot_count))
+        return "region size or slot count is outside the limits";
+    if (vg_slotmem_check(*fd, &c->layout) < 0)
+        return "the region is not writable memory of the size it claims";
+    c->region_fd = vg_steal_fd(fd);
+    return NULL;
+}
+
+static const char *make_region(struct vg_client *c)
+{
+    if (!vg_region_layout_init(&c->layout, c->mediator->config.region_mib << 20, 1))
+        return "region_mib is outside the limits";
+    c->region_fd = vg_slotmem_new(&c->layout);
+    return c->region_fd < 0 ? "no memory for a region" : NULL;
+}
+
+static const char *welcome(struct vg_client *c)
+{
+    struct vg_msg msg = { .type = VG_MSG_WELCOME, .version = VG_PROTOCOL_VERSION,
+                          .role = c->role, .region_size = c->layout.size,
+                          .slot_count = c->layout.slot_count };
+
+    snprintf(msg.name, sizeof(msg.name), "%s", c->vm->name);
+    return tell(c, &msg, c->role == VG_ROLE_PROCESS ? c->region_fd : -1);
+}
+
+static const char *identify(struct vg_client *c, struct vg_msg *msg, int *fd)
+{
+    const char *why = NULL;
+
+    msg->name[sizeof(msg->name) - 1] = '\0';
+    if (msg->role == VG_ROLE_PROCESS)
+        process_name(msg->name, sizeof(msg->name), c->pid);
+    else if (!vg_name_ok(msg->name, sizeof(msg->name)))
+        return "the VM name is empty or has characters other than letters, digits and ._:-";
+    c->vm = vg_mediator_admit(c->mediator, msg->name, &why);
+    if (!c->vm)
+        return why;
+    c->vm->peers++;
+    return msg->role == VG_ROLE_DEVICE ? take_region(c, msg, fd) : make_region(c);
+}
+
+static const char *on_hello(struct vg_client *c, struct vg_msg *msg, int *fd)
+{
+    const char *why;
+
+    if (msg->version != VG_PROTOCOL_VERSION)
+        return refuse_peer(c, "another protocol version; guest and host builds differ");
+    if (msg->role != VG_ROLE_DEVICE && msg->role != VG_ROLE_PROCESS)
+        return refuse_peer(c, "neither device nor process");
+    c->role = (enum vg_role)msg->role;
+    why = identify(c, msg, fd);
+    if (why)
+        return refuse_peer(c, why);
+    vg_timer_del(&c->hello_timer);
+    set_state(c, VG_CLIENT_UP);
+    vg_log(VG_LOG_INFO, "peer-up", "peer=%u role=%s vm=%s pid=%d uid=%u region_mib=%" PRIu64
+           " slots=%u", c->id, vg_client_role_name(c), c->vm->name, (int)c->pid,
+           (unsigned)c->uid, c->layout.size >> 20, c->layout.slot_count);
+    return welcome(c);
+}
+
+/* ---- slots ---- */
+
+static bool slot_of(const struct vg_client *c, uint32_t token, unsigned *ret_slot)
+{
+    if (VG_TOKEN_SLOT(token) >= c->layout.slot_count)
+        return false;
+    *ret_slot = VG_TOKEN_SLOT(token);
+    return true;
+}
+
+static const char *refuse_slot(struct vg_client *c, unsigned slot, uint32_t token, const char *why)
+{
+    vg_slotmem_gone(c->region_fd, &c->layout, slot, VG_GONE_REFUSED);
+    return refuse(c, token, why);
+}
+
+static const char *on_attach(struct vg_client *c, struct vg_msg *msg, int *fd)
+{
+    struct vg_mediator *m = c->mediator;
+    char why[160];
+    unsigned slot;
+
+    (void)fd;
+    if (!slot_of(c, msg->token, &slot))
+        return "ATTACH of a slot that does not exist";
+    /* A second client on the slot: the first one keeps it, its state is not touched. */
+    if (c->session[slot])
+        return refuse(c, msg->token, "the slot is in use");
+    if (c->used[slot] && c->last_token[slot] == msg->token)
+        return refuse(c, msg->token, "the slot has been released");
+    if (m->session_count >= m->config.max_executors)
+        return refuse_slot(c, slot, msg->token, "max_executors executors run already");
+    vg_slotmem_set(c->region_fd, &c->layout, slot, VG_SLOT_ATTACHING);
+    if (vg_session_new(c, slot, msg->token, &c->session[slot], why, sizeof(why)) < 0)
+        return refuse_slot(c, slot, msg->token, why);
+    c->used[slot] = true;
+    c->last_token[slot] = msg->token;
+    return tell_slot(c, VG_MSG_ATTACHED, msg->token, c->session[slot]->doorbell_fd);
+}
+
+static void release(struct vg_session *s)
+{
+    s->released = true;
+    vg_session_stop(s, VG_GONE_NONE);
+}
+
+static const char *on_release(struct vg_client *c, struct vg_msg *msg, int *fd)
+{
+    struct vg_session *s;
+    unsigned slot;
+
+    (void)fd;
+    if (!slot_of(c, msg->token, &slot))
+        return "RELEASE of a slot that does not exist";
+    s = c->session[slot];
+    if (s && s->token != msg->token) {
+        vg_log(VG_LOG_INFO, "late-release", "peer=%u vm=%s token=%#x", c->id, c->vm->name,
+               msg->token);
+        return NULL;
+    }
+    if (s && vg_session_is_live(s)) {
+        release(s);
+        return NULL;
+    }
+    drop_session(c, slot);
+    return tell_slot(c, VG_MSG_SLOT_FREE, msg->token, -1);
+}
+
+static const char *on_reset(struct vg_client *c, struct vg_msg *msg, int *fd)
+{
+    const char *why = NULL;
+
+    (void)msg, (void)fd;
+    vg_log(VG_LOG_INFO, "vm-reset", "peer=%u vm=%s", c->id, c->vm->name);
+    for (unsigned i = 0; i < c->layout.slot_count && !why; i++) {
+        struct vg_session *s = c->session[i];
+
+        c->used[i] = false;
+        if (s && vg_session_is_live(s)) {
+            release(s);
+        } else if (s) {
+            uint32_t token = s->token;
+
+            drop_session(c, i);
+            why = tell_slot(c, VG_MSG_SLOT_FREE, token, -1);
+        }
+    }
+    return why;
+}
+
+void vg_client_session_ended(struct vg_client *c, struct vg_session *s)
+{
+    const char *why = NULL;
+    unsigned slot = s->slot;
+
+    if (c->state == VG_CLIENT_CLOSING) {
+        drop_session(c, slot);
+        free_when_done(c);
+        return;
+    }
+    if (!s->released)
+        return;
+    why = tell_slot(c, VG_MSG_SLOT_FREE, s->token, -1);
+    drop_session(c, slot);
+    if (why)
+        vg_client_close(c, VG_GONE_NONE, why);
+}
+
+/* ---- messages ---- */
+
+struct row {
+    const char *(*handle)(struct vg_client *c, struct vg_msg *msg, int *fd);
+    enum vg_client_state state;     /* in which it is allowed */
+    unsigned roles;                 /* bits of enum vg_role */
+    unsigned max_fds;
+};
+
+#define ANY_ROLE (VG_BIT(0) | VG_BIT(VG_ROLE_DEVICE) | VG_BIT(VG_ROLE_PROCESS))
+
+static const struct row rows[] = {
+    [VG_MSG_HELLO] = { on_hello, VG_CLIENT_NEW, ANY_ROLE, 1 },
+    [VG_MSG_ATTACH] = { on_attach, VG_CLIENT_UP, ANY_ROLE, 0 },
+    [VG_MSG_RELEASE] = { on_release, VG_CLIENT_UP, ANY_ROLE, 0 },
+    [VG_MSG_RESET] = { on_reset, VG_CLIENT_UP, VG_BIT(VG_ROLE_DEVICE), 0 },
+};
+
+static const char *dispatch(struct vg_client *c, struct vg_msg *msg, ssize_t len, int *fd)
+{
+    const struct row *row = NULL;
+
+    if (len != (ssize_t)sizeof(*msg))
+        return "a packet of the wrong length";
+    if (msg->type < VG_ARRAY_LEN(rows))
+        row = &rows[msg->type];
+    if (!row || !row->handle)
+        return "a message of unknown type";
+    if (row->state != c->state || !(row->roles & VG_BIT(c->role)))
+        return "a message out of turn";
+    if (*fd >= 0 && row->max_fds == 0)
+        return "a file descriptor where none belongs";
+    return row->handle(c, msg, fd);
+}
+
+static void cut_off(struct vg_client *c, const char *why)
+{
+    c->mediator->misbehaved++;
+    vg_client_close(c, VG_GONE_PROTOCOL, why);
+}
+
+static void ready(void *arg, uint32_t events)
+{
+    struct vg_client *c = arg;
+    vg_auto_fd int fd = -1;
+    struct vg_msg msg;
+    unsigned nfds = 0;
+    const char *why;
+    ssize_t n = vg_sock_recv(c->sock, &msg, sizeof(msg), &fd, 1, &nfds);
+
+    (void)events;
+    if (n == -EAGAIN)
+        return;
+    if (n == 0 || n == -ECONNRESET) {
+        vg_client_close(c, VG_GONE_NONE, "end of connection");
+        return;
+    }
+    why = n < 0 ? "a packet too long or with too many descriptors" : dispatch(c, &msg, n, &fd);
+    if (why == turned_away)
+        vg_client_close(c, VG_GONE_REFUSED, why);
+    else if (why)
+        cut_off(c, why);
+}
+
+static void hello_timeout(void *arg)
+{
+    cut_off(arg, "no HELLO");
+}
+
+/* ---- start ---- */
+
+struct vg_client *vg_client_new(struct vg_mediator *m, int sock)
+{
+    struct vg_client *c = calloc(1, sizeof(*c));
+    struct ucred cred = { .pid = 0, .uid = (uid_t)-1 };
+    socklen_t len = sizeof(cred);
+
+    if (c)
+        c->io.fd = -1;
+    if (!c || vg_io_add(&m->loop, &c->io, sock, EPOLLIN, ready, c) < 0) {
+        close(sock);
+        free(c);
+        return NULL;
+    }
+    c->mediator = m;
+    c->id = ++m->next_client;
+    c->sock = sock;
+    c->region_fd = -1;
+    if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0) {
+        c->pid = cred.pid;
+        c->uid = cred.uid;
+    }
+    vg_list_append(&m->clients, &c->link);
+    vg_timer_set(&m->loop, &c->hello_timer, vg_now() + VG_CLIENT_HELLO_MS * VG_NS_PER_MS,
+                 hello_timeout, c);
+    return c;
+}

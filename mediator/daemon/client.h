@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A peer on the mediator's socket: a device in QEMU or a process on this host.
+ * Its messages are checked against this object's own tables, never against the
+ * shared region. A peer that breaks the protocol is logged and cut off; nobody
+ * else notices.
+ */
+#ifndef VG_CLIENT_H
+#define VG_CLIENT_H
+
+#include "mediator/base/loop.h"
+#include "protocol/vg_region.h"
+#include "protocol/vg_sock.h"
+#include "session.h"
+#include "vm.h"
+
+#define VG_CLIENT_HELLO_MS 5000u    /* a connection that says nothing is closed */
+
+struct vg_mediator;
+
+enum vg_client_state {
+    VG_CLIENT_NEW,      /* connected, no HELLO yet */
+    VG_CLIENT_UP,       /* welcomed */
+    VG_CLIENT_CLOSING,  /* socket closed, executors ending */
+    VG_CLIENT_DEAD,     /* nothing left; about to be freed */
+    VG_CLIENT_STATES
+};
+
+struct vg_client {
+    struct vg_mediator *mediator;
+    struct vg_list link;
+    enum vg_client_state state;
+    unsigned id;                    /* for logs */
+    int sock;
+    struct vg_io io;
+    struct vg_timer hello_timer;
+    pid_t pid;                      /* of the peer, by the kernel */
+    uid_t uid;
+    enum vg_role role;
+    struct vg_vm *vm;               /* from UP on */
+    int region_fd;
+    struct vg_region_layout layout;
+    struct vg_session *session[VG_SLOTS_MAX];
+    bool used[VG_SLOTS_MAX];        /* last_token is valid */
+    uint32_t last_token[VG_SLOTS_MAX];
+};
+
+/* Takes the connection. NULL: no memory; then the fd is closed. */
+struct vg_client *vg_client_new(struct vg_mediator *m, int sock);
+
+/* Cuts the peer off and ends its executors; the object goes away when they have. */
+void vg_client_close(struct vg_client *c, enum vg_gone_reason reason, const char *why);
+
+/* The session has reached ENDED. */
+void vg_client_session_ended(struct vg_client *c, struct vg_session *s);
+
+const char *vg_client_role_name(const struct vg_client *c);
+
+#endif

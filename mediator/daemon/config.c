@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of settings, see config.h. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mediator/base/file.h"
+#include "mediator/base/ini.h"
+#include "mediator/base/log.h"
+#include "mediator/base/number.h"
+#include "mediator/base/util.h"
+#include "protocol/vg_limits.h"
+#include "protocol/vg_sock.h"
+
+#define CONFIG_FILE_MAX 65536u
+
+struct word {
+    const char *text;
+    uint64_t value;
+};
+
+struct setting {
+    const char *key;
+    size_t offset;
+    size_t text_cap;            /* of a text, else 0 */
+    const struct word *words;   /* of a choice, ends with text NULL */
+    uint64_t min, max;          /* of a number */
+};
+
+static const struct word backends[] = {
+    { "auto", VG_BACKEND_AUTO }, { "cuda", VG_BACKEND_CUDA }, { "soft", VG_BACKEND_SOFT }, { 0 },
+};
+static const struct word yes_no[] = { { "yes", 1 }, { "no", 0 }, { 0 } };
+static const struct word levels[] = {
+    { "error", VG_LOG_ERROR }, { "warning", VG_LOG_WARNING }, { "info", VG_LOG_INFO },
+    { "debug", VG_LOG_DEBUG }, { 0 },
+};
+
+#define OFFSET(key) offsetof(struct vg_config, key)
+#define TEXT(key) { #key, OFFSET(key), sizeof(((struct vg_config *)0)->key), NULL, 0, 0 }
+#define CHOICE(key, words) { #key, OFFSET(key), 0, words, 0, 0 }
+#define NUMBER(key, low, high) { #key, OFFSET(key), 0, NULL, low, high }
+
+static const struct setting settings[] = {
+    TEXT(socket), TEXT(control_socket), TEXT(group), TEXT(state_dir), TEXT(executor),
+    TEXT(soft_library), TEXT(cuda_library),
+    CHOICE(backend, backends), CHOICE(auto_register, yes_no), CHOICE(log_level, levels),
+    NUMBER(max_clients, 1, 4096), NUMBER(max_executors, 1, 4096),
+    NUMBER(region_mib, VG_REGION_SIZE_MIN >> 20, VG_REGION_SIZE_MAX >> 20),
+    NUMBER(start_timeout_s, 1, 3600),
+};
+
+void vg_config_init(struct vg_config *c)
+{
+    memset(c, 0, sizeof(*c));
+    strcpy(c->socket, VG_SOCKET_PATH);
+    strcpy(c->control_socket, VG_CONTROL_PATH);
+    strcpy(c->state_dir, "/var/lib/vgpu");
+    c->auto_register = 1;
+    c->max_clients = 256;
+    c->max_executors = 128;
+    c->region_mib = 256;
+    c->start_timeout_s = 60;
+    c->log_level = VG_LOG_INFO;
+    vg_policy_init(&c->policy);
+}
+
+static int set_text(char *field, const struct setting *s, const char *value, char *why, size_t cap)
+{
+    if (strlen(value) >= s->text_cap) {
+        snprintf(why, cap, "\"%.80s...\" is longer than %zu characters", value, s->text_cap - 1);
+        return -EINVAL;
+    }
+    strcpy(field, value);
+    return 0;
+}
+
+static int set_choice(uint64_t *field, const struct setting *s, const char *value, char *why,
+                      size_t cap)
+{
+    int n;
+
+    for (const struct word *w = s->words; w->text; w++) {
+        if (strcmp(w->text, value) == 0) {
+            *field = w->value;
+            return 0;
+        }
+    }
+    n = snprintf(why, cap, "\"%.80s\" is not one of", value);
+    for (const struct word *w = s->words; w->text && n < (int)cap; w++)
+        n += snprintf(why + n, cap - (size_t)n, "%s %s", w == s->words ? "" : ",", w->text);
+    return -EINVAL;
+}
+
+static int set_value(struct vg_config *c, const struct setting *s, const char *value, char *why,
+                     size_t cap)
+{
+    void *field = (char *)c + s->offset;
+
+    if (s->text_cap)
+        return set_text(field, s, value, why, cap);
+    if (s->words)
+        return set_choice(field, s, value, why, cap);
+    return vg_number(value, s->min, s->max, field, why, cap) ? 0 : -EINVAL;
+}
+
+int vg_config_set(struct vg_config *c, const char *key, const char *value, char *why,
+                  size_t why_cap)
+{
+    char reason[192];
+
+    if (strncmp(key, "default_", 8) == 0 && vg_policy_has(key + 8)) {
+        int rc = vg_policy_set(&c->policy, key + 8, value, reason, sizeof(reason));
+
+        if (rc < 0)
+            snprintf(why, why_cap, "default_%s", reason);
+        return rc;
+    }
+    for (unsigned i = 0; i < VG_ARRAY_LEN(settings); i++) {
+        if (strcmp(settings[i].key, key) != 0)
+            continue;
+        int rc = set_value(c, &settings[i], value, reason, sizeof(reason));
+        if (rc < 0)
+            snprintf(why, why_cap, "%s: %s", key, reason);
+        return rc;
+    }
+    snprintf(why, why_cap, "there is no setting \"%.80s\"; vgpu-mediator.conf(5) lists them", key);
+    return -EINVAL;
+}
+
+static int set_entry(void *arg, const char *key, const char *value, char *why, size_t why_cap)
+{
+    return vg_config_set(arg, key, value, why, why_cap);
+}
+
+int vg_config_load(struct vg_config *c, const char *path, char *why, size_t why_cap)
+{
+    vg_auto_free char *text = NULL;
+    int rc = vg_file_read(path, CONFIG_FILE_MAX, &text);
+
+    if (rc < 0) {
+        snprintf(why, why_cap, "%s: %s", path, strerror(-rc));
+        return rc;
+    }
+    return vg_ini_parse(path, text, set_entry, c, why, why_cap);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon's settings: built-in values, overridden by the configuration file,
+ * overridden by the command line. One table names each key (config.c); the manual
+ * vgpu-mediator.conf(5) describes them.
+ */
+#ifndef VG_CONFIG_H
+#define VG_CONFIG_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy.h"
+
+#define VG_CONFIG_PATH "/etc/vgpu/mediator.conf"
+
+enum vg_backend_choice { VG_BACKEND_AUTO, VG_BACKEND_CUDA, VG_BACKEND_SOFT };
+
+struct vg_config {
+    char socket[108];               /* where devices and processes connect */
+    char control_socket[108];       /* where vgpu-admin connects */
+    char group[64];                 /* that may use both sockets; "": only the daemon's user */
+    char state_dir[PATH_MAX];       /* "": registrations are not kept */
+    char executor[PATH_MAX];        /* "": vgpu-executor beside the daemon or in libexec */
+    char soft_library[PATH_MAX];    /* "": searched, see backend.h */
+    char cuda_library[PATH_MAX];    /* "": searched */
+    uint64_t backend;               /* enum vg_backend_choice */
+    uint64_t auto_register;         /* bool: an unknown VM gets the default policy */
+    uint64_t max_clients;           /* connections at one time */
+    uint64_t max_executors;
+    uint64_t region_mib;            /* shared memory of one host process */
+    uint64_t start_timeout_s;       /* an executor that is not ready by then is ended */
+    uint64_t log_level;             /* enum vg_log_level */
+    struct vg_policy policy;        /* of VMs nobody registered */
+};
+
+void vg_config_init(struct vg_config *c);
+
+/* One setting. On failure (-EINVAL) `why` names key, value and what is allowed. */
+int vg_config_set(struct vg_config *c, const char *key, const char *value, char *why,
+                  size_t why_cap);
+
+/* A whole file; `why` begins with FILE:LINE. 0 or -errno. */
+int vg_config_load(struct vg_config *c, const char *path, char *why, size_t why_cap);
+
+#endif

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/* The daemon's life and its peers' arrival, see mediator.h. */
+#include "mediator.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "mediator/base/file.h"
+#include "mediator/base/log.h"
+#include "mediator/base/sock.h"
+#include "store.h"
+
+/* ---- VMs ---- */
+
+struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, const char **ret_why)
+{
+    struct vg_vm *vm = vg_vms_find(&m->vms, name);
+
+    if (vm)
+        return vm;
+    if (!m->config.auto_register) {
+        *ret_why = "this VM is not registered (vgpu-admin register-vm)";
+        return NULL;
+    }
+    vm = vg_vms_add(&m->vms, name, &m->config.policy);
+    if (!vm)
+        *ret_why = "the mediator knows too many VMs already";
+    return vm;
+}
+
+void vg_mediator_usage(struct vg_mediator *m, const struct vg_vm *vm, struct vg_usage *ret_usage)
+{
+    struct vg_client *c;
+
+    *ret_usage = vm->ended;
+    vg_list_for_each(c, &m->clients, link) {
+        for (unsigned i = 0; c->vm == vm && i < c->layout.slot_count; i++) {
+            if (c->session[i] && vg_session_is_live(c->session[i]))
+                vg_usage_add(ret_usage, c->session[i]->stats);
+        }
+    }
+}
+
+/* ---- peers ---- */
+
+static void listen_again(void *arg)
+{
+    struct vg_mediator *m = arg;
+
+    vg_io_set(&m->loop, &m->listen_io, EPOLLIN);
+}
+
+/* Out of descriptors or memory: the connection stays in the queue, so look away for a while. */
+static void listen_later(struct vg_mediator *m, int rc)
+{
+    if (rc == -EAGAIN || rc == -ECONNABORTED || rc == -EINTR)
+        return;
+    vg_log(VG_LOG_ERROR, "accept-failed", "error=\"%s\"", strerror(-rc));
+    vg_io_set(&m->loop, &m->listen_io, 0);
+    vg_timer_set(&m->loop, &m->accept_timer, vg_now() + 100 * VG_NS_PER_MS, listen_again, m);
+}
+
+static void refuse_full(struct vg_mediator *m, int fd)
+{
+    struct vg_msg msg = { .type = VG_MSG_REFUSED, .version = VG_PROTOCOL_VERSION };
+
+    m->refused++;
+    vg_log(VG_LOG_WARNING, "peers-full", "max_clients=%" PRIu64, m->config.max_clients);
+    snprintf(msg.text, sizeof(msg.text), "the mediator has max_clients connections already");
+    vg_sock_send(fd, &msg, sizeof(msg), NULL, 0);
+    close(fd);
+}
+
+static void accept_ready(void *arg, uint32_t events)
+{
+    struct vg_mediator *m = arg;
+    int fd = vg_sock_accept(m->listen_fd);
+
+    (void)events;
+    if (fd < 0)
+        listen_later(m, fd);
+    else if (m->client_count >= m->config.max_clients)
+        refuse_full(m, fd);
+    else if (vg_client_new(m, fd))
+        m->client_count++;
+}
+
+void vg_mediator_client_gone(struct vg_mediator *m)
+{
+    m->client_count--;
+    if (m->stopping && m->client_count == 0)
+        vg_loop_quit(&m->loop, 0);
+}
+
+/* ---- end ---- */
+
+static void stop_timeout(void *arg)
+{
+    struct vg_mediator *m = arg;
+
+    /* Their death signal ends what is left when we exit. */
+    vg_log(VG_LOG_ERROR, "stop-timeout", "executors=%u", m->session_count);
+    vg_loop_quit(&m->loop, 1);
+}
+
+static void stop_listening(struct vg_mediator *m)
+{
+    if (m->listen_fd >= 0)
+        unlink(m->config.socket);
+    if (m->control.mediator)
+        unlink(m->config.control_socket);
+    vg_timer_del(&m->accept_timer);
+    vg_io_del(&m->loop, &m->listen_io);
+    vg_close(&m->listen_fd);
+    vg_control_fini(&m->control);
+}
+
+static void on_stop(void *arg, int signo)
+{
+    struct vg_mediator *m = arg;
+    struct vg_client *c, *next;
+
+    if (m->stopping)
+        return;
+    vg_log(VG_LOG_INFO, "stopping", "signal=%d peers=%u executors=%u", signo, m->client_count,
+           m->session_count);
+    m->stopping = true;
+    stop_listening(m);
+    if (m->client_count == 0)
+        vg_loop_quit(&m->loop, 0);
+    vg_timer_set(&m->loop, &m->stop_timer, vg_now() + VG_STOP_MS * VG_NS_PER_MS, stop_timeout, m);
+    vg_list_for_each_safe(c, next, &m->clients, link)
+        vg_client_close(c, VG_GONE_MEDIATOR, "the mediator stops");
+}
+
+/* ---- start ---- */
+
+static void lock_path(const struct vg_mediator *m, char *path, size_t cap)
+{
+    snprintf(path, cap, "%s.lock", m->config.socket);
+}
+
+/*
+ * One daemon a socket. The file is removed at the end, so after taking the lock it
+ * must still be the file at that path: else another daemon has just left.
+ */
+static int take_lock(struct vg_mediator *m)
+{
+    char path[PATH_MAX];
+    struct stat ours, there;
+
+    lock_path(m, path, sizeof(path));
+    for (;;) {
+        m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (m->lock_fd < 0)
+            return -errno;
+        if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+            vg_close(&m->lock_fd);
+            return -EADDRINUSE;
+        }
+        if (fstat(m->lock_fd, &ours) == 0 && stat(path, &there) == 0 &&
+            ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+            return 0;
+        vg_close(&m->lock_fd);
+    }
+}
+
+static int group_id(const struct vg_config *c, gid_t *ret_gid, char *why, size_t why_cap)
+{
+    struct group *g;
+
+    *ret_gid = (gid_t)-1;
+    if (!c->group[0])
+        return 0;
+    g = getgrnam(c->group);
+    if (!g) {
+        snprintf(why, why_cap, "group: there is no group \"%s\"", c->group);
+        return -ENOENT;
+    }
+    *ret_gid = g->gr_gid;
+    return 0;
+}
+
+static int listen_at(struct vg_mediator *m, gid_t gid, char *why, size_t why_cap)
+{
+    int rc = vg_control_init(&m->control, m, m->config.control_socket, gid);
+
+    if (rc < 0) {
+        snprintf(why, why_cap, "%s: %s", m->config.control_socket, strerror(-rc));
+        m->control.mediator = NULL;
+        return rc;
+    }
+    m->listen_fd = vg_sock_listen(SOCK_SEQPACKET, m->config.socket, 0660, gid);
+    rc = m->listen_fd < 0 ? m->listen_fd
+                          : vg_io_add(&m->loop, &m->listen_io, m->listen_fd, EPOLLIN,
+                                      accept_ready, m);
+    if (rc < 0)
+        snprintf(why, why_cap, "%s: %s", m->config.socket, strerror(-rc));
+    return rc;
+}
+
+static int make_directories(struct vg_mediator *m, char *why, size_t why_cap)
+{
+    const char *paths[] = { m->config.socket, m->config.control_socket };
+
+    for (unsigned i = 0; i < VG_ARRAY_LEN(paths); i++) {
+        int rc = vg_file_make_parent(paths[i], 0755);
+
+        if (rc < 0) {
+            snprintf(why, why_cap, "directory of %s: %s", paths[i], strerror(-rc));
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int lock(struct vg_mediator *m, char *why, size_t why_cap)
+{
+    int rc = take_lock(m);
+
+    if (rc == -EADDRINUSE)
+        snprintf(why, why_cap, "%s: another vgpu-mediator serves it", m->config.socket);
+    else if (rc < 0)
+        snprintf(why, why_cap, "%s.lock: %s", m->config.socket, strerror(-rc));
+    return rc;
+}
+
+static int start(struct vg_mediator *m, char *why, size_t why_cap)
+{
+    gid_t gid;
+    int rc = group_id(&m->config, &gid, why, why_cap);
+
+    if (rc == 0)
+        rc = make_directories(m, why, why_cap);
+    if (rc == 0)
+        rc = lock(m, why, why_cap);
+    if (rc == 0)
+        rc = vg_store_load(m->config.state_dir, &m->vms, &m->config.policy, why, why_cap);
+    if (rc == 0)
+        rc = vg_loop_on_signal(&m->loop, SIGTERM, on_stop, m);
+    if (rc == 0)
+        rc = vg_loop_on_signal(&m->loop, SIGINT, on_stop, m);
+    return rc == 0 ? listen_at(m, gid, why, why_cap) : rc;
+}
+
+int vg_mediator_init(struct vg_mediator *m, char *why, size_t why_cap)
+{
+    int rc;
+
+    vg_list_init(&m->clients);
+    vg_vms_init(&m->vms);
+    m->lock_fd = m->listen_fd = -1;
+    m->listen_io.fd = -1;
+    m->started = vg_now();
+    snprintf(why, why_cap, "event loop");
+    rc = vg_loop_init(&m->loop);
+    if (rc == 0)
+        rc = start(m, why, why_cap);
+    if (rc < 0)
+        vg_mediator_fini(m);
+    return rc;
+}
+
+int vg_mediator_run(struct vg_mediator *m)
+{
+    int rc = vg_loop_run(&m->loop);
+
+    vg_log(VG_LOG_INFO, "stopped", "ms_up=%" PRIu64, (vg_now() - m->started) / VG_NS_PER_MS);
+    return rc < 0 ? 1 : rc;
+}
+
+void vg_mediator_fini(struct vg_mediator *m)
+{
+    char path[PATH_MAX];
+
+    stop_listening(m);
+    vg_vms_fini(&m->vms);
+    vg_loop_fini(&m->loop);
+    if (m->lock_fd >= 0) {
+        lock_path(m, path, sizeof(path));
+        unlink(path);
+        vg_close(&m->lock_fd);
+    }
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon as an object: settings, VMs, peers, and the administrators' socket,
+ * on one loop in one thread. It never loads a driver, maps a region or reads what
+ * a guest wrote.
+ */
+#ifndef VG_MEDIATOR_H
+#define VG_MEDIATOR_H
+
+#include "client.h"
+#include "config.h"
+#include "control.h"
+#include "mediator/base/loop.h"
+#include "vm.h"
+
+#define VG_STOP_MS 2000u    /* a shutdown takes no longer */
+
+struct vg_mediator {
+    struct vg_config config;
+    struct vg_loop loop;
+    struct vg_vms vms;
+    struct vg_list clients;
+    unsigned client_count, session_count, next_client;
+    int lock_fd, listen_fd;
+    struct vg_io listen_io;
+    struct vg_control control;
+    struct vg_timer stop_timer, accept_timer;
+    uint64_t started;               /* vg_now() */
+    uint64_t refused;               /* peers turned away */
+    uint64_t misbehaved;            /* peers cut off for breaking the protocol */
+    char device[160];               /* that the latest executor reported */
+    bool stopping;
+};
+
+/*
+ * Takes the lock, reads the registrations, and listens. `m->config` must be set.
+ * 0, or -errno with the reason in `why`; then nothing is left behind.
+ */
+int vg_mediator_init(struct vg_mediator *m, char *why, size_t why_cap);
+
+/* Serves until SIGTERM or SIGINT. The exit code. */
+int vg_mediator_run(struct vg_mediator *m);
+void vg_mediator_fini(struct vg_mediator *m);
+
+/* The VM a peer belongs to; NULL with a constant sentence in *ret_why. */
+struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, const char **ret_why);
+
+/* A peer object has been freed. */
+void vg_mediator_client_gone(struct vg_mediator *m);
+
+/* What a VM used: executors that ended and those that run. */
+void vg_mediator_usage(struct vg_mediator *m, const struct vg_vm *vm, struct vg_usage *ret_usage);
+
+#endif

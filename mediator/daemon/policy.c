@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* The fields of a VM's policy, see policy.h. */
+#include "policy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mediator/base/number.h"
+#include "mediator/base/util.h"
+
+#define NUMBER(field, low, high) \
+    { #field, VG_POLICY_NUMBER, offsetof(struct vg_policy, field), low, high }
+
+const struct vg_policy_field vg_policy_fields[VG_POLICY_FIELDS] = {
+    { "pool", VG_POLICY_NAME, offsetof(struct vg_policy, pool), 0, 0 },
+    { "priority", VG_POLICY_PRIORITY, offsetof(struct vg_policy, priority), 0, 0 },
+    NUMBER(weight, 1, 100),
+    NUMBER(rate, 0, 100000000),
+    NUMBER(queue_depth, 0, 65536),
+    NUMBER(memory_mib, 0, 16u << 20),
+};
+
+static const char *const priority_names[VG_PRIORITY_COUNT] = { "high", "medium", "low" };
+
+const char *vg_priority_name(uint64_t priority)
+{
+    return priority < VG_PRIORITY_COUNT ? priority_names[priority] : "?";
+}
+
+void vg_policy_init(struct vg_policy *p)
+{
+    memset(p, 0, sizeof(*p));
+    strcpy(p->pool, "A");
+    p->priority = VG_PRIORITY_MEDIUM;
+    p->weight = 50;
+}
+
+static const struct vg_policy_field *find(const char *key)
+{
+    for (unsigned i = 0; i < VG_POLICY_FIELDS; i++) {
+        if (strcmp(vg_policy_fields[i].key, key) == 0)
+            return &vg_policy_fields[i];
+    }
+    return NULL;
+}
+
+bool vg_policy_has(const char *key)
+{
+    return find(key) != NULL;
+}
+
+uint64_t vg_policy_number(const struct vg_policy *p, const struct vg_policy_field *f)
+{
+    return *(const uint64_t *)((const char *)p + f->offset);
+}
+
+static bool set_pool(struct vg_policy *p, const char *value, char *why, size_t cap)
+{
+    if (!vg_name_ok(value, sizeof(p->pool))) {
+        snprintf(why, cap, "\"%.80s\" is not a pool name: letters, digits and ._:-, at most %zu",
+                 value, sizeof(p->pool) - 1);
+        return false;
+    }
+    strcpy(p->pool, value);
+    return true;
+}
+
+static bool set_priority(struct vg_policy *p, const char *value, char *why, size_t cap)
+{
+    for (unsigned i = 0; i < VG_PRIORITY_COUNT; i++) {
+        if (strcmp(priority_names[i], value) == 0) {
+            p->priority = i;
+            return true;
+        }
+    }
+    snprintf(why, cap, "\"%.80s\" is not one of high, medium, low", value);
+    return false;
+}
+
+static bool set_field(struct vg_policy *p, const struct vg_policy_field *f, const char *value,
+                      char *why, size_t cap)
+{
+    if (f->kind == VG_POLICY_NAME)
+        return set_pool(p, value, why, cap);
+    if (f->kind == VG_POLICY_PRIORITY)
+        return set_priority(p, value, why, cap);
+    return vg_number(value, f->min, f->max, (uint64_t *)((char *)p + f->offset), why, cap);
+}
+
+int vg_policy_set(struct vg_policy *p, const char *key, const char *value, char *why,
+                  size_t why_cap)
+{
+    const struct vg_policy_field *f = find(key);
+    char reason[192];
+
+    if (!f) {
+        snprintf(why, why_cap,
+                 "\"%.80s\" is not one of pool, priority, weight, rate, queue_depth, memory_mib",
+                 key);
+        return -EINVAL;
+    }
+    if (set_field(p, f, value, reason, sizeof(reason)))
+        return 0;
+    snprintf(why, why_cap, "%s: %s", key, reason);
+    return -EINVAL;
+}

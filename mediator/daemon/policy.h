@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an administrator grants a VM. One table names every field, its bounds and
+ * its spelling, for the configuration file, the control socket and the state file.
+ * Pure: no I/O. Nothing here enforces anything yet.
+ */
+#ifndef VG_POLICY_H
+#define VG_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VG_POOL_MAX 32u
+
+enum vg_priority { VG_PRIORITY_HIGH, VG_PRIORITY_MEDIUM, VG_PRIORITY_LOW, VG_PRIORITY_COUNT };
+
+struct vg_policy {
+    char pool[VG_POOL_MAX];
+    uint64_t priority;      /* enum vg_priority */
+    uint64_t weight;        /* 1 to 100, against the VMs of the same pool and priority */
+    uint64_t rate;          /* calls a second, 0: no limit */
+    uint64_t queue_depth;   /* calls in flight, 0: no limit */
+    uint64_t memory_mib;    /* GPU memory, 0: no limit */
+};
+
+enum vg_policy_kind { VG_POLICY_NAME, VG_POLICY_PRIORITY, VG_POLICY_NUMBER };
+
+struct vg_policy_field {
+    const char *key;        /* "queue_depth" */
+    enum vg_policy_kind kind;
+    size_t offset;          /* in struct vg_policy */
+    uint64_t min, max;      /* of a number */
+};
+
+#define VG_POLICY_FIELDS 6u
+extern const struct vg_policy_field vg_policy_fields[VG_POLICY_FIELDS];
+
+void vg_policy_init(struct vg_policy *p);   /* pool A, medium, weight 50, no limits */
+
+/* Sets one field from text. On failure (-EINVAL) `why` names key, value and what is allowed. */
+int vg_policy_set(struct vg_policy *p, const char *key, const char *value, char *why,
+                  size_t why_cap);
+
+bool vg_policy_has(const char *key);
+uint64_t vg_policy_number(const struct vg_policy *p, const struct vg_policy_field *f);
+const char *vg_priority_name(uint64_t priority);    /* "high", "medium", "low" */
+
+#endif

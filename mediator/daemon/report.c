@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* JSON in and out, see report.h. */
+#include "report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "mediator/base/log.h"
+#include "protocol/vg_api.h"
+#include "protocol/vg_atomic.h"
+
+#define DEPTH_MAX 8
+
+json_object *vg_report_parse(const char *text, size_t len, char *why, size_t why_cap)
+{
+    json_tokener *tok = json_tokener_new_ex(DEPTH_MAX);
+    json_object *root;
+    enum json_tokener_error error;
+
+    if (!tok)
+        return NULL;
+    json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
+    root = json_tokener_parse_ex(tok, text, (int)len);
+    error = json_tokener_get_error(tok);
+    json_tokener_free(tok);
+    if (error == json_tokener_success && json_object_is_type(root, json_type_object))
+        return root;
+    snprintf(why, why_cap, "not a JSON object: %s",
+             error == json_tokener_success ? "another type" : json_tokener_error_desc(error));
+    json_object_put(root);
+    return NULL;
+}
+
+const char *vg_report_text(json_object *o, const char *key)
+{
+    json_object *value;
+
+    if (!json_object_is_type(o, json_type_object) || !json_object_object_get_ex(o, key, &value) ||
+        !json_object_is_type(value, json_type_string))
+        return NULL;
+    return json_object_get_string(value);
+}
+
+/* ---- policy ---- */
+
+int vg_report_policy_from(struct vg_policy *p, json_object *o, char *why, size_t why_cap)
+{
+    for (unsigned i = 0; i < VG_POLICY_FIELDS; i++) {
+        const char *key = vg_policy_fields[i].key;
+        json_object *value;
+        int rc;
+
+        if (!json_object_object_get_ex(o, key, &value))
+            continue;
+        rc = vg_policy_set(p, key, value ? json_object_get_string(value) : "null", why, why_cap);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static json_object *number(uint64_t value)
+{
+    return json_object_new_int64(value > INT64_MAX ? INT64_MAX : (int64_t)value);
+}
+
+static void add_number(json_object *o, const char *key, uint64_t value)
+{
+    json_object_object_add(o, key, number(value));
+}
+
+static void add_text(json_object *o, const char *key, const char *value)
+{
+    json_object_object_add(o, key, json_object_new_string(value));
+}
+
+void vg_report_policy_to(json_object *o, const struct vg_policy *p)
+{
+    for (unsigned i = 0; i < VG_POLICY_FIELDS; i++) {
+        const struct vg_policy_field *f = &vg_policy_fields[i];
+
+        if (f->kind == VG_POLICY_NAME)
+            add_text(o, f->key, p->pool);
+        else if (f->kind == VG_POLICY_PRIORITY)
+            add_text(o, f->key, vg_priority_name(p->priority));
+        else
+            add_number(o, f->key, vg_policy_number(p, f));
+    }
+}
+
+/* ---- VMs and executors ---- */
+
+static unsigned live_sessions(struct vg_mediator *m, const struct vg_vm *vm)
+{
+    struct vg_client *c;
+    unsigned n = 0;
+
+    vg_list_for_each(c, &m->clients, link) {
+        for (unsigned i = 0; c->vm == vm && i < c->layout.slot_count; i++)
+            n += c->session[i] && vg_session_is_live(c->session[i]);
+    }
+    return n;
+}
+
+json_object *vg_report_vm(struct vg_mediator *m, const struct vg_vm *vm)
+{
+    json_object *o = json_object_new_object();
+    struct vg_usage usage;
+
+    vg_mediator_usage(m, vm, &usage);
+    add_text(o, "name", vm->name);
+    json_object_object_add(o, "registered", json_object_new_boolean(vm->registered));
+    vg_report_policy_to(o, &vm->policy);
+    add_number(o, "peers", vm->peers);
+    add_number(o, "executors", live_sessions(m, vm));
+    add_number(o, "calls", usage.sum.calls);
+    add_number(o, "memory_bytes", usage.sum.memory);
+    add_number(o, "faults", vg_vm_faults(vm));
+    add_number(o, "uptime_s", (vg_now() - vm->since) / VG_NS_PER_S);
+    return o;
+}
+
+/* Read while the executor may write: bounded, cleaned, never trusted to end. */
+static void add_guest(json_object *o, const struct vg_stats *st)
+{
+    char name[sizeof(st->guest_comm) + 1];
+
+    vg_log_clean(name, sizeof(name), st->guest_comm, sizeof(st->guest_comm));
+    add_text(o, "process", name);
+    add_number(o, "guest_pid", vg_load_relaxed(&st->guest_pid));
+}
+
+static json_object *executor(const struct vg_session *s)
+{
+    json_object *o = json_object_new_object();
+    const struct vg_stats *st = s->stats;
+
+    add_text(o, "vm", s->client->vm->name);
+    add_number(o, "slot", s->slot);
+    add_number(o, "pid", (uint64_t)s->pid);
+    add_text(o, "state", vg_session_state_name(s));
+    add_text(o, "reason", vg_gone_name(s->reason));
+    add_text(o, "role", vg_client_role_name(s->client));
+    add_guest(o, st);
+    add_text(o, "backend", vg_backend_name(&s->backend));
+    add_text(o, "device", s->device);
+    add_number(o, "start_ms", s->ready_ns / VG_NS_PER_MS);
+    add_number(o, "uptime_s", ((s->ended ? s->ended : vg_now()) - s->started) / VG_NS_PER_S);
+    add_number(o, "calls", vg_load_relaxed(&st->calls));
+    add_number(o, "bytes_in", vg_load_relaxed(&st->bytes_in));
+    add_number(o, "bytes_out", vg_load_relaxed(&st->bytes_out));
+    add_number(o, "memory_bytes", s->ended ? 0 : vg_load_relaxed(&st->memory));
+    return o;
+}
+
+json_object *vg_report_executors(struct vg_mediator *m, const struct vg_vm *vm)
+{
+    json_object *list = json_object_new_array();
+    struct vg_client *c;
+
+    vg_list_for_each(c, &m->clients, link) {
+        for (unsigned i = 0; i < c->layout.slot_count; i++) {
+            if (c->session[i] && (!vm || c->vm == vm))
+                json_object_array_add(list, executor(c->session[i]));
+        }
+    }
+    return list;
+}
+
+/* ---- metrics ---- */
+
+static json_object *calls_by_name(const struct vg_stats *sum)
+{
+    json_object *o = json_object_new_object();
+
+    for (unsigned i = 0; i < VG_STATS_CALLS; i++) {
+        const char *name = vg_usage_call_name(i);
+
+        if (name && sum->call[i])
+            add_number(o, name, sum->call[i]);
+    }
+    return o;
+}
+
+static json_object *calls_by_class(const struct vg_stats *sum)
+{
+    json_object *o = json_object_new_object();
+
+    for (unsigned i = 0; i < VG_CLASS_COUNT; i++) {
+        if (sum->class_calls[i])
+            add_number(o, vg_api_class_name(i), sum->class_calls[i]);
+    }
+    return o;
+}
+
+static json_object *ended_by_reason(const struct vg_vm *vm)
+{
+    json_object *o = json_object_new_object();
+
+    for (unsigned i = 0; i < VG_GONE_REASONS; i++) {
+        if (vm->gone[i])
+            add_number(o, vg_gone_name(i), vm->gone[i]);
+    }
+    return o;
+}
+
+json_object *vg_report_metrics(struct vg_mediator *m, const struct vg_vm *vm)
+{
+    json_object *o = json_object_new_object();
+    struct vg_usage u;
+
+    vg_mediator_usage(m, vm, &u);
+    add_text(o, "name", vm->name);
+    add_number(o, "uptime_s", (vg_now() - vm->since) / VG_NS_PER_S);
+    add_number(o, "executors", live_sessions(m, vm));
+    add_number(o, "executors_started", u.executors);
+    add_number(o, "calls", u.sum.calls);
+    add_number(o, "errors", u.sum.errors);
+    add_number(o, "rejected", u.sum.rejected);
+    add_number(o, "launches", u.sum.launches);
+    add_number(o, "bytes_in", u.sum.bytes_in);
+    add_number(o, "bytes_out", u.sum.bytes_out);
+    add_number(o, "memory_bytes", u.sum.memory);
+    add_number(o, "memory_peak_bytes", u.sum.memory_peak);
+    add_number(o, "busy_ns", u.sum.busy_ns);
+    add_number(o, "doorbells", u.sum.doorbells);
+    add_number(o, "gpu_faults", u.sum.gpu_faults);
+    add_number(o, "faults", vg_vm_faults(vm));
+    json_object_object_add(o, "ended", ended_by_reason(vm));
+    json_object_object_add(o, "classes", calls_by_class(&u.sum));
+    json_object_object_add(o, "by_call", calls_by_name(&u.sum));
+    return o;
+}
+
+/* ---- health ---- */
+
+static void add_faults(json_object *o, struct vg_mediator *m)
+{
+    uint64_t gone[VG_GONE_REASONS] = { 0 };
+    json_object *faults = json_object_new_object();
+    struct vg_vm *vm;
+
+    vg_list_for_each(vm, &m->vms.list, link) {
+        for (unsigned i = 0; i < VG_GONE_REASONS; i++)
+            gone[i] += vm->gone[i];
+    }
+    for (unsigned i = VG_GONE_CRASHED; i < VG_GONE_REASONS; i++)
+        add_number(faults, vg_gone_name(i), gone[i]);
+    add_number(faults, "peers_refused", m->refused);
+    add_number(faults, "peers_misbehaved", m->misbehaved);
+    json_object_object_add(o, "faults", faults);
+}
+
+json_object *vg_report_health(struct vg_mediator *m)
+{
+    json_object *o = json_object_new_object();
+    struct vg_backend backend = { .software = false };
+    char why[160] = "", program[PATH_MAX] = "";
+    bool found = vg_backend_find(&m->config, &backend, why, sizeof(why)) == 0;
+    bool program_ok = vg_backend_executor(&m->config, program, sizeof(program)) == 0;
+
+    if (!program_ok)
+        snprintf(why, sizeof(why), "the program vgpu-executor is missing");
+    add_text(o, "status", found && program_ok ? "ok" : "unusable");
+    add_text(o, "problem", why);
+    add_number(o, "pid", (uint64_t)getpid());
+    add_number(o, "uptime_s", (vg_now() - m->started) / VG_NS_PER_S);
+    add_number(o, "protocol_version", VG_PROTOCOL_VERSION);
+    add_text(o, "backend", found ? vg_backend_name(&backend) : "none");
+    add_text(o, "library", backend.library);
+    add_text(o, "device", m->device);
+    add_number(o, "vms", m->vms.count);
+    add_number(o, "peers", m->client_count);
+    add_number(o, "executors", m->session_count);
+    add_faults(o, m);
+    return o;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* Slot states in the shared region, see slotmem.h. */
+#include "slotmem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mediator/base/file.h"
+#include "mediator/base/util.h"
+
+int vg_slotmem_check(int fd, const struct vg_region_layout *l)
+{
+    int flags = fcntl(fd, F_GETFL);
+    struct stat st;
+
+    if (flags < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    /* Regular files include memfds and /dev/shm; a pipe or device here would block us. */
+    if (!S_ISREG(st.st_mode) || (flags & O_ACCMODE) != O_RDWR || (flags & O_APPEND))
+        return -EBADF;
+    return (uint64_t)st.st_size < l->size ? -EINVAL : 0;
+}
+
+int vg_slotmem_new(const struct vg_region_layout *l)
+{
+    vg_auto_fd int fd = vg_memfd_new("vgpu-region", l->size);
+    void *base;
+
+    if (fd < 0)
+        return fd;
+    base = mmap(NULL, l->data_off, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        return -errno;
+    vg_region_format(base, l);
+    munmap(base, l->data_off);
+    return vg_steal_fd(&fd);
+}
+
+static off_t slot_off(const struct vg_region_layout *l, unsigned slot, size_t member)
+{
+    return (off_t)(l->slots_off + (uint64_t)slot * VG_SLOT_STRIDE + member);
+}
+
+static int put(int fd, off_t off, uint32_t value)
+{
+    ssize_t n = pwrite(fd, &value, sizeof(value), off);
+
+    return n == (ssize_t)sizeof(value) ? 0 : n < 0 ? -errno : -EIO;
+}
+
+int vg_slotmem_set(int fd, const struct vg_region_layout *l, unsigned slot,
+                   enum vg_slot_state state)
+{
+    return put(fd, slot_off(l, slot, offsetof(struct vg_slot, state)), state);
+}
+
+int vg_slotmem_gone(int fd, const struct vg_region_layout *l, unsigned slot,
+                    enum vg_gone_reason reason)
+{
+    uint32_t state = 0;
+    off_t off = slot_off(l, slot, offsetof(struct vg_slot, state));
+    int rc;
+
+    if (pread(fd, &state, sizeof(state), off) == (ssize_t)sizeof(state) && state == VG_SLOT_GONE)
+        return 0;
+    /* Two system calls, so the guest sees the reason no later than the state. */
+    rc = put(fd, slot_off(l, slot, offsetof(struct vg_slot, reason)), reason);
+    return rc < 0 ? rc : vg_slotmem_set(fd, l, slot, VG_SLOT_GONE);
+}

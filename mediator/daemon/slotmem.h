@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The little of a region that the mediator writes: a slot's state. By pwrite, so
+ * that no memory of a guest is mapped here and a region that its owner shrinks
+ * cannot hurt the daemon.
+ */
+#ifndef VG_SLOTMEM_H
+#define VG_SLOTMEM_H
+
+#include "protocol/vg_region.h"
+
+/* 0 if `fd` is memory of at least the layout's size that we may write, else -errno. */
+int vg_slotmem_check(int fd, const struct vg_region_layout *l);
+
+/* New formatted region of a host process, sealed against a change of size. The fd or -errno. */
+int vg_slotmem_new(const struct vg_region_layout *l);
+
+int vg_slotmem_set(int fd, const struct vg_region_layout *l, unsigned slot,
+                   enum vg_slot_state state);
+
+/* GONE with its reason, unless the slot already says so. */
+int vg_slotmem_gone(int fd, const struct vg_region_layout *l, unsigned slot,
+                    enum vg_gone_reason reason);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Sums of executors' counters (mediator/vg_stats.h). Pure but for reading them. */
+#ifndef VG_USAGE_H
+#define VG_USAGE_H
+
+#include <stdint.h>
+
+#include "mediator/vg_stats.h"
+
+struct vg_usage {
+    uint64_t executors;     /* ever started */
+    struct vg_stats sum;    /* `memory`: now; `memory_peak`: of the largest single process */
+};
+
+/* Adds one executor's counters as they are at this moment. */
+void vg_usage_add(struct vg_usage *u, const struct vg_stats *s);
+
+/* As above for an executor that has ended: it holds no memory any more. */
+void vg_usage_add_ended(struct vg_usage *u, const struct vg_stats *s);
+
+/* "cuMemAlloc_v2", "launch"; NULL for an index that no call has. */
+const char *vg_usage_call_name(unsigned index);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* The list of VMs, see vm.h. */
+#include "vm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "mediator/base/loop.h"
+
+static const char *const gone_names[VG_GONE_REASONS] = {
+    [VG_GONE_NONE] = "ended",       [VG_GONE_REFUSED] = "refused",   [VG_GONE_MEDIATOR] = "shutdown",
+    [VG_GONE_CRASHED] = "crashed",  [VG_GONE_PROTOCOL] = "protocol", [VG_GONE_TIMEOUT] = "timeout",
+    [VG_GONE_NO_GPU] = "no-gpu",    [VG_GONE_LEASE] = "lease",       [VG_GONE_VERSION] = "version",
+};
+
+const char *vg_gone_name(unsigned reason)
+{
+    return reason < VG_GONE_REASONS ? gone_names[reason] : "?";
+}
+
+uint64_t vg_vm_faults(const struct vg_vm *vm)
+{
+    return vm->gone[VG_GONE_CRASHED] + vm->gone[VG_GONE_PROTOCOL] + vm->gone[VG_GONE_TIMEOUT];
+}
+
+void vg_vms_init(struct vg_vms *vms)
+{
+    vg_list_init(&vms->list);
+    vms->count = 0;
+}
+
+void vg_vms_fini(struct vg_vms *vms)
+{
+    struct vg_vm *vm, *next;
+
+    vg_list_for_each_safe(vm, next, &vms->list, link)
+        vg_vms_remove(vms, vm);
+}
+
+struct vg_vm *vg_vms_find(struct vg_vms *vms, const char *name)
+{
+    struct vg_vm *vm;
+
+    vg_list_for_each(vm, &vms->list, link) {
+        if (strcmp(vm->name, name) == 0)
+            return vm;
+    }
+    return NULL;
+}
+
+/* Names of host processes are anybody's choice, so what they leave behind must not pile up. */
+static bool make_room(struct vg_vms *vms)
+{
+    struct vg_vm *vm, *oldest = NULL;
+
+    if (vms->count < VG_VMS_MAX)
+        return true;
+    vg_list_for_each(vm, &vms->list, link) {
+        if (!vm->registered && vm->peers == 0 && (!oldest || vm->since < oldest->since))
+            oldest = vm;
+    }
+    if (oldest)
+        vg_vms_remove(vms, oldest);
+    return oldest != NULL;
+}
+
+static void insert_sorted(struct vg_vms *vms, struct vg_vm *vm)
+{
+    struct vg_vm *other;
+
+    vg_list_for_each(other, &vms->list, link) {
+        if (strcmp(other->name, vm->name) > 0)
+            break;
+    }
+    vg_list_append(&other->link, &vm->link);
+}
+
+struct vg_vm *vg_vms_add(struct vg_vms *vms, const char *name, const struct vg_policy *policy)
+{
+    struct vg_vm *vm;
+
+    if (!make_room(vms))
+        return NULL;
+    vm = calloc(1, sizeof(*vm));
+    if (!vm)
+        return NULL;
+    strncpy(vm->name, name, sizeof(vm->name) - 1);
+    vm->policy = *policy;
+    vm->since = vg_now();
+    insert_sorted(vms, vm);
+    vms->count++;
+    return vm;
+}
+
+void vg_vms_remove(struct vg_vms *vms, struct vg_vm *vm)
+{
+    vg_list_remove(&vm->link);
+    vms->count--;
+    free(vm);
+}

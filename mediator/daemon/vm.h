@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VMs the mediator knows: registered by an administrator, or met. Several
+ * peers (a device, host processes) may share one name and so one VM. Owns policy
+ * and the totals of executors that have ended.
+ */
+#ifndef VG_VM_H
+#define VG_VM_H
+
+#include <stdbool.h>
+
+#include "mediator/base/list.h"
+#include "policy.h"
+#include "protocol/vg_region.h"
+#include "usage.h"
+
+#define VG_VM_NAME_MAX   64u
+#define VG_VMS_MAX       1024u
+#define VG_GONE_REASONS  (VG_GONE_VERSION + 1u)
+
+struct vg_vm {
+    struct vg_list link;
+    char name[VG_VM_NAME_MAX];
+    bool registered;                    /* by an administrator; else met and forgotten at exit */
+    struct vg_policy policy;
+    unsigned peers;                     /* connections that hold on to it */
+    uint64_t since;                     /* vg_now() at registration or first sight */
+    struct vg_usage ended;
+    uint64_t gone[VG_GONE_REASONS];     /* executors that ended for a reason, by reason */
+};
+
+struct vg_vms {
+    struct vg_list list;                /* sorted by name */
+    unsigned count;
+};
+
+void vg_vms_init(struct vg_vms *vms);
+void vg_vms_fini(struct vg_vms *vms);
+
+struct vg_vm *vg_vms_find(struct vg_vms *vms, const char *name);
+
+/*
+ * A new VM; the name must be new and pass vg_name_ok. When VG_VMS_MAX are known,
+ * one that was only met and has no peer makes room. NULL: no room or no memory.
+ */
+struct vg_vm *vg_vms_add(struct vg_vms *vms, const char *name, const struct vg_policy *policy);
+
+/* Forgets the VM. It must have no peers. */
+void vg_vms_remove(struct vg_vms *vms, struct vg_vm *vm);
+
+/* Faults: executors that ended because of what their guest did or what happened to them. */
+uint64_t vg_vm_faults(const struct vg_vm *vm);
+
+const char *vg_gone_name(unsigned reason);  /* "crashed", "timeout" */
+
+#endif
