@@ -24,6 +24,7 @@ nvidia-nvvm==13.0.88
 nvidia-cuda-nvrtc==13.0.88
 nvidia-cuda-runtime==13.0.96
 nvidia-cuda-cccl==13.0.85
+nvidia-cuda-profiler-api==13.0.85
 '
 
 say() { printf '%s\n' "cuda-toolkit: $*" >&2; }
@@ -42,9 +43,8 @@ usable() {
 
 cache_dir() {
     base=${VGPU_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vgpu}
-    # 13.0.88 of the compiler and 13.0.96 of the runtime name the set.
-    printf '%s/cuda-13.0/%s' "$base" "$(printf '%s' "$WHEELS" | sed -n \
-        -e 's/^nvidia-cuda-nvcc==//p' -e 's/^nvidia-cuda-runtime==//p' | paste -sd- -)"
+    # The sum of the list names the set.
+    printf '%s/cuda-13.0/%s' "$base" "$(printf '%s' "$WHEELS" | cksum | cut -d ' ' -f 1)"
 }
 
 find_toolkit() {

@@ -54,7 +54,7 @@ int vg_demo_end(const struct vg_demo *demo, bool ok, const char *format, ...)
 {
     va_list args;
 
-    printf("RESULT %s %.1f ", ok ? "ok" : "WRONG", demo->gpu_ms);
+    printf("RESULT %s %.2f ", ok ? "ok" : "WRONG", demo->gpu_ms);
     va_start(args, format);
     vprintf(format, args);
     va_end(args);
