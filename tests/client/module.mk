@@ -17,3 +17,4 @@ $(OBJ)/tests/client/%.o: CPPFLAGS += -Itests/client
 objects     += $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_drv.o
 extra-files += $(clients)
 .SECONDARY: $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_drv.o
+test-scripts += tests/client/processes.sh
