@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+# The device: its core alone, and inside the QEMU that `make qemu` built.
+tests += check-stub
+check-stub-src  := tests/qemu/check_stub.c qemu-device/vgpu_stub_core.c
+check-stub-libs := libvgproto.a
+check-stub-pkgs := check
