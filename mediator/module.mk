@@ -11,3 +11,7 @@ libvgdaemon.a-pkgs := json-c
 vgpu-mediator-src  := mediator/daemon/main.c
 vgpu-mediator-libs := libvgdaemon.a libvgbase.a libvgproto.a
 vgpu-mediator-pkgs := json-c
+
+progs += vgpu-run
+vgpu-run-src  := $(wildcard mediator/run/*.c)
+vgpu-run-libs := libvgbase.a

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -57,11 +56,12 @@ static void signal_ready(void *arg, uint32_t events)
         if (signo == SIGCHLD)
             reap_children(loop);
         else if (signo < VG_LOOP_SIGNALS && loop->on_signal[signo].fn)
-            loop->on_signal[signo].fn(loop->on_signal[signo].arg, (int)signo);
+            loop->on_signal[signo].fn(loop->on_signal[signo].arg, &info);
     }
 }
 
-int vg_loop_on_signal(struct vg_loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg)
+int vg_loop_on_signal(struct vg_loop *loop, int signo,
+                      void (*fn)(void *arg, const struct signalfd_siginfo *info), void *arg)
 {
     if (signo <= 0 || signo >= VG_LOOP_SIGNALS)
         return -EINVAL;

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <sys/types.h>
 
 #include "list.h"
@@ -54,7 +55,7 @@ struct vg_loop {
     struct vg_list timers;                      /* soonest first */
     struct vg_list children;
     struct {
-        void (*fn)(void *arg, int signo);
+        void (*fn)(void *arg, const struct signalfd_siginfo *info);
         void *arg;
     } on_signal[VG_LOOP_SIGNALS];
     struct epoll_event *batch;                  /* of the round in progress, else NULL */
@@ -89,7 +90,8 @@ void vg_child_add(struct vg_loop *loop, struct vg_child *child, pid_t pid,
                   void (*fn)(void *arg, const siginfo_t *how), void *arg);
 void vg_child_del(struct vg_child *child);
 
-int vg_loop_on_signal(struct vg_loop *loop, int signo, void (*fn)(void *arg, int signo),
-                      void *arg);
+/* Blocks the signal and calls `fn` for it from the loop. 0 or -errno. */
+int vg_loop_on_signal(struct vg_loop *loop, int signo,
+                      void (*fn)(void *arg, const struct signalfd_siginfo *info), void *arg);
 
 #endif

@@ -145,15 +145,26 @@ static bool kept(const char *const *keep, const char *entry)
     return false;
 }
 
-char **vg_proc_env(const char *const *keep)
+static size_t count_of(char *const *list)
 {
-    size_t count = 0, n = 0;
-    char **envp;
+    size_t n = 0;
 
-    while (environ[count])
-        count++;
-    envp = calloc(count + 1, sizeof(*envp));
-    for (size_t i = 0; envp && i < count; i++) {
+    while (list && list[n])
+        n++;
+    return n;
+}
+
+char **vg_proc_env(const char *const *keep, char *const *extra)
+{
+    size_t own = count_of(extra), all = count_of(environ), n;
+    char **envp = calloc(own + all + 1, sizeof(*envp));
+
+    if (!envp)
+        return NULL;
+    /* The first of two equal names is the one that counts. */
+    for (n = 0; n < own; n++)
+        envp[n] = extra[n];
+    for (size_t i = 0; i < all; i++) {
         if (kept(keep, environ[i]))
             envp[n++] = environ[i];
     }

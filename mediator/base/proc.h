@@ -25,10 +25,10 @@ struct vg_proc {
 int vg_proc_spawn(const struct vg_proc *proc, pid_t *ret_pid);
 
 /*
- * The environment without everything that `keep` does not name: NULL-terminated
- * names, one ending in '*' is a prefix. Only the array is allocated: the strings
- * are environ's. NULL: no memory. The caller frees.
+ * `extra` ("NAME=VALUE", NULL-terminated, or NULL), then what the environment has of
+ * the names in `keep` (one that ends in '*' is a prefix). Only the array is
+ * allocated: the strings are extra's and environ's. NULL: no memory. The caller frees.
  */
-char **vg_proc_env(const char *const *keep);
+char **vg_proc_env(const char *const *keep, char *const *extra);
 
 #endif

@@ -73,7 +73,7 @@ void vg_client_close(struct vg_client *c, enum vg_gone_reason reason, const char
         return;
     vg_log(VG_LOG_INFO, "peer-close", "peer=%u vm=%s why=\"%s\"", c->id,
            c->vm ? c->vm->name : "-", why);
-    vg_timer_del(&c->hello_timer);
+    vg_timer_del(&c->timer);
     vg_io_del(&c->mediator->loop, &c->io);
     vg_close(&c->sock);
     for (unsigned i = 0; i < VG_SLOTS_MAX; i++) {
@@ -124,6 +124,25 @@ static const char *refuse_peer(struct vg_client *c, const char *why)
 }
 
 /* ---- HELLO ---- */
+
+static void watch_process(struct vg_client *c);
+
+/* A forked child may hold the socket open after its parent's death, but cannot use it. */
+static void check_process(void *arg)
+{
+    struct vg_client *c = arg;
+
+    if (vg_peer_lives(&c->peer))
+        watch_process(c);
+    else
+        vg_client_close(c, VG_GONE_NONE, "the process is dead");
+}
+
+static void watch_process(struct vg_client *c)
+{
+    vg_timer_set(&c->mediator->loop, &c->timer, vg_now() + VG_CLIENT_CHECK_MS * VG_NS_PER_MS,
+                 check_process, c);
+}
 
 /* A process is free to call itself anything; its VM gets the nearest name that is allowed. */
 static void process_name(char *name, size_t cap, pid_t pid)
@@ -196,8 +215,10 @@ static const char *on_hello(struct vg_client *c, struct vg_msg *msg, int *fd)
     why = identify(c, msg, fd);
     if (why)
         return refuse_peer(c, why);
-    vg_timer_del(&c->hello_timer);
+    vg_timer_del(&c->timer);
     set_state(c, VG_CLIENT_UP);
+    if (c->role == VG_ROLE_PROCESS)
+        watch_process(c);
     vg_log(VG_LOG_INFO, "peer-up", "peer=%u role=%s vm=%s pid=%d uid=%u region_mib=%" PRIu64
            " slots=%u", c->id, vg_client_role_name(c), c->vm->name, (int)c->pid,
            (unsigned)c->uid, c->layout.size >> 20, c->layout.slot_count);
@@ -404,8 +425,9 @@ struct vg_client *vg_client_new(struct vg_mediator *m, int sock)
         c->pid = cred.pid;
         c->uid = cred.uid;
     }
+    vg_peer_init(&c->peer, c->pid);
     vg_list_append(&m->clients, &c->link);
-    vg_timer_set(&m->loop, &c->hello_timer, vg_now() + VG_CLIENT_HELLO_MS * VG_NS_PER_MS,
+    vg_timer_set(&m->loop, &c->timer, vg_now() + VG_CLIENT_HELLO_MS * VG_NS_PER_MS,
                  hello_timeout, c);
     return c;
 }

@@ -9,12 +9,14 @@
 #define VG_CLIENT_H
 
 #include "mediator/base/loop.h"
+#include "mediator/base/peer.h"
 #include "protocol/vg_region.h"
 #include "protocol/vg_sock.h"
 #include "session.h"
 #include "vm.h"
 
 #define VG_CLIENT_HELLO_MS 5000u    /* a connection that says nothing is closed */
+#define VG_CLIENT_CHECK_MS 1000u    /* between looks whether a process still lives */
 
 struct vg_mediator;
 
@@ -33,7 +35,8 @@ struct vg_client {
     unsigned id;                    /* for logs */
     int sock;
     struct vg_io io;
-    struct vg_timer hello_timer;
+    struct vg_timer timer;          /* HELLO's deadline, then the next look at the process */
+    struct vg_peer peer;
     pid_t pid;                      /* of the peer, by the kernel */
     uid_t uid;
     enum vg_role role;

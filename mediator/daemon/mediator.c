@@ -122,14 +122,14 @@ static void stop_listening(struct vg_mediator *m)
     vg_control_fini(&m->control);
 }
 
-static void on_stop(void *arg, int signo)
+static void on_stop(void *arg, const struct signalfd_siginfo *info)
 {
     struct vg_mediator *m = arg;
     struct vg_client *c, *next;
 
     if (m->stopping)
         return;
-    vg_log(VG_LOG_INFO, "stopping", "signal=%d peers=%u executors=%u", signo, m->client_count,
+    vg_log(VG_LOG_INFO, "stopping", "signal=%u peers=%u executors=%u", info->ssi_signo, m->client_count,
            m->session_count);
     m->stopping = true;
     stop_listening(m);

@@ -139,7 +139,7 @@ static json_object *executor(const struct vg_session *s)
     add_number(o, "slot", s->slot);
     add_number(o, "pid", (uint64_t)s->pid);
     add_text(o, "state", vg_session_state_name(s));
-    add_text(o, "reason", vg_gone_name(s->reason));
+    add_text(o, "reason", vg_session_is_live(s) ? "" : vg_gone_name(s->reason));
     add_text(o, "role", vg_client_role_name(s->client));
     add_guest(o, st);
     add_text(o, "backend", vg_backend_name(&s->backend));

@@ -260,13 +260,16 @@ static void last_words(struct vg_session *s)
         log_line(s);
 }
 
+static const unsigned asked_to_end = VG_BIT(VG_SESSION_STOPPING) | VG_BIT(VG_SESSION_KILLED);
+
 static void child_ended(void *arg, const siginfo_t *how)
 {
     struct vg_session *s = arg;
     struct vg_client *c = s->client;
 
     last_words(s);
-    if (s->reason == VG_GONE_NONE)
+    /* One that was told to end has done nothing wrong, however it obeyed. */
+    if (s->reason == VG_GONE_NONE && !(VG_BIT(s->state) & asked_to_end))
         s->reason = reason_of(how);
     s->ended = vg_now();
     set_state(s, VG_SESSION_ENDED);
@@ -343,7 +346,7 @@ static int spawn(struct vg_session *s, const struct start *st, const char *progr
                      (char *)"--backend", (char *)vg_backend_name(&s->backend),
                      (char *)"--driver", s->backend.library, NULL };
     const int fds[] = { -1, -1, st->log, st->control, c->region_fd, s->doorbell_fd, st->stats };
-    vg_auto_free char **envp = vg_proc_env(kept_env);
+    vg_auto_free char **envp = vg_proc_env(kept_env, NULL);
     struct vg_proc proc = { .path = program, .argv = argv, .envp = envp, .fds = fds,
                             .nfds = VG_ARRAY_LEN(fds), .session = true,
                             .death_signal = SIGKILL };
