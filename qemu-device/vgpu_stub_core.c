@@ -219,7 +219,9 @@ static void tell_mediator(struct vg_stub *s, enum vg_msg_type type,
 
 static void on_refused_vm(struct vg_stub *s, const char *why)
 {
-    s->host->complain(s->opaque, "the mediator refuses this VM", why);
+    if (!s->refused) {
+        s->host->complain(s->opaque, "the mediator refuses this VM", why);
+    }
     s->refused = true;
     s->retry_ms = VG_STUB_RETRY_MAX_MS;
     vg_stub_link_lost(s, -EACCES);

@@ -386,6 +386,9 @@ START_TEST(a_refused_vm_keeps_trying_slowly)
     uint32_t token = claim();
     set(VG_REG_ATTACH, token);
     ck_gone(token, VG_GONE_REFUSED);
+    vg_stub_connect(&stub);
+    say(VG_MSG_REFUSED, 0, -1);
+    ck_assert_uint_eq(host.complaints, 1);
     come_up();
     ck_assert_uint_eq(reg(VG_REG_EPOCH), 1);
 }

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 # The device: its core alone, and inside the QEMU that `make qemu` built.
-tests += check-stub
-check-stub-src  := tests/qemu/check_stub.c qemu-device/vgpu_stub_core.c
-check-stub-libs := libvgproto.a
-check-stub-pkgs := check
+tests += check-stub check-qtest
+check-stub-src   := tests/qemu/check_stub.c qemu-device/vgpu_stub_core.c
+check-stub-libs  := libvgproto.a
+check-stub-pkgs  := check
+check-qtest-src  := tests/qemu/check_qtest.c tests/qemu/qtest.c
+check-qtest-libs := libvgproto.a
+check-qtest-pkgs := check

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* Client of QEMU's qtest protocol, see qtest.h. */
+#include "qtest.h"
+
+#include <check.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+const char *vg_qtest_binary(void)
+{
+    static char path[512];
+    const char *given = getenv("VGPU_QEMU");
+    FILE *p;
+
+    if (given)
+        return given;
+    p = popen("qemu-device/build-qemu.sh --path 2>&1", "r");
+    if (!p || !fgets(path, sizeof(path), p))
+        path[0] = '\0';
+    path[strcspn(path, "\n")] = '\0';
+    if (p && pclose(p) == 0)
+        return path;
+    printf("%s\n", path[0] ? path : "QEMU is not built");
+    return NULL;
+}
+
+static int listen_at(const char *path)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    return fd;
+}
+
+static void exec_qemu(const struct vg_qtest *q, const char *binary, const char *properties)
+{
+    char qtest[128], device[256];
+
+    snprintf(qtest, sizeof(qtest), "unix:%s/qtest", q->dir);
+    snprintf(device, sizeof(device), "vgpu-stub,vm=qtest,socket=%s/mediator%s", q->dir, properties);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    execl(binary, binary, "-M", "pc,usb=off", "-accel", "qtest", "-m", "64", "-nodefaults",
+          "-no-user-config", "-display", "none", "-qtest", qtest, "-qtest-log", "none", "-d",
+          "guest_errors", "-D", q->log, "-device", device, (char *)NULL);
+    _exit(127);
+}
+
+void vg_qtest_start(struct vg_qtest *q, const char *properties)
+{
+    const char *binary = vg_qtest_binary();
+    struct timeval limit = { 20, 0 };
+    char path[96];
+    int listener;
+
+    ck_assert_ptr_nonnull(binary);
+    strcpy(q->dir, "/tmp/vgpu-qtest-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(q->dir));
+    snprintf(q->log, sizeof(q->log), "%s/log", q->dir);
+    snprintf(path, sizeof(path), "%s/qtest", q->dir);
+    listener = listen_at(path);
+    q->pid = fork();
+    ck_assert_int_ge(q->pid, 0);
+    if (q->pid == 0)
+        exec_qemu(q, binary, properties);
+    setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    q->sock = accept(listener, NULL, NULL);
+    ck_assert_msg(q->sock >= 0, "QEMU did not start");
+    setsockopt(q->sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    close(listener);
+}
+
+void vg_qtest_stop(struct vg_qtest *q)
+{
+    char command[128];
+    int status;
+
+    close(q->sock);
+    kill(q->pid, SIGTERM);
+    ck_assert_int_eq(waitpid(q->pid, &status, 0), q->pid);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "QEMU ended with %#x", status);
+    snprintf(command, sizeof(command), "rm -rf %s", q->dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* Reads lines until an answer; lines that report interrupts are not ours. */
+static uint64_t answer(struct vg_qtest *q)
+{
+    char line[256];
+    size_t len = 0;
+
+    for (;;) {
+        ssize_t n = recv(q->sock, line + len, 1, 0);
+        ck_assert_msg(n == 1, "QEMU is gone or does not answer");
+        if (line[len++] != '\n') {
+            ck_assert_uint_lt(len, sizeof(line));
+            continue;
+        }
+        line[len - 1] = '\0';
+        len = 0;
+        if (strncmp(line, "IRQ ", 4) == 0)
+            continue;
+        ck_assert_msg(strncmp(line, "OK", 2) == 0, "QEMU says: %s", line);
+        return strtoull(line + 2, NULL, 0);
+    }
+}
+
+static uint64_t command(struct vg_qtest *q, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static uint64_t command(struct vg_qtest *q, const char *format, ...)
+{
+    char line[128];
+    va_list ap;
+    int n;
+
+    va_start(ap, format);
+    n = vsnprintf(line, sizeof(line), format, ap);
+    va_end(ap);
+    ck_assert_int_eq(send(q->sock, line, (size_t)n, MSG_NOSIGNAL), n);
+    return answer(q);
+}
+
+static char suffix(unsigned bytes)
+{
+    return bytes == 1 ? 'b' : bytes == 2 ? 'w' : bytes == 4 ? 'l' : 'q';
+}
+
+uint64_t vg_qtest_read(struct vg_qtest *q, uint64_t addr, unsigned bytes)
+{
+    return command(q, "read%c 0x%" PRIx64 "\n", suffix(bytes), addr);
+}
+
+void vg_qtest_write(struct vg_qtest *q, uint64_t addr, uint64_t value, unsigned bytes)
+{
+    command(q, "write%c 0x%" PRIx64 " 0x%" PRIx64 "\n", suffix(bytes), addr, value);
+}
+
+static void select_config(struct vg_qtest *q, unsigned slot, unsigned offset)
+{
+    command(q, "outl 0xcf8 0x%x\n", 0x80000000u | slot << 11 | (offset & ~3u));
+}
+
+uint32_t vg_qtest_pci_read(struct vg_qtest *q, unsigned slot, unsigned offset)
+{
+    select_config(q, slot, offset);
+    return (uint32_t)command(q, "inl 0xcfc\n");
+}
+
+void vg_qtest_pci_write(struct vg_qtest *q, unsigned slot, unsigned offset, uint32_t value)
+{
+    select_config(q, slot, offset);
+    command(q, "outl 0xcfc 0x%x\n", value);
+}
+
+void vg_qtest_reset(struct vg_qtest *q)
+{
+    command(q, "outb 0xcf9 0x6\n");
+}
+
+bool vg_qtest_logged(struct vg_qtest *q, const char *text)
+{
+    char line[512];
+    bool found = false;
+    FILE *f = fopen(q->log, "r");
+
+    while (f && !found && fgets(line, sizeof(line), f))
+        found = strstr(line, text) != NULL;
+    if (f)
+        fclose(f);
+    return found;
+}

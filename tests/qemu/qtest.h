@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A QEMU under test: no CPU runs, we are the CPU. Speaks QEMU's qtest protocol
+ * (text lines, "OK value" answers; docs/devel/qtest.rst). Every failure ends the
+ * test with a message. One thread.
+ */
+#ifndef VG_QTEST_H
+#define VG_QTEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct vg_qtest {
+    pid_t pid;
+    int sock;
+    char dir[64];           /* scratch directory, also for the mediator's socket */
+    char log[96];           /* -d guest_errors */
+};
+
+/* The binary that `make qemu` built, or NULL with a reason on stdout. */
+const char *vg_qtest_binary(void);
+
+/* Starts QEMU with `-device vgpu-stub` and these properties (",size=16M" or ""). */
+void vg_qtest_start(struct vg_qtest *q, const char *properties);
+void vg_qtest_stop(struct vg_qtest *q);
+
+uint64_t vg_qtest_read(struct vg_qtest *q, uint64_t addr, unsigned bytes);
+void vg_qtest_write(struct vg_qtest *q, uint64_t addr, uint64_t value, unsigned bytes);
+
+/* PCI configuration space by ports 0xcf8 and 0xcfc, bus 0. */
+uint32_t vg_qtest_pci_read(struct vg_qtest *q, unsigned slot, unsigned offset);
+void vg_qtest_pci_write(struct vg_qtest *q, unsigned slot, unsigned offset, uint32_t value);
+
+/* Reset by the PIIX3's port 0xcf9, as a guest's kernel does it. */
+void vg_qtest_reset(struct vg_qtest *q);
+
+/* True if QEMU logged a line with `text` in it. */
+bool vg_qtest_logged(struct vg_qtest *q, const char *text);
+
+#endif
