@@ -137,6 +137,7 @@ demo:
 
 check:
 	@tools/bootstrap.sh build qemu vm cuda clang
+	@tools/cuda-toolkit.sh >/dev/null
 	@$(MAKE) --no-print-directory build-tests qemu
 	@tools/run-tests.sh $(B) $(or $(TESTS),$(tests) $(test-scripts))
 

@@ -117,7 +117,7 @@ CUresult cuMemFreeHost(void *p)
     if (!vg_mem_find((uintptr_t)p, &m) || m.base != (uintptr_t)p || m.registered)
         return CUDA_ERROR_INVALID_VALUE;
     if (vg_enter_ctx() == CUDA_SUCCESS)
-        r = vg_sync(VG_SYNC_CONTEXT, 0);
+        r = vg_sync(VG_SYNC_CONTEXT, (uintptr_t)vg_ctx_current()->handle);
     if (!vg_mem_take((uintptr_t)p, VG_MEM_HOST, &m))
         return CUDA_ERROR_INVALID_VALUE;
     host_release(&m);
@@ -225,7 +225,7 @@ CUresult cuMemHostUnregister(void *p)
         return CUDA_ERROR_INVALID_VALUE;
     if (!vg_mem_find((uintptr_t)p, &m) || m.base != (uintptr_t)p || !m.registered)
         return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
-    r = vg_sync(VG_SYNC_CONTEXT, 0);
+    r = vg_sync(VG_SYNC_CONTEXT, (uintptr_t)vg_ctx_current()->handle);
     if (!vg_mem_take((uintptr_t)p, VG_MEM_HOST, &m))
         return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
     if (m.kind == VG_MEM_ALIAS) {
