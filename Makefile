@@ -67,6 +67,8 @@ include $(modules)
 
 # ---- rules ------------------------------------------------------------------
 
+comma := ,
+
 # Objects of a target; its pkg-config flags reach them as a target-specific variable.
 objs_of = $(patsubst %.c,$(OBJ)/%.o,$($(1)-src))
 pkg_libs = $(if $($(1)-pkgs),$(shell pkg-config --libs $($(1)-pkgs)))
@@ -90,8 +92,8 @@ define shlib_rule
 $(B)/lib/$(1): $$(call objs_of,$(1)) $$(call lib_files,$(1)) $$($(1)-map) $$($(1)-deps)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) -shared $$(LDFLAGS) -pthread $$(if $$($(1)-soname),-Wl,-soname,$$($(1)-soname)) \
-	    $$(if $$($(1)-map),-Wl,--version-script=$$($(1)-map)) -o $$@ \
+	$$(Q)$$(CC) -shared $$(LDFLAGS) -pthread $$(if $$($(1)-soname),-Wl$$(comma)-soname$$(comma)$$($(1)-soname)) \
+	    $$(if $$($(1)-map),-Wl$$(comma)--version-script=$$($(1)-map)) -o $$@ \
 	    $$(call objs_of,$(1)) $$(call lib_files,$(1)) $$(call pkg_libs,$(1)) $$($(1)-ldlibs)
 objects += $$(call objs_of,$(1))
 endef

@@ -44,6 +44,7 @@ struct vg_tx {
     uint32_t seq;
     int cell;               /* reply cell, -1: none */
     bool quiet;
+    bool bulk;              /* VG_F_BULK was set: the answer's bytes lie in the window */
 };
 
 /* An answer, copied out of shared memory. */
@@ -92,7 +93,7 @@ static inline CUresult vg_finish(struct vg_tx *tx, struct vg_reply *ret_reply)
 CUresult vg_call_post(uint32_t id, const uint64_t *arg, unsigned count);
 CUresult vg_call_reply(uint32_t id, const uint64_t *arg, unsigned count, struct vg_reply *ret_reply);
 #define VG_WORDS(...) (const uint64_t[]){__VA_ARGS__}, \
-                      sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t)
+                      (unsigned)(sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
 /* To encode by vg_codec.h straight into the record; vg_tx_encoded ends it (false: overflow). */
 void vg_tx_encoder(struct vg_tx *tx, struct vg_enc *e);

@@ -59,8 +59,6 @@ void vg_log(unsigned level, const char *format, ...) __attribute__((format(print
 
 /* ---- contexts ---------------------------------------------------------------- */
 
-#define VG_CTX_LIMITS 16u
-
 struct vg_cls;
 
 /* Never freed: threads may hold destroyed contexts on their stacks. */
@@ -68,11 +66,11 @@ struct vg_ctx {
     CUcontext handle;
     CUdevice dev;
     uint32_t flags;                 /* CU_CTX_* */
-    uint64_t id;                    /* cuCtxGetId */
     bool primary;
     bool dead;                      /* destroyed or reset; calls on it fail */
+    uint64_t epoch;                 /* times it has ended: a primary context comes back to life */
     struct vg_cls *cls;             /* context-local storage of the private tables */
-    size_t limit[VG_CTX_LIMITS];    /* cache of cuCtxGetLimit */
+    size_t limit[CU_LIMIT_MAX];     /* cache of cuCtxGetLimit, per CUlimit */
     uint32_t limit_known;           /* bit per CUlimit */
     struct vg_ctx *next;            /* all contexts */
 };
@@ -81,7 +79,8 @@ struct vg_ctx *vg_ctx_find(CUcontext handle);   /* NULL: not ours, or dead */
 
 /*
  * fn runs after a context's resources have gone on the host (destroy, reset, last
- * release): forget what belonged to it. Register from a constructor; no unregister.
+ * release): forget what belonged to it. It must not call CUDA. Register from a
+ * constructor; no unregister.
  */
 void vg_ctx_on_end(void (*fn)(struct vg_ctx *ctx));
 
@@ -92,6 +91,7 @@ struct vg_thread;                   /* context stack, default streams; ctx.c, st
 struct vg_tls {
     struct vg_ctx *ctx;             /* current context or NULL */
     struct vg_thread *more;         /* NULL until needed; freed when the thread ends */
+    CUstreamCaptureMode capture_mode;
 };
 extern __thread struct vg_tls vg_tls __attribute__((tls_model("initial-exec")));
 

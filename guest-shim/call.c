@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The path to the host; see call.h. Any thread of the application. The ring lock
+ * serialises producers; reply cells are handed out by an atomic bitmap, so that
+ * threads that wait never hold anything that others need.
+ */
+#include "guest-shim/call.h"
+
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest-shim/call_private.h"
+#include "guest-shim/chan.h"
+#include "guest-shim/lock.h"
+#include "guest-shim/state.h"
+#include "vg_api.h"
+#include "vg_atomic.h"
+#include "vg_ring.h"
+
+#define SPIN_MIN  64u      /* polls of a reply before the thread sleeps ... */
+#define SPIN_MAX  4000u    /* ... about 0.1 ms; between them the limit adapts */
+#define NAP_US    20000u   /* longest sleep on a futex: how soon a lost executor is noticed */
+
+static struct {
+    struct vg_lock lock;
+    struct vg_ring_producer ring;
+    CUcontext context;      /* what the ring was last told by SET_CONTEXT */
+    uint32_t seq;
+} out;
+
+static uint64_t cells_used[VG_CELLS / 64];
+static uint32_t spin_limit = SPIN_MIN;
+static uint32_t spin_max;                   /* 0 on a machine with one processor */
+
+typedef char vg_assert_cells[VG_CELLS % 64 == 0 ? 1 : -1];
+
+static unsigned processors(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+void vg_call_init(struct vg_slot *slot)
+{
+    memset(&out, 0, sizeof(out));
+    memset(cells_used, 0, sizeof(cells_used));
+    vg_ring_producer_init(&out.ring, slot);
+    spin_max = processors() > 1 ? SPIN_MAX : 0;
+}
+
+/* ---- loss of the executor ---------------------------------------------------- */
+
+/* Says so once. */
+static CUresult lose(void)
+{
+    struct vg_slot *s = vg_process.slot;
+    CUresult r = vg_chan_gone_result(s->reason);
+
+    if (vg_cas(&vg_process.lost, 0u, (uint32_t)r))
+        vg_log(1, "the GPU is gone: %s", vg_chan_gone_text(s->reason));
+    return (CUresult)vg_load_relaxed(&vg_process.lost);
+}
+
+static bool is_gone(void)
+{
+    return vg_load_relaxed(&vg_process.lost) ||
+           vg_load_acquire(&vg_process.slot->state) != VG_SLOT_READY;
+}
+
+/* The error that no call survives: executor lost, or a sticky error of the device. 0: none. */
+static CUresult fatal_error(void)
+{
+    if (VG_UNLIKELY(is_gone()))
+        return lose();
+    return (CUresult)vg_load_relaxed(&vg_process.slot->sticky_error);
+}
+
+static CUresult take_latched(void)
+{
+    uint32_t *latch = &vg_process.slot->latched_error;
+
+    if (VG_LIKELY(vg_load_relaxed(latch) == 0))
+        return CUDA_SUCCESS;
+    return (CUresult)vg_exchange(latch, 0u);
+}
+
+bool vg_backoff_step(struct vg_backoff *b)
+{
+    unsigned n = b->round++;
+
+    if (n < spin_max / 16) {
+        vg_cpu_relax();
+        return true;
+    }
+    if (is_gone() || vg_process.phase > VG_PHASE_RUNNING)
+        return false;
+    unsigned over = n - spin_max / 16;
+    struct timespec t = {0, over < 8 ? 0 : 10000l << (over < 50 ? (over - 8) / 6 : 7)};
+    if (t.tv_nsec == 0)
+        sched_yield();
+    else
+        nanosleep(&t, NULL);
+    return true;
+}
+
+/* ---- reply cells ------------------------------------------------------------- */
+
+static int cell_try(void)
+{
+    for (unsigned w = 0; w < VG_CELLS / 64; w++) {
+        uint64_t used = vg_load_relaxed(&cells_used[w]);
+        while (~used) {
+            unsigned bit = (unsigned)__builtin_ctzll(~used);
+            if (vg_cas(&cells_used[w], used, used | 1ull << bit))
+                return (int)(w * 64 + bit);
+            used = vg_load_relaxed(&cells_used[w]);
+        }
+    }
+    return -1;
+}
+
+/* More waiting threads than cells is rare, and a cell is soon free again: back off. -1: lost. */
+static int cell_get(void)
+{
+    struct vg_backoff b = {0};
+    int cell;
+
+    while ((cell = cell_try()) < 0)
+        if (!vg_backoff_step(&b))
+            return -1;
+    return cell;
+}
+
+static void cell_put(int cell)
+{
+    __atomic_fetch_and(&cells_used[cell / 64], ~(1ull << (cell % 64)), __ATOMIC_RELEASE);
+}
+
+/* ---- writing a call ---------------------------------------------------------- */
+
+static void ring_bell(void)
+{
+    vg_process.chan->ops->doorbell(vg_process.chan);
+}
+
+/* The ring is full: the executor has work for a while. Keeps the lock, as all would wait anyway. */
+static struct vg_call *reserve_wait(size_t payload)
+{
+    struct vg_backoff b = {0};
+    struct vg_call *call;
+
+    while (!(call = vg_ring_reserve(&out.ring, payload)))
+        if (!vg_backoff_step(&b))
+            return NULL;
+    return call;
+}
+
+static struct vg_call *reserve(uint32_t id, size_t payload)
+{
+    struct vg_call *call = vg_ring_reserve(&out.ring, payload);
+
+    if (VG_UNLIKELY(!call) && !(call = reserve_wait(payload)))
+        return NULL;
+    if (++out.seq == 0)     /* 0 is what a fresh cell shows as done */
+        ++out.seq;
+    call->call = id;
+    call->seq = out.seq;
+    memset(call->arg, 0, sizeof(call->arg));
+    call->flags = 0;
+    call->cell = 0;
+    return call;
+}
+
+static bool set_context(CUcontext context)
+{
+    struct vg_call *call = reserve(VG_CALL_SET_CONTEXT, 0);
+
+    if (!call)
+        return false;
+    call->arg[0] = (uintptr_t)context;
+    if (vg_ring_commit(&out.ring, call))
+        ring_bell();
+    out.context = context;
+    return true;
+}
+
+/* Calls that mean the same under every context; a callback thread must not keep switching. */
+static bool needs_context(uint32_t id)
+{
+    return id != VG_CALL_HOST_DONE && id != VG_CALL_NOP && id != VG_CALL_SNAPSHOT;
+}
+
+static CUresult begin_locked(struct vg_tx *tx, uint32_t id, size_t payload)
+{
+    struct vg_ctx *ctx = vg_tls.ctx;
+    CUcontext context = ctx && !ctx->dead ? ctx->handle : NULL;
+
+    if (VG_UNLIKELY(payload > VG_PAYLOAD_MAX))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (VG_UNLIKELY(context != out.context) && needs_context(id) && !set_context(context))
+        return lose();
+    tx->call = reserve(id, payload);
+    if (VG_UNLIKELY(!tx->call))
+        return lose();
+    tx->seq = tx->call->seq;
+    tx->payload = (uint8_t *)(tx->call + 1);
+    tx->room = payload;
+    return CUDA_SUCCESS;
+}
+
+static CUresult begin(struct vg_tx *tx, uint32_t id, size_t payload, int cell, bool quiet)
+{
+    tx->cell = cell;
+    tx->quiet = quiet;
+    vg_lock(&out.lock);
+    CUresult r = begin_locked(tx, id, payload);
+    if (VG_UNLIKELY(r))
+        vg_unlock(&out.lock);
+    return r;
+}
+
+void vg_call_forget_context(void)
+{
+    vg_lock(&out.lock);
+    out.context = (CUcontext)-1;
+    vg_unlock(&out.lock);
+}
+
+static CUresult may_begin(void)
+{
+    if (VG_UNLIKELY(!vg_process.slot || vg_process.phase > VG_PHASE_RUNNING))
+        return vg_not_running();
+    return fatal_error();
+}
+
+CUresult vg_begin(struct vg_tx *tx, uint32_t id, size_t payload)
+{
+    CUresult r = may_begin();
+
+    return VG_UNLIKELY(r) ? r : begin(tx, id, payload, -1, false);
+}
+
+static CUresult begin_with_cell(struct vg_tx *tx, uint32_t id, size_t payload, bool quiet)
+{
+    CUresult r = may_begin();
+
+    if (VG_UNLIKELY(r))
+        return r;
+    int cell = cell_get();
+    if (VG_UNLIKELY(cell < 0))
+        return lose();
+    r = begin(tx, id, payload, cell, quiet);
+    if (VG_UNLIKELY(r)) {
+        cell_put(cell);
+        return r;
+    }
+    tx->call->flags = VG_F_REPLY;
+    tx->call->cell = (uint16_t)cell;
+    return CUDA_SUCCESS;
+}
+
+CUresult vg_begin_reply(struct vg_tx *tx, uint32_t id, size_t payload)
+{
+    return begin_with_cell(tx, id, payload, false);
+}
+
+CUresult vg_begin_quiet(struct vg_tx *tx, uint32_t id, size_t payload)
+{
+    return begin_with_cell(tx, id, payload, true);
+}
+
+static void publish(struct vg_tx *tx)
+{
+    if (VG_UNLIKELY(vg_log_level >= 3))
+        vg_call_trace(tx->call);
+    tx->bulk = tx->call->flags & VG_F_BULK;
+    bool asleep = vg_ring_commit(&out.ring, tx->call);
+    vg_unlock(&out.lock);
+    tx->call = NULL;
+    if (asleep)
+        ring_bell();
+}
+
+CUresult vg_post(struct vg_tx *tx)
+{
+    publish(tx);
+    CUresult r = fatal_error();
+    return VG_UNLIKELY(r) ? r : take_latched();
+}
+
+/* The reserved record was never published: the next one is written over it. */
+void vg_drop(struct vg_tx *tx)
+{
+    tx->call = NULL;
+    vg_unlock(&out.lock);
+    if (tx->cell >= 0)
+        cell_put(tx->cell);
+}
+
+void vg_send(struct vg_tx *tx)
+{
+    publish(tx);
+}
+
+/* ---- waiting for an answer --------------------------------------------------- */
+
+static bool is_done(const struct vg_cell *cell, uint32_t seq)
+{
+    return vg_load_acquire(&cell->done) == seq;
+}
+
+bool vg_wait_ready(const struct vg_tx *tx)
+{
+    return is_done(vg_slot_cell(vg_process.slot, (unsigned)tx->cell), tx->seq) || is_gone();
+}
+
+/* Spinning pays if the answer comes soon, so the limit follows twice the usual wait. */
+static bool spin(const struct vg_cell *cell, uint32_t seq)
+{
+    uint32_t limit = vg_load_relaxed(&spin_limit);
+
+    if (limit > spin_max)
+        limit = spin_max;
+    for (uint32_t i = 0; i <= limit; i++) {
+        if (is_done(cell, seq)) {
+            uint32_t next = limit - limit / 8 + (2 * i + SPIN_MIN) / 8;
+            vg_store_relaxed(&spin_limit, next < SPIN_MAX ? next : SPIN_MAX);
+            return true;
+        }
+        vg_cpu_relax();
+    }
+    return false;
+}
+
+/* A wait that outlasted the spinning was in vain; but try longer now and then, or we never learn. */
+static void spin_failed(void)
+{
+    uint32_t limit = vg_load_relaxed(&spin_limit);
+
+    limit -= limit / 8;
+    vg_store_relaxed(&spin_limit, limit > SPIN_MIN ? limit : SPIN_MAX / 4);
+}
+
+static void sleep_on(struct vg_cell *cell, uint32_t seq, unsigned round)
+{
+    if (!vg_process.chan->ops->futex) {
+        unsigned us = round < 40 ? 20u << (round / 8) : 1000;
+        const struct timespec t = {0, (long)us * 1000};
+        nanosleep(&t, NULL);
+        return;
+    }
+    vg_store_relaxed(&cell->waiting, 1);
+    vg_fence();     /* pairs with the executor's between `done` and `waiting` */
+    uint32_t now = vg_load_acquire(&cell->done);
+    if (now != seq)
+        vg_futex_wait(&cell->done, now, NAP_US);
+    vg_store_relaxed(&cell->waiting, 0);
+}
+
+/* False: the executor is gone and did not answer. */
+static bool wait_done(struct vg_cell *cell, uint32_t seq)
+{
+    if (spin(cell, seq))
+        return true;
+    spin_failed();
+    for (unsigned round = 0; !is_done(cell, seq); round++) {
+        if (is_gone() || vg_process.phase > VG_PHASE_RUNNING)
+            return is_done(cell, seq);
+        sleep_on(cell, seq, round);
+    }
+    return true;
+}
+
+static void copy_reply(const struct vg_cell *cell, unsigned index, bool bulk, struct vg_reply *reply)
+{
+    memcpy(reply->val, cell->result.val, sizeof(reply->val));
+    reply->len = cell->result.payload_len;
+    if (bulk)
+        return;
+    if (reply->len > VG_REPLY_MAX)
+        reply->len = VG_REPLY_MAX;
+    memcpy(reply->data, vg_slot_reply(vg_process.slot, index), reply->len);
+}
+
+CUresult vg_wait(struct vg_tx *tx, struct vg_reply *ret_reply)
+{
+    struct vg_cell *cell = vg_slot_cell(vg_process.slot, (unsigned)tx->cell);
+    CUresult r;
+
+    if (VG_LIKELY(wait_done(cell, tx->seq))) {
+        r = (CUresult)cell->result.result;
+        if (ret_reply)
+            copy_reply(cell, (unsigned)tx->cell, tx->bulk, ret_reply);
+        cell_put(tx->cell);
+    } else {
+        /* The cell stays taken: whoever wrote to it late would answer somebody else. */
+        r = vg_process.phase > VG_PHASE_RUNNING ? vg_not_running() : lose();
+    }
+    return r || tx->quiet ? r : take_latched();
+}
+
+/* ---- shorthands -------------------------------------------------------------- */
+
+CUresult vg_call_post(uint32_t id, const uint64_t *arg, unsigned count)
+{
+    struct vg_tx tx;
+    CUresult r = vg_begin(&tx, id, 0);
+
+    if (r)
+        return r;
+    memcpy(tx.call->arg, arg, count * sizeof(*arg));
+    return vg_post(&tx);
+}
+
+CUresult vg_call_reply(uint32_t id, const uint64_t *arg, unsigned count, struct vg_reply *ret_reply)
+{
+    struct vg_tx tx;
+    CUresult r = vg_begin_reply(&tx, id, 0);
+
+    if (r)
+        return r;
+    memcpy(tx.call->arg, arg, count * sizeof(*arg));
+    return vg_finish(&tx, ret_reply);
+}
+
+void vg_tx_encoder(struct vg_tx *tx, struct vg_enc *e)
+{
+    vg_enc_init_call(e, tx->call, tx->payload, tx->room);
+}
+
+bool vg_tx_encoded(struct vg_tx *tx, const struct vg_enc *e)
+{
+    if (e->overflow)
+        return false;
+    tx->call->payload_len = (uint32_t)e->len;
+    return true;
+}
+
+void vg_reply_decoder(const struct vg_reply *reply, struct vg_dec *d)
+{
+    *d = (struct vg_dec){.word = reply->val, .word_max = 4, .payload = reply->data,
+                         .len = reply->len};
+}
+
+CUresult vg_sync(unsigned kind, uint64_t handle)
+{
+    CUresult r = vg_call_reply(VG_CALL_SYNC, VG_WORDS(kind, handle), NULL);
+
+    vg_console_drain();
+    return r;
+}
+
+void vg_call_trace(const struct vg_call *call)
+{
+    const struct vg_api_row *row = vg_api_by_id(call->call);
+
+    vg_log(3, "%u %s(0x%llx, 0x%llx, 0x%llx, 0x%llx, 0x%llx) +%u%s", call->seq,
+           row ? row->symbol : vg_internal_call_name(call->call), (unsigned long long)call->arg[0],
+           (unsigned long long)call->arg[1], (unsigned long long)call->arg[2],
+           (unsigned long long)call->arg[3], (unsigned long long)call->arg[4], call->payload_len,
+           call->flags & VG_F_REPLY ? " ->" : "");
+}
+
+const char *vg_internal_call_name(unsigned id)
+{
+    static const char *const name[] = {
+        [VG_CALL_NOP] = "NOP", [VG_CALL_SET_CONTEXT] = "SET_CONTEXT",
+        [VG_CALL_SNAPSHOT] = "SNAPSHOT", [VG_CALL_COPY_IN] = "COPY_IN",
+        [VG_CALL_COPY_OUT] = "COPY_OUT", [VG_CALL_COPY_INLINE] = "COPY_INLINE",
+        [VG_CALL_COPY_3D] = "COPY_3D", [VG_CALL_LAUNCH] = "LAUNCH", [VG_CALL_SYNC] = "SYNC",
+        [VG_CALL_IMAGE_LOAD] = "IMAGE_LOAD", [VG_CALL_FUNCTION_GET] = "FUNCTION_GET",
+        [VG_CALL_HOST_FUNC] = "HOST_FUNC", [VG_CALL_HOST_DONE] = "HOST_DONE",
+        [VG_CALL_ALIAS] = "ALIAS", [VG_CALL_UNALIAS] = "UNALIAS",
+    };
+
+    return id < sizeof(name) / sizeof(name[0]) && name[id] ? name[id] : "?";
+}

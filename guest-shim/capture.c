@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stream capture. The host's driver keeps the graphs; we count captures under way,
+ * so that the usual question "is this stream capturing" costs nothing outside of
+ * them. The capture mode of a thread lives here, because the host runs the calls of
+ * all threads in one, whose own mode is relaxed.
+ */
+#include "guest-shim/capture.h"
+
+#include "guest-shim/call.h"
+#include "guest-shim/fwd.h"
+#include "guest-shim/state.h"
+#include "guest-shim/thread.h"
+#include "vg_atomic.h"
+
+static int32_t under_way;
+
+bool vg_capture_possible(void)
+{
+    return vg_load_relaxed(&under_way) > 0;
+}
+
+static CUresult host_begin(CUstream hStream, CUstreamCaptureMode mode)
+{
+    uint64_t stream;
+    CUresult r = vg_stream(hStream, &stream);
+
+    if (r)
+        return r;
+    return vg_call_reply(VG_CALL_cuStreamBeginCapture_v2, VG_WORDS(stream, mode), NULL);
+}
+
+CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (!r)
+        r = host_begin(hStream, mode);
+    if (!r)
+        vg_fetch_add(&under_way, 1);
+    return r;
+}
+
+CUresult cuStreamBeginCapture(CUstream hStream)
+{
+    return cuStreamBeginCapture_v2(hStream, CU_STREAM_CAPTURE_MODE_GLOBAL);
+}
+
+static CUresult host_begin_to_graph(VG_PARAMS(cuStreamBeginCaptureToGraph))
+VG_FWD_BODY(cuStreamBeginCaptureToGraph)
+
+CUresult cuStreamBeginCaptureToGraph(CUstream hStream, CUgraph hGraph,
+                                     const CUgraphNode *dependencies,
+                                     const CUgraphEdgeData *dependencyData, size_t numDependencies,
+                                     CUstreamCaptureMode mode)
+{
+    CUresult r = host_begin_to_graph(hStream, hGraph, dependencies, dependencyData, numDependencies,
+                                     mode);
+
+    if (!r)
+        vg_fetch_add(&under_way, 1);
+    return r;
+}
+
+CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
+{
+    struct vg_reply reply;
+    uint64_t stream;
+    CUresult r = vg_enter_ctx();
+
+    if (!r && !phGraph)
+        r = CUDA_ERROR_INVALID_VALUE;
+    if (!r)
+        r = vg_stream(hStream, &stream);
+    if (r)
+        return r;
+    r = vg_call_reply(VG_CALL_cuStreamEndCapture, VG_WORDS(stream, 1), &reply);
+    *phGraph = r ? NULL : (CUgraph)(uintptr_t)reply.val[0];
+    /* An invalidated capture ends too. Only a stream that was not capturing ended nothing. */
+    if (r != CUDA_ERROR_ILLEGAL_STATE && vg_load_relaxed(&under_way) > 0)
+        vg_fetch_add(&under_way, -1);
+    return r;
+}
+
+CUresult cuStreamIsCapturing(CUstream hStream, CUstreamCaptureStatus *captureStatus)
+{
+    struct vg_reply reply;
+    uint64_t stream;
+    CUresult r = vg_enter_ctx();
+
+    if (!r && !captureStatus)
+        r = CUDA_ERROR_INVALID_VALUE;
+    if (r)
+        return r;
+    if (!vg_capture_possible()) {
+        *captureStatus = CU_STREAM_CAPTURE_STATUS_NONE;
+        return CUDA_SUCCESS;
+    }
+    r = vg_stream(hStream, &stream);
+    if (!r)
+        r = vg_call_reply(VG_CALL_cuStreamIsCapturing, VG_WORDS(stream, 1), &reply);
+    if (!r)
+        *captureStatus = (CUstreamCaptureStatus)reply.val[0];
+    return r;
+}
+
+/* ---- capture info ------------------------------------------------------------ */
+
+struct info {
+    CUstreamCaptureStatus status;
+    uint64_t id;
+    CUgraph graph;
+    size_t count;
+    const CUgraphNode *nodes;       /* the thread's, until its next question */
+};
+
+/* Reply: val0 status, val1 id, val2 graph, val3 number of nodes; payload: the nodes. */
+static CUresult host_info(CUstream hStream, struct info *ret_info)
+{
+    struct vg_thread *t = vg_thread();
+    struct vg_reply reply;
+    uint64_t stream;
+    CUresult r = t ? vg_stream(hStream, &stream) : CUDA_ERROR_OUT_OF_MEMORY;
+
+    if (!r)
+        r = vg_call_reply(VG_CALL_cuStreamGetCaptureInfo_v2, VG_WORDS(stream), &reply);
+    if (r)
+        return r;
+    if (reply.val[3] > VG_CAPTURE_NODES || reply.len < reply.val[3] * sizeof(uint64_t))
+        return CUDA_ERROR_NOT_SUPPORTED;
+    memcpy(t->capture_nodes, reply.data, reply.val[3] * sizeof(uint64_t));
+    *ret_info = (struct info){(CUstreamCaptureStatus)reply.val[0], reply.val[1],
+                              (CUgraph)(uintptr_t)reply.val[2], reply.val[3], t->capture_nodes};
+    return CUDA_SUCCESS;
+}
+
+static CUresult capture_info(CUstream hStream, CUstreamCaptureStatus *status, uint64_t *id,
+                             struct info *ret_info)
+{
+    CUresult r = vg_enter_ctx();
+
+    *ret_info = (struct info){.status = CU_STREAM_CAPTURE_STATUS_NONE};
+    if (!r && !status)
+        r = CUDA_ERROR_INVALID_VALUE;
+    if (!r && vg_capture_possible())
+        r = host_info(hStream, ret_info);
+    if (r)
+        return r;
+    *status = ret_info->status;
+    if (id && ret_info->status == CU_STREAM_CAPTURE_STATUS_ACTIVE)
+        *id = ret_info->id;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus *captureStatus_out,
+                                   uint64_t *id_out, CUgraph *graph_out,
+                                   const CUgraphNode **dependencies_out,
+                                   const CUgraphEdgeData **edgeData_out,
+                                   size_t *numDependencies_out)
+{
+    static const CUgraphEdgeData plain[VG_CAPTURE_NODES];
+    struct info info;
+    CUresult r = capture_info(hStream, captureStatus_out, id_out, &info);
+
+    if (r || info.status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
+        return r;
+    if (graph_out)
+        *graph_out = info.graph;
+    if (dependencies_out)
+        *dependencies_out = info.nodes;
+    if (edgeData_out)
+        *edgeData_out = plain;
+    if (numDependencies_out)
+        *numDependencies_out = info.count;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuStreamGetCaptureInfo_v2(CUstream hStream, CUstreamCaptureStatus *captureStatus_out,
+                                   uint64_t *id_out, CUgraph *graph_out,
+                                   const CUgraphNode **dependencies_out,
+                                   size_t *numDependencies_out)
+{
+    return cuStreamGetCaptureInfo_v3(hStream, captureStatus_out, id_out, graph_out,
+                                     dependencies_out, NULL, numDependencies_out);
+}
+
+CUresult cuStreamGetCaptureInfo(CUstream hStream, CUstreamCaptureStatus *captureStatus_out,
+                                uint64_t *id_out)
+{
+    return cuStreamGetCaptureInfo_v3(hStream, captureStatus_out, id_out, NULL, NULL, NULL, NULL);
+}
+
+/* Edge data other than plain order is not remoted: its consumers are kernels of one graph. */
+static bool edges_plain(const CUgraphEdgeData *edge, size_t count)
+{
+    static const CUgraphEdgeData plain;
+
+    for (size_t i = 0; edge && i < count; i++)
+        if (memcmp(&edge[i], &plain, sizeof(plain)) != 0)
+            return false;
+    return true;
+}
+
+static CUresult host_update(uint64_t stream, const CUgraphNode *node, size_t count, unsigned flags)
+{
+    struct vg_tx tx;
+    struct vg_enc e;
+    size_t bytes = node ? count * sizeof(*node) : 0;
+
+    if (count > VG_PAYLOAD_MAX / sizeof(*node) - 8)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult r = vg_begin_reply(&tx, VG_CALL_cuStreamUpdateCaptureDependencies, bytes);
+    if (r)
+        return r;
+    vg_tx_encoder(&tx, &e);
+    vg_enc_word(&e, stream);
+    vg_enc_block(&e, node, bytes);
+    vg_enc_word(&e, count);
+    vg_enc_word(&e, flags);
+    if (!vg_tx_encoded(&tx, &e)) {
+        vg_drop(&tx);
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    return vg_finish(&tx, NULL);
+}
+
+CUresult cuStreamUpdateCaptureDependencies_v2(CUstream hStream, CUgraphNode *dependencies,
+                                              const CUgraphEdgeData *dependencyData,
+                                              size_t numDependencies, unsigned flags)
+{
+    uint64_t stream;
+    CUresult r = vg_enter_ctx();
+
+    if (!r)
+        r = vg_stream(hStream, &stream);
+    if (r)
+        return r;
+    if (!edges_plain(dependencyData, numDependencies))
+        return CUDA_ERROR_NOT_SUPPORTED;
+    return host_update(stream, dependencies, numDependencies, flags);
+}
+
+CUresult cuStreamUpdateCaptureDependencies(CUstream hStream, CUgraphNode *dependencies,
+                                           size_t numDependencies, unsigned flags)
+{
+    return cuStreamUpdateCaptureDependencies_v2(hStream, dependencies, NULL, numDependencies, flags);
+}
+
+CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
+{
+    CUresult r = vg_enter();
+
+    if (r)
+        return r;
+    if (!mode || (unsigned)*mode > CU_STREAM_CAPTURE_MODE_RELAXED)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUstreamCaptureMode old = vg_tls.capture_mode;
+    vg_tls.capture_mode = *mode;
+    *mode = old;
+    return CUDA_SUCCESS;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The current context of each thread, and questions about it: all answered here.
+ * The ring is told lazily (SET_CONTEXT in call.c), so switching costs nothing until
+ * a call that crosses.
+ */
+#include <stdlib.h>
+
+#include "guest-shim/call.h"
+#include "guest-shim/state.h"
+#include "guest-shim/thread.h"
+#include "vg_api.h"
+
+CUresult vg_no_ctx(void)
+{
+    if (vg_process.phase != VG_PHASE_RUNNING)
+        return vg_not_running();
+    return vg_tls.ctx ? CUDA_ERROR_CONTEXT_IS_DESTROYED : CUDA_ERROR_INVALID_CONTEXT;
+}
+
+static CUresult lookup(CUcontext handle, struct vg_ctx **ret_ctx)
+{
+    struct vg_ctx *c = vg_ctx_find(handle);
+
+    if (!c)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    *ret_ctx = c;
+    return CUDA_SUCCESS;
+}
+
+static bool push(struct vg_thread *t, struct vg_ctx *ctx)
+{
+    if (t->depth == t->room) {
+        unsigned room = t->room ? t->room * 2 : 8;
+        struct vg_ctx **p = realloc(t->below, room * sizeof(*p));
+        if (!p)
+            return false;
+        t->below = p;
+        t->room = room;
+    }
+    t->below[t->depth++] = ctx;
+    return true;
+}
+
+CUresult cuCtxPushCurrent_v2(CUcontext ctx)
+{
+    struct vg_ctx *c;
+    CUresult r = vg_enter();
+
+    if (!r)
+        r = lookup(ctx, &c);
+    if (r)
+        return r;
+    if (vg_tls.ctx) {
+        struct vg_thread *t = vg_thread();
+        if (!t || !push(t, vg_tls.ctx))
+            return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    vg_tls.ctx = c;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuCtxPopCurrent_v2(CUcontext *pctx)
+{
+    CUresult r = vg_enter();
+
+    if (r)
+        return r;
+    if (!vg_tls.ctx)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    if (pctx)
+        *pctx = vg_tls.ctx->handle;
+    struct vg_thread *t = vg_tls.more;
+    vg_tls.ctx = t && t->depth ? t->below[--t->depth] : NULL;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuCtxSetCurrent(CUcontext ctx)
+{
+    CUresult r = vg_enter();
+
+    if (r)
+        return r;
+    if (!ctx) {
+        if (vg_tls.ctx)
+            cuCtxPopCurrent_v2(NULL);
+        return CUDA_SUCCESS;
+    }
+    return lookup(ctx, &vg_tls.ctx);
+}
+
+CUresult cuCtxGetCurrent(CUcontext *pctx)
+{
+    CUresult r = vg_enter();
+
+    if (!r && !pctx)
+        r = CUDA_ERROR_INVALID_VALUE;
+    if (!r)
+        *pctx = vg_tls.ctx ? vg_tls.ctx->handle : NULL;
+    return r;
+}
+
+CUresult cuCtxGetDevice(CUdevice *device)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (!r && !device)
+        r = CUDA_ERROR_INVALID_VALUE;
+    if (!r)
+        *device = vg_ctx_current()->dev;
+    return r;
+}
+
+CUresult cuCtxGetDevice_v2(CUdevice *device, CUcontext ctx)
+{
+    struct vg_ctx *c;
+    CUresult r = vg_enter();
+
+    if (!ctx)
+        return cuCtxGetDevice(device);
+    if (!r && !device)
+        r = CUDA_ERROR_INVALID_VALUE;
+    if (!r)
+        r = lookup(ctx, &c);
+    if (!r)
+        *device = c->dev;
+    return r;
+}
+
+CUresult cuCtxGetFlags(unsigned *flags)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (!r && !flags)
+        r = CUDA_ERROR_INVALID_VALUE;
+    if (!r)
+        *flags = vg_ctx_current()->flags;
+    return r;
+}
+
+/* The version of the driver API that a context was made for: one and the same since CUDA 3.2. */
+CUresult cuCtxGetApiVersion(CUcontext ctx, unsigned *version)
+{
+    struct vg_ctx *c;
+    CUresult r = ctx ? vg_enter() : vg_enter_ctx();
+
+    if (!r && !version)
+        r = CUDA_ERROR_INVALID_VALUE;
+    if (!r && ctx)
+        r = lookup(ctx, &c);
+    if (!r)
+        *version = 3020;
+    return r;
+}
+
+CUresult cuCtxGetStreamPriorityRange(int *leastPriority, int *greatestPriority)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (r)
+        return r;
+    const struct vg_device_info *d = vg_device(vg_ctx_current()->dev);
+    if (leastPriority)
+        *leastPriority = d->priority_least;
+    if (greatestPriority)
+        *greatestPriority = d->priority_greatest;
+    return CUDA_SUCCESS;
+}

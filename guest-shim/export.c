@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cuGetExportTable: the unnamed tables through which CUDA's own libraries reach the
+ * driver. Six are needed by every cudart; two more by cuBLASLt and cuFFT. All are
+ * answered in the guest. Each table is {its size in bytes, slots...}, but the
+ * context-local storage, which ends with a NULL slot instead. Slots nobody was seen
+ * to call answer CUDA_ERROR_NOT_SUPPORTED.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest-shim/cls.h"
+#include "guest-shim/ctx.h"
+#include "guest-shim/entry.h"
+#include "guest-shim/integrity.h"
+#include "guest-shim/state.h"
+#include "vg_api.h"
+
+#define SLOT(f) ((vg_function *)(uintptr_t)(f))
+#define SIZE(slots) SLOT((slots) * sizeof(void *))
+#define NO ((vg_function *)(uintptr_t)not_supported)
+
+static CUresult not_supported(void)
+{
+    return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+/* ---- cudart's own interface -------------------------------------------------- */
+
+static CUresult primary_handle(CUcontext *out, CUdevice dev)
+{
+    return out ? vg_ctx_primary_handle(dev, out) : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* The wrapper around a fatbin that nvcc puts into programs. */
+struct fatbin_wrapper {
+    uint32_t magic, version;
+    const void *data;
+    void *filename;
+};
+
+static CUresult module_from_wrapper(CUmodule *out, const struct fatbin_wrapper *wrapper)
+{
+    return wrapper ? cuModuleLoadData(out, wrapper->data) : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult module_from_wrapper_ex(CUmodule *out, const struct fatbin_wrapper *wrapper, void *a,
+                                       void *b, unsigned c)
+{
+    (void)a;
+    (void)b;
+    (void)c;
+    return module_from_wrapper(out, wrapper);
+}
+
+static CUresult module_from_fatbin(const void *fatbin, CUmodule *out)
+{
+    return cuModuleLoadData(out, fatbin);
+}
+
+static void ignore(size_t n)
+{
+    (void)n;
+}
+
+static CUresult nothing(void)
+{
+    return CUDA_SUCCESS;
+}
+
+static vg_function *const cudart_table[] = {
+    SIZE(13), SLOT(module_from_wrapper), SLOT(primary_handle), NO, NO, NO,
+    SLOT(module_from_wrapper_ex), SLOT(ignore), SLOT(module_from_fatbin), NO, NO, NO, SLOT(nothing),
+};
+
+/* ---- hooks of tools: no tool is attached, so all enable bits are zero --------- */
+
+static CUresult hooks_runtime(void **out, size_t *count)
+{
+    static uint32_t enabled[1024];
+
+    *out = enabled;
+    *count = sizeof(enabled) / sizeof(enabled[0]);
+    return CUDA_SUCCESS;
+}
+
+static CUresult hooks_domain(void **out, size_t *count)
+{
+    static uint32_t enabled[14];
+
+    *out = enabled;
+    *count = sizeof(enabled) / sizeof(enabled[0]);
+    return CUDA_SUCCESS;
+}
+
+static vg_function *const hooks_table[] = {
+    SIZE(7), NO, SLOT(hooks_runtime), NO, NO, NO, SLOT(hooks_domain),
+};
+
+static CUresult tls_current(CUcontext *out)
+{
+    *out = vg_tls.ctx ? vg_tls.ctx->handle : NULL;
+    return CUDA_SUCCESS;
+}
+
+static vg_function *const tls_table[] = {SIZE(3), NO, SLOT(tls_current)};
+
+/* ---- context-local storage ---------------------------------------------------- */
+
+/* NULL and -1 mean the current one. */
+static struct vg_ctx *storage_ctx(CUcontext ctx)
+{
+    if (!ctx || ctx == (CUcontext)-1)
+        return vg_tls.ctx;
+    if (vg_tls.ctx && vg_tls.ctx->handle == ctx)
+        return vg_tls.ctx;
+    return vg_ctx_find(ctx);
+}
+
+static CUresult storage_put(CUcontext ctx, void *key, void *value, vg_cls_dtor *dtor)
+{
+    struct vg_ctx *c = storage_ctx(ctx);
+
+    if (!c)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    if (!key)
+        return CUDA_ERROR_INVALID_VALUE;
+    return vg_cls_put(c, key, value, dtor) ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
+}
+
+static CUresult storage_delete(CUcontext ctx, void *key)
+{
+    struct vg_ctx *c = storage_ctx(ctx);
+
+    if (!c)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    return vg_cls_delete(c, key) ? CUDA_ERROR_INVALID_HANDLE : CUDA_SUCCESS;
+}
+
+/* cudart asks before it has made a context, and takes this error as "nothing there yet". */
+static CUresult storage_get(void **out, CUcontext ctx, void *key)
+{
+    struct vg_ctx *c = storage_ctx(ctx);
+
+    return !c || vg_cls_get(c, key, out) ? CUDA_ERROR_INVALID_HANDLE : CUDA_SUCCESS;
+}
+
+static vg_function *const storage_table[] = {
+    SLOT(storage_put), SLOT(storage_delete), SLOT(storage_get), NULL,
+};
+
+/* ---- checks of contexts -------------------------------------------------------- */
+
+static CUresult check_ctx(CUcontext ctx, uint32_t *out, void **out2)
+{
+    (void)ctx;
+    (void)out2;
+    *out = 0;
+    return CUDA_SUCCESS;
+}
+
+static vg_function *const checks_table[] = {
+    SIZE(15), NO, SLOT(check_ctx), SLOT(nothing), NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+};
+
+/* ---- integrity ------------------------------------------------------------------ */
+
+static CUresult integrity(uint32_t version, uint64_t seconds, uint8_t out[16]);
+
+static vg_function *const integrity_table[] = {SIZE(3), SLOT(integrity), NO};
+
+static CUresult integrity(uint32_t version, uint64_t seconds, uint8_t out[16])
+{
+    const struct vg_integrity_tables tables = {cudart_table, integrity_table,
+                                               (const void *)(uintptr_t)integrity};
+
+    return vg_integrity(version, seconds, &tables, out);
+}
+
+/* ---- what cuBLASLt and cuFFT ask ------------------------------------------------ */
+
+/* A constant 1, as the driver answers. */
+static CUresult context_kind(CUcontext ctx, uint32_t *out)
+{
+    (void)ctx;
+    *out = 1;
+    return CUDA_SUCCESS;
+}
+
+/* What a stream may use of the device: an object of the driver's, only passed back to it. */
+static CUresult stream_object(CUcontext ctx, CUstream stream, void **out)
+{
+    static uint64_t whole_device[8];
+
+    (void)ctx;
+    if (stream == (CUstream)-1)
+        return CUDA_ERROR_INVALID_HANDLE;
+    *out = whole_device;
+    return CUDA_SUCCESS;
+}
+
+static CUresult stream_object_value(CUcontext ctx, void *object, uint64_t *out)
+{
+    (void)ctx;
+    (void)object;
+    *out = 0;
+    return CUDA_SUCCESS;
+}
+
+#define TOOLS_CONTEXT_SLOTS 93u
+static vg_function *tools_context_table[TOOLS_CONTEXT_SLOTS];
+
+/* Calls back for each function of a module; returns how many there are. */
+typedef int function_visitor(void *opaque, CUfunction function, uint64_t index);
+
+static unsigned visit_functions(CUcontext ctx, CUmodule module, function_visitor *visit,
+                                void *opaque)
+{
+    unsigned count = 0;
+
+    (void)ctx;
+    if (!visit || cuModuleGetFunctionCount(&count, module) || !count)
+        return 0;
+    CUfunction *all = calloc(count, sizeof(*all));
+    if (!all || cuModuleEnumerateFunctions(all, count, module))
+        count = 0;
+    for (unsigned i = 0; i < count; i++)
+        visit(opaque, all[i], i);
+    free(all);
+    return count;
+}
+
+#define TOOLS_MODULE_SLOTS 99u
+static vg_function *tools_module_table[TOOLS_MODULE_SLOTS];
+
+static void __attribute__((constructor)) fill_tables(void)
+{
+    for (unsigned i = 0; i < TOOLS_CONTEXT_SLOTS; i++)
+        tools_context_table[i] = NO;
+    for (unsigned i = 0; i < TOOLS_MODULE_SLOTS; i++)
+        tools_module_table[i] = NO;
+    tools_context_table[0] = SIZE(TOOLS_CONTEXT_SLOTS);
+    tools_context_table[4] = SLOT(context_kind);
+    tools_context_table[39] = SLOT(stream_object_value);
+    tools_context_table[51] = SLOT(stream_object);
+    tools_module_table[0] = SIZE(TOOLS_MODULE_SLOTS);
+    tools_module_table[7] = SLOT(visit_functions);
+}
+
+/* ---- the lookup ----------------------------------------------------------------- */
+
+static const struct {
+    uint8_t uuid[16];
+    const void *table;
+} tables[] = {
+    {"\x6b\xd5\xfb\x6c\x5b\xf4\xe7\x4a\x89\x87\xd9\x39\x12\xfd\x9d\xf9", cudart_table},
+    {"\xa0\x94\x79\x8c\x2e\x74\x2e\x74\x93\xf2\x08\x00\x20\x0c\x0a\x66", hooks_table},
+    {"\x42\xd8\x5a\x81\x23\xf6\xcb\x47\x82\x98\xf6\xe7\x8a\x3a\xec\xdc", tls_table},
+    {"\xc6\x93\x33\x6e\x11\x21\xdf\x11\xa8\xc3\x68\xf3\x55\xd8\x95\x93", storage_table},
+    {"\x26\x3e\x88\x60\x7c\xd2\x61\x43\x92\xf6\xbb\xd5\x00\x6d\xfa\x7e", checks_table},
+    {"\xd4\x08\x20\x55\xbd\xe6\x70\x4b\x8d\x34\xba\x12\x3c\x66\xe1\xf2", integrity_table},
+    {"\x21\x31\x8c\x60\x97\x14\x32\x48\x8c\xa6\x41\xff\x73\x24\xc8\xf2", tools_context_table},
+    {"\x6e\x16\x3f\xbe\xb9\x58\x44\x4d\x83\x5c\xe1\x82\xaf\xf1\x99\x1e", tools_module_table},
+};
+
+CUresult cuGetExportTable(const void **ppExportTable, const CUuuid *pExportTableId)
+{
+    if (!ppExportTable || !pExportTableId)
+        return CUDA_ERROR_INVALID_VALUE;
+    for (unsigned i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        if (memcmp(pExportTableId->bytes, tables[i].uuid, sizeof(tables[i].uuid)) != 0)
+            continue;
+        *ppExportTable = tables[i].table;
+        return CUDA_SUCCESS;
+    }
+    vg_log(2, "an export table was asked for that this library lacks: %02x%02x%02x%02x-...",
+           (uint8_t)pExportTableId->bytes[0], (uint8_t)pExportTableId->bytes[1],
+           (uint8_t)pExportTableId->bytes[2], (uint8_t)pExportTableId->bytes[3]);
+    return CUDA_ERROR_INVALID_VALUE;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* JIT options; see jit.h. */
+#include "guest-shim/jit.h"
+
+#include <stdint.h>
+#include <string.h>
+
+/* What changes the code that comes out and is a plain number. */
+static bool is_number(CUjit_option option)
+{
+    switch (option) {
+    case CU_JIT_MAX_REGISTERS:
+    case CU_JIT_THREADS_PER_BLOCK:
+    case CU_JIT_OPTIMIZATION_LEVEL:
+    case CU_JIT_TARGET:
+    case CU_JIT_GENERATE_DEBUG_INFO:
+    case CU_JIT_LOG_VERBOSE:
+    case CU_JIT_GENERATE_LINE_INFO:
+    case CU_JIT_CACHE_MODE:
+    case CU_JIT_FAST_COMPILE:
+    case CU_JIT_POSITION_INDEPENDENT_CODE:
+    case CU_JIT_MIN_CTA_PER_SM:
+    case CU_JIT_MAX_THREADS_PER_BLOCK:
+    case CU_JIT_OVERRIDE_DIRECTIVE_VALUES:
+    case CU_JIT_SPLIT_COMPILE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void take_number(struct vg_jit *jit, CUjit_option option, void *value)
+{
+    if (jit->count == VG_JIT_OPTIONS_MAX)
+        return;
+    jit->option[jit->count].option = option;
+    jit->option[jit->count].value = (uint32_t)(uintptr_t)value;
+    jit->count++;
+}
+
+/* Sizes are unsigned ints inside a pointer: what stands above is not meant. */
+static void take(struct vg_jit *jit, CUjit_option option, void **value)
+{
+    switch (option) {
+    case CU_JIT_ERROR_LOG_BUFFER:
+        jit->error.buffer = *value;
+        break;
+    case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
+        jit->error.size = (uint32_t)(uintptr_t)*value;
+        jit->error.ret_used = value;
+        break;
+    case CU_JIT_INFO_LOG_BUFFER:
+        jit->info.buffer = *value;
+        break;
+    case CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES:
+        jit->info.size = (uint32_t)(uintptr_t)*value;
+        jit->info.ret_used = value;
+        break;
+    default:
+        if (is_number(option))
+            take_number(jit, option, *value);
+    }
+}
+
+CUresult vg_jit_init(struct vg_jit *jit, unsigned count, const CUjit_option *options, void **values)
+{
+    memset(jit, 0, sizeof(*jit));
+    if (count && (!options || !values))
+        return CUDA_ERROR_INVALID_VALUE;
+    for (unsigned i = 0; i < count; i++) {
+        if ((unsigned)options[i] >= CU_JIT_NUM_OPTIONS)
+            return CUDA_ERROR_INVALID_VALUE;
+        take(jit, options[i], &values[i]);
+    }
+    return CUDA_SUCCESS;
+}
+
+static void deliver(const struct vg_jit_log *log, const char *text)
+{
+    size_t n = 0;
+
+    if (log->buffer && log->size) {
+        n = strnlen(text, log->size - 1);
+        memcpy(log->buffer, text, n);
+        log->buffer[n] = '\0';
+    }
+    if (log->ret_used)
+        *log->ret_used = (void *)(uintptr_t)n;
+}
+
+void vg_jit_report(const struct vg_jit *jit, const char *texts, size_t bytes)
+{
+    const char *end = memchr(texts, '\0', bytes);
+    const char *info = end ? end + 1 : "";
+
+    if (end && !memchr(info, '\0', bytes - (size_t)(info - texts)))
+        info = "";
+    deliver(&jit->error, end ? texts : "");
+    deliver(&jit->info, info);
+}

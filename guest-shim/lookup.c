@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* Symbols by name, error names, and other answers that need neither host nor context. */
+#include "guest-shim/entry.h"
+#include "guest-shim/process.h"
+#include "guest-shim/state.h"
+#include "vg_api.h"
+#include "vg_error.h"
+
+/* Before the host has been asked, the table's own version is the limit. */
+static int version_limit(void)
+{
+    return vg_process.snapshot ? vg_driver_version() : CUDA_VERSION;
+}
+
+CUresult cuGetProcAddress_v2(const char *symbol, void **pfn, int cudaVersion, uint64_t flags,
+                             CUdriverProcAddressQueryResult *symbolStatus)
+{
+    const struct vg_api_row *row;
+    CUdriverProcAddressQueryResult status = CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
+
+    if (!symbol || !pfn || cudaVersion > version_limit() ||
+        flags & ~(uint64_t)(CU_GET_PROC_ADDRESS_LEGACY_STREAM |
+                            CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM))
+        return CUDA_ERROR_INVALID_VALUE;
+    *pfn = NULL;
+    switch (vg_api_resolve(symbol, cudaVersion, flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM,
+                           &row)) {
+    case VG_API_FOUND:
+        status = CU_GET_PROC_ADDRESS_SUCCESS;
+        *pfn = (void *)(uintptr_t)vg_entry[row - vg_api_rows];
+        break;
+    case VG_API_TOO_NEW:
+        status = CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT;
+        break;
+    case VG_API_UNKNOWN:
+        break;
+    }
+    if (symbolStatus)
+        *symbolStatus = status;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuGetProcAddress(const char *symbol, void **pfn, int cudaVersion, uint64_t flags)
+{
+    CUresult r = cuGetProcAddress_v2(symbol, pfn, cudaVersion, flags, NULL);
+
+    return !r && !*pfn ? CUDA_ERROR_NOT_FOUND : r;
+}
+
+CUresult cuGetErrorName(CUresult error, const char **pStr)
+{
+    if (!pStr)
+        return CUDA_ERROR_INVALID_VALUE;
+    *pStr = vg_error_name(error);
+    return *pStr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+CUresult cuGetErrorString(CUresult error, const char **pStr)
+{
+    if (!pStr)
+        return CUDA_ERROR_INVALID_VALUE;
+    *pStr = vg_error_text(error);
+    return *pStr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* Eager would send every kernel of cuBLAS and cuDNN, hundreds of megabytes, for a handful used. */
+CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
+{
+    CUresult r = vg_enter();
+
+    if (!r && !mode)
+        r = CUDA_ERROR_INVALID_VALUE;
+    if (!r)
+        *mode = CU_MODULE_LAZY_LOADING;
+    return r;
+}
+
+/* No profiler is attached to this process: starting and stopping one does nothing, as natively. */
+CUresult cuProfilerInitialize(const char *configFile, const char *outputFile,
+                              CUoutput_mode outputMode)
+{
+    (void)configFile;
+    (void)outputFile;
+    (void)outputMode;
+    return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult cuProfilerStart(void)
+{
+    return vg_enter_ctx();
+}
+
+CUresult cuProfilerStop(void)
+{
+    return vg_enter_ctx();
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Images on their way to the host. A small one rides in the ring, a larger one stands
+ * in the data window, and one for which there is no room goes in parts. Parts are
+ * gathered by the executor, one image at a time: hence the lock.
+ */
+#include "guest-shim/upload.h"
+
+#include <string.h>
+
+#include "guest-shim/call.h"
+#include "guest-shim/lock.h"
+#include "guest-shim/state.h"
+
+#define WINDOW_MAX (16u << 20)  /* bytes of the window that one image may take */
+#define LOG_BYTES  VG_EXTENT_SIZE
+
+struct load {
+    const struct vg_image *image;
+    const struct vg_jit *jit;
+    enum vg_image_kind kind;
+    char *log;                  /* in the window, or NULL */
+    uint64_t handle;
+};
+
+static struct vg_lock parts_lock;
+
+/* ---- the call that loads ------------------------------------------------------ */
+
+/* Image bytes in the record: `inside`; in the window: off; neither: they came in parts. */
+static void fill(struct vg_tx *tx, const struct load *l, size_t inside, uint64_t off)
+{
+    size_t at = (inside + 7) & ~(size_t)7;
+
+    tx->call->arg[0] = l->kind;
+    tx->call->arg[1] = off;
+    tx->call->arg[2] = inside || off ? l->image->size : 0;
+    tx->call->arg[3] = l->jit->count;
+    if (inside) {
+        vg_image_read(l->image, 0, tx->payload, inside);
+        memset(tx->payload + inside, 0, at - inside);
+    }
+    memcpy(tx->payload + at, l->jit->option, l->jit->count * sizeof(l->jit->option[0]));
+    if (l->log) {
+        tx->call->flags |= VG_F_BULK;
+        tx->call->arg[6] = vg_window_off(l->log);
+        tx->call->arg[7] = LOG_BYTES;
+    }
+}
+
+static CUresult load_call(struct load *l, size_t inside, uint64_t off)
+{
+    size_t options = l->jit->count * sizeof(l->jit->option[0]);
+    struct vg_reply reply;
+    struct vg_tx tx;
+    CUresult r = vg_begin_quiet(&tx, VG_CALL_IMAGE_LOAD, ((inside + 7) & ~(size_t)7) + options);
+
+    if (r)
+        return r;
+    fill(&tx, l, inside, off);
+    memset(&reply, 0, sizeof(reply.val) + sizeof(reply.len));
+    r = vg_finish(&tx, &reply);
+    l->handle = reply.val[0];
+    if (l->log)
+        vg_jit_report(l->jit, l->log, reply.len < LOG_BYTES ? reply.len : LOG_BYTES);
+    return r;
+}
+
+/* ---- parts --------------------------------------------------------------------- */
+
+/* A part at `window`, which may be used again when this returns. */
+static CUresult send_part(const struct load *l, uint8_t *window, size_t pos, size_t bytes)
+{
+    vg_image_read(l->image, pos, window, bytes);
+    struct vg_tx tx;
+    CUresult r = vg_begin_quiet(&tx, VG_CALL_IMAGE_PART, 0);
+    if (r)
+        return r;
+    tx.call->arg[0] = vg_window_off(window);
+    tx.call->arg[1] = bytes;
+    tx.call->arg[2] = l->image->size;
+    tx.call->arg[3] = pos;
+    return vg_finish(&tx, NULL);
+}
+
+static CUresult send_part_inside(const struct load *l, size_t pos, size_t bytes)
+{
+    struct vg_tx tx;
+    CUresult r = vg_begin_quiet(&tx, VG_CALL_IMAGE_PART, bytes);
+
+    if (r)
+        return r;
+    tx.call->arg[1] = bytes;
+    tx.call->arg[2] = l->image->size;
+    tx.call->arg[3] = pos;
+    vg_image_read(l->image, pos, tx.payload, bytes);
+    return vg_finish(&tx, NULL);
+}
+
+/* window NULL: no room in it at all. */
+static CUresult load_in_parts(struct load *l, uint8_t *window, size_t room)
+{
+    size_t part = window ? room : VG_PAYLOAD_MAX;
+    CUresult r = CUDA_SUCCESS;
+
+    vg_lock(&parts_lock);
+    for (size_t pos = 0; pos < l->image->size && !r; pos += part) {
+        size_t n = l->image->size - pos < part ? l->image->size - pos : part;
+        r = window ? send_part(l, window, pos, n) : send_part_inside(l, pos, n);
+    }
+    if (!r)
+        r = load_call(l, 0, 0);
+    vg_unlock(&parts_lock);
+    return r;
+}
+
+/* ---- entry point ---------------------------------------------------------------- */
+
+static CUresult load(struct load *l)
+{
+    size_t size = l->image->size, room = 0;
+
+    if (size + 8 + sizeof(l->jit->option) <= VG_PAYLOAD_MAX)
+        return load_call(l, size, 0);
+    uint8_t *window = vg_window_get(size < WINDOW_MAX ? size : WINDOW_MAX, VG_EXTENT_SIZE, &room);
+    CUresult r;
+    if (window && room >= size) {
+        vg_image_read(l->image, 0, window, size);
+        r = load_call(l, 0, vg_window_off(window));
+    } else {
+        r = load_in_parts(l, window, room);
+    }
+    if (window)
+        vg_window_put(window, room);
+    return r;
+}
+
+CUresult vg_upload(const struct vg_image *image, enum vg_image_kind kind, const struct vg_jit *jit,
+                   uint64_t *ret_handle)
+{
+    struct load l = {.image = image, .jit = jit, .kind = kind};
+    size_t log_bytes;
+
+    if (image->size == 0 || image->size > VG_IMAGE_MAX)
+        return CUDA_ERROR_INVALID_IMAGE;
+    if (vg_jit_wants_log(jit))
+        l.log = vg_window_get(LOG_BYTES, LOG_BYTES, &log_bytes);
+    if (vg_jit_wants_log(jit) && !l.log)
+        vg_jit_report(jit, "", 0);
+    CUresult r = load(&l);
+    if (l.log)
+        vg_window_put(l.log, log_bytes);
+    if (r == CUDA_SUCCESS)
+        *ret_handle = l.handle;
+    return r;
+}

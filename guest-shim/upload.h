@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Brings a chosen image to the host's driver. Any thread; waits for the answer. */
+#ifndef VG_SHIM_UPLOAD_H
+#define VG_SHIM_UPLOAD_H
+
+#include "guest-shim/image.h"
+#include "guest-shim/jit.h"
+#include "vg_wire.h"
+
+/* *ret_handle: the host's CUmodule or CUlibrary. The logs of jit are filled in either way. */
+CUresult vg_upload(const struct vg_image *image, enum vg_image_kind kind, const struct vg_jit *jit,
+                   uint64_t *ret_handle);
+
+#endif
