@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Posts callbacks to the guest and waits for them; see callback.h. */
+#include "mediator/executor/callback.h"
+
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vg_atomic.h"
+
+struct vg_callback_run {
+    struct vg_callback_run *next;
+    uint64_t cookie;
+    bool done;
+};
+
+void vg_callbacks_init(struct vg_callbacks *c, struct vg_slot *slot)
+{
+    memset(c, 0, sizeof(*c));
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->changed, NULL);
+    c->slot = slot;
+}
+
+struct vg_callback *vg_callback_new(struct vg_callbacks *c, uint64_t cookie, bool once)
+{
+    struct vg_callback *cb = malloc(sizeof(*cb));
+
+    if (cb)
+        *cb = (struct vg_callback){.owner = c, .cookie = cookie, .once = once};
+    return cb;
+}
+
+static bool has_room(const struct vg_callbacks *c)
+{
+    return c->head - vg_load_acquire(&c->slot->callback_tail) < VG_CALLBACKS;
+}
+
+/* Nothing tells us when the guest moves its tail, so a full ring is looked at now and then. */
+static void wait_for_room_locked(struct vg_callbacks *c)
+{
+    const struct timespec pause = {.tv_nsec = 200000};
+
+    while (!has_room(c)) {
+        pthread_mutex_unlock(&c->lock);
+        nanosleep(&pause, NULL);
+        pthread_mutex_lock(&c->lock);
+    }
+}
+
+static void post_locked(struct vg_callbacks *c, uint64_t cookie, CUresult status, uint32_t kind)
+{
+    struct vg_slot *s = c->slot;
+    unsigned i = c->head % VG_CALLBACKS;
+
+    s->callback[i].cookie = cookie;
+    s->callback[i].status = (uint32_t)status;
+    s->callback[i].kind = kind;
+    vg_store_release(&s->callback_head, ++c->head);
+    vg_fence(); /* either we see `callback_waiting` or the sleeper sees the head */
+    if (vg_load_relaxed(&s->callback_waiting))
+        syscall(SYS_futex, &s->callback_head, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static void forget_locked(struct vg_callbacks *c, struct vg_callback_run *run)
+{
+    struct vg_callback_run **at = &c->running;
+
+    while (*at != run)
+        at = &(*at)->next;
+    *at = run->next;
+}
+
+static void run(struct vg_callback *cb, CUresult status, uint32_t kind)
+{
+    struct vg_callbacks *c = cb->owner;
+    struct vg_callback_run me = {.cookie = cb->cookie};
+
+    pthread_mutex_lock(&c->lock);
+    wait_for_room_locked(c);
+    me.next = c->running;
+    c->running = &me;
+    post_locked(c, cb->cookie, status, kind);
+    while (!me.done)
+        pthread_cond_wait(&c->changed, &c->lock);
+    forget_locked(c, &me);
+    pthread_mutex_unlock(&c->lock);
+    if (cb->once)
+        free(cb);
+}
+
+void vg_callback_host_func(void *arg)
+{
+    run(arg, CUDA_SUCCESS, VG_CALLBACK_HOST_FUNC);
+}
+
+void vg_callback_stream(CUstream stream, CUresult status, void *arg)
+{
+    (void)stream;
+    run(arg, status, VG_CALLBACK_STREAM);
+}
+
+bool vg_callback_done(struct vg_callbacks *c, uint64_t cookie)
+{
+    struct vg_callback_run *i;
+
+    pthread_mutex_lock(&c->lock);
+    for (i = c->running; i && (i->done || i->cookie != cookie);)
+        i = i->next;
+    if (i) {
+        i->done = true;
+        pthread_cond_broadcast(&c->changed);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return i != NULL;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Host functions on streams: the driver calls us on a thread of its own, we post
+ * the guest's cookie to the slot and hold that thread until the guest says it has
+ * run the function. post and done may be called by any thread.
+ */
+#ifndef VG_CALLBACK_H
+#define VG_CALLBACK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vg_cuda.h"
+#include "vg_region.h"
+
+struct vg_callback_run;
+
+struct vg_callbacks {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct vg_slot *slot;
+    uint64_t head;                      /* callbacks posted */
+    struct vg_callback_run *running;    /* posted, not done */
+};
+
+/* What a stream carries; freed after its run unless a graph may run it again. */
+struct vg_callback {
+    struct vg_callbacks *owner;
+    uint64_t cookie;
+    bool once;
+};
+
+void vg_callbacks_init(struct vg_callbacks *c, struct vg_slot *slot);
+
+struct vg_callback *vg_callback_new(struct vg_callbacks *c, uint64_t cookie, bool once);
+
+/* For cuLaunchHostFunc and cuStreamAddCallback; arg is a struct vg_callback. */
+void vg_callback_host_func(void *arg);
+void vg_callback_stream(CUstream stream, CUresult status, void *arg);
+
+/* The guest has run it. False if no callback with this cookie is running. */
+bool vg_callback_done(struct vg_callbacks *c, uint64_t cookie);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory of ours that a captured graph refers to. Serve thread. */
+#ifndef VG_CAPTURE_H
+#define VG_CAPTURE_H
+
+#include <stddef.h>
+
+#include "vg_cuda.h"
+
+struct vg_exec;
+
+/*
+ * A private copy of bytes that lives as long as the graph the stream is captured
+ * into, and all graphs instantiated from it. NULL without memory.
+ */
+void *vg_capture_copy(struct vg_exec *x, CUstream stream, const void *bytes, size_t len);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The current context of the serve thread and the registration of the region's
+ * data with the driver, which lives and dies with a context. Serve thread.
+ */
+#include "mediator/executor/executor.h"
+#include "vg_atomic.h"
+
+/*
+ * Pins the data extents for all contexts and makes them visible to the GPU at
+ * their own address. Without it copies still work, from pageable memory, slower.
+ */
+static void register_region(struct vg_exec *x, CUcontext ctx)
+{
+    const unsigned flags = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP;
+    struct vg_guest *g = &x->guest;
+
+    if (x->registrar || x->no_register)
+        return;
+    CUresult rc = x->cuda.cuMemHostRegister_v2((void *)(uintptr_t)g->data, g->end - g->data, flags);
+    if (rc != CUDA_SUCCESS && rc != CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED) {
+        x->no_register = true;
+        vg_log(x, "event=no_register result=%d", (int)rc);
+        return;
+    }
+    /* The control page too: the GPU frees staging chunks by writing there. */
+    x->cuda.cuMemHostRegister_v2(g->slot, VG_PAGE, flags);
+    x->registrar = ctx;
+}
+
+CUresult vg_context_set(struct vg_exec *x, CUcontext ctx)
+{
+    if (ctx == x->ctx)
+        return CUDA_SUCCESS;
+    CUresult rc = vg_own_handle(x, VG_OBJ_CUcontext, (uintptr_t)ctx);
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuCtxSetCurrent(ctx);
+    if (rc != CUDA_SUCCESS) {
+        x->cuda.cuCtxSetCurrent(NULL);
+        x->ctx = NULL;
+        return rc;
+    }
+    x->ctx = ctx;
+    if (ctx)
+        register_region(x, ctx);
+    return CUDA_SUCCESS;
+}
+
+void vg_context_gone(struct vg_exec *x, CUcontext ctx)
+{
+    vg_own_remove(x, VG_OBJ_CUcontext, (uintptr_t)ctx);
+    vg_own_count_captures(x);
+    vg_waits_drop_context(x, ctx);
+    if (x->registrar == ctx) {
+        x->registrar = NULL;
+        x->no_register = false;
+    }
+    if (x->ctx == ctx) {
+        x->cuda.cuCtxSetCurrent(NULL);
+        x->ctx = NULL;
+    }
+    /* What was wrong was wrong with a context; one that still is says so again. */
+    vg_store_release(&x->guest.slot->sticky_error, 0);
+}

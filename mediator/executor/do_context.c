@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* Bodies: contexts, synchronization, and what a guest learns at attach. Serve thread. */
+#include <string.h>
+
+#include "mediator/executor/args.h"
+
+CUresult vg_do_NOP(struct vg_exec *x, struct vg_req *r)
+{
+    (void)x;
+    (void)r;
+    return CUDA_SUCCESS;
+}
+
+CUresult vg_do_SET_CONTEXT(struct vg_exec *x, struct vg_req *r)
+{
+    return vg_context_set(x, (CUcontext)(uintptr_t)r->call.arg[0]);
+}
+
+static CUresult sync_context(struct vg_exec *x, struct vg_req *r, CUcontext ctx)
+{
+    CUcontext before = x->ctx;
+    CUresult rc = ctx ? vg_context_set(x, ctx) : CUDA_SUCCESS;
+
+    if (rc == CUDA_SUCCESS)
+        rc = vg_wait_context(x, r);
+    vg_context_set(x, before);
+    return rc;
+}
+
+CUresult vg_do_SYNC(struct vg_exec *x, struct vg_req *r)
+{
+    uint64_t handle = r->call.arg[1];
+    CUresult rc;
+
+    switch (r->call.arg[0]) {
+    case VG_SYNC_CONTEXT:
+        return sync_context(x, r, (CUcontext)(uintptr_t)handle);
+    case VG_SYNC_STREAM:
+        rc = vg_own_stream(x, (CUstream)(uintptr_t)handle);
+        return rc ? rc : vg_wait_stream(x, r, (CUstream)(uintptr_t)handle);
+    case VG_SYNC_EVENT:
+        rc = handle ? vg_own_handle(x, VG_OBJ_CUevent, handle) : CUDA_ERROR_INVALID_HANDLE;
+        return rc ? rc : vg_wait_event(x, r, (CUevent)(uintptr_t)handle);
+    default:
+        r->breach = "unknown kind of synchronization";
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+}
+
+CUresult vg_do_cuCtxSynchronize(struct vg_exec *x, struct vg_req *r, struct vg_args_cuCtxSynchronize *a)
+{
+    (void)a;
+    return vg_wait_context(x, r);
+}
+
+CUresult vg_do_cuCtxSynchronize_v2(struct vg_exec *x, struct vg_req *r,
+                                   struct vg_args_cuCtxSynchronize_v2 *a)
+{
+    return sync_context(x, r, a->ctx);
+}
+
+/* ---- Primary contexts: counted per process by the driver, as natively ---- */
+
+CUresult vg_do_cuDevicePrimaryCtxRetain(struct vg_exec *x, struct vg_req *r,
+                                        struct vg_args_cuDevicePrimaryCtxRetain *a)
+{
+    CUresult rc = CUDA_SUCCESS;
+
+    (void)r;
+    if (x->warm && a->dev == 0) {
+        a->pctx = x->warm;      /* our reference becomes the guest's */
+        x->warm = NULL;
+    } else {
+        rc = x->cuda.cuDevicePrimaryCtxRetain(&a->pctx, a->dev);
+    }
+    if (rc != CUDA_SUCCESS || vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)a->pctx))
+        return rc;
+    return vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)a->pctx, 0, VG_CTX_PRIMARY | (uint32_t)a->dev);
+}
+
+struct primary {
+    uint32_t info;
+    uint64_t handle;
+};
+
+static void find_primary(struct vg_obj *o, void *arg)
+{
+    struct primary *p = arg;
+
+    if (o->info == p->info)
+        p->handle = o->handle;
+}
+
+/* After a release or reset: if the driver has ended the context, so do we. */
+static void check_primary(struct vg_exec *x, CUdevice dev)
+{
+    struct primary p = {.info = VG_CTX_PRIMARY | (uint32_t)dev};
+    unsigned flags;
+    int active = 0;
+
+    if (x->cuda.cuDevicePrimaryCtxGetState(dev, &flags, &active) == CUDA_SUCCESS && active)
+        return;
+    vg_obj_each(&x->obj, VG_OBJ_CUcontext, find_primary, &p);
+    if (p.handle)
+        vg_context_gone(x, (CUcontext)(uintptr_t)p.handle);
+}
+
+CUresult vg_do_cuDevicePrimaryCtxRelease_v2(struct vg_exec *x, struct vg_req *r,
+                                            struct vg_args_cuDevicePrimaryCtxRelease_v2 *a)
+{
+    if (!vg_wait_drained(x, r))
+        return CUDA_SUCCESS;
+    CUresult rc = x->cuda.cuDevicePrimaryCtxRelease_v2(a->dev);
+    check_primary(x, a->dev);
+    return rc;
+}
+
+CUresult vg_do_cuDevicePrimaryCtxReset_v2(struct vg_exec *x, struct vg_req *r,
+                                          struct vg_args_cuDevicePrimaryCtxReset_v2 *a)
+{
+    struct primary p = {.info = VG_CTX_PRIMARY | (uint32_t)a->dev};
+
+    if (!vg_wait_drained(x, r))
+        return CUDA_SUCCESS;
+    CUresult rc = x->cuda.cuDevicePrimaryCtxReset_v2(a->dev);
+    vg_obj_each(&x->obj, VG_OBJ_CUcontext, find_primary, &p);
+    if (rc == CUDA_SUCCESS && p.handle)
+        vg_context_gone(x, (CUcontext)(uintptr_t)p.handle);
+    return rc;
+}
+
+/* ---- Contexts of the guest's own ---- */
+
+CUresult vg_do_cuCtxCreate_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_cuCtxCreate_v2 *a)
+{
+    CUresult rc = x->cuda.cuCtxCreate_v2(&a->pctx, a->flags, a->dev);
+
+    (void)r;
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    rc = vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)a->pctx, 0, (uint32_t)a->dev);
+    /* The driver made it current and keeps a stack; the stacks are the guest's, so take it off. */
+    x->cuda.cuCtxPopCurrent_v2(NULL);
+    x->cuda.cuCtxSetCurrent(x->ctx);
+    return rc;
+}
+
+CUresult vg_do_cuCtxDestroy_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_cuCtxDestroy_v2 *a)
+{
+    CUcontext before = x->ctx;
+
+    if (!a->ctx)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    vg_context_set(x, a->ctx);
+    if (!vg_wait_drained(x, r)) {
+        vg_context_set(x, before);
+        return CUDA_SUCCESS;
+    }
+    CUresult rc = x->cuda.cuCtxDestroy_v2(a->ctx);
+    if (rc == CUDA_SUCCESS)
+        vg_context_gone(x, a->ctx);
+    if (before != a->ctx)
+        vg_context_set(x, before);
+    return rc;
+}
+
+/* ---- The snapshot ---- */
+
+static CUresult describe_device(struct vg_exec *x, CUdevice dev, struct vg_device_info *d)
+{
+    size_t total = 0;
+    CUuuid uuid;
+    CUmemoryPool pool = NULL;
+
+    CUresult rc = x->cuda.cuDeviceGetName(d->name, sizeof(d->name), dev);
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuDeviceTotalMem_v2(&total, dev);
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuDeviceGetUuid_v2(&uuid, dev);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    memcpy(d->uuid, uuid.bytes, sizeof(d->uuid));
+    d->total_memory = total;
+    x->cuda.cuDeviceGetPCIBusId(d->pci_bus_id, sizeof(d->pci_bus_id), dev);
+    if (x->cuda.cuDeviceGetDefaultMemPool(&pool, dev) == CUDA_SUCCESS &&
+        vg_own_add(x, VG_OBJ_CUmemoryPool, (uintptr_t)pool, 0, 0) == CUDA_SUCCESS)
+        d->default_pool = (uintptr_t)pool;
+    for (unsigned i = 1; i < VG_ATTRS_MAX; i++) {
+        int v = 0;
+        d->attr_known[i] = x->cuda.cuDeviceGetAttribute(&v, (CUdevice_attribute)i, dev) == CUDA_SUCCESS;
+        d->attr[i] = v;
+    }
+    return CUDA_SUCCESS;
+}
+
+/*
+ * Stream priorities can be asked only in a context. The primary one is made for
+ * that and kept: it becomes the guest's with its first retain, which is then quick.
+ */
+static void ask_priorities(struct vg_exec *x, int32_t *ret_least, int32_t *ret_greatest)
+{
+    int least = 0, greatest = 0;
+
+    if (!x->warm && x->cuda.cuDevicePrimaryCtxRetain(&x->warm, 0) != CUDA_SUCCESS)
+        x->warm = NULL;
+    if (x->warm)
+        x->cuda.cuCtxSetCurrent(x->warm);
+    x->cuda.cuCtxGetStreamPriorityRange(&least, &greatest);
+    x->cuda.cuCtxSetCurrent(x->ctx);
+    *ret_least = least;
+    *ret_greatest = greatest;
+}
+
+CUresult vg_do_SNAPSHOT(struct vg_exec *x, struct vg_req *r)
+{
+    struct vg_snapshot *s = (struct vg_snapshot *)x->out;
+    int version = 0, count = 0;
+    int32_t least, greatest;
+
+    CUresult rc = x->cuda.cuDriverGetVersion(&version);
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuDeviceGetCount(&count);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (count > (int)VG_DEVICES_MAX)
+        count = VG_DEVICES_MAX;
+    size_t size = sizeof(*s) + (size_t)count * sizeof(s->device[0]);
+    if (size > r->enc.cap)
+        return CUDA_ERROR_INVALID_VALUE;
+    memset(s, 0, size);
+    *s = (struct vg_snapshot){.size = (uint32_t)size, .driver_version = (uint32_t)version,
+                              .device_count = (uint32_t)count, .software = x->opt.software};
+    ask_priorities(x, &least, &greatest);
+    for (int i = 0; i < count && rc == CUDA_SUCCESS; i++) {
+        rc = describe_device(x, i, &s->device[i]);
+        s->device[i].priority_least = least;
+        s->device[i].priority_greatest = greatest;
+    }
+    r->enc.len = size;
+    return rc;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* Bodies: device memory, pools, and memory of the region at a second address. Serve thread. */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "mediator/executor/args.h"
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+/* Takes over what the driver gave; if the list of ranges is full the memory goes back. */
+static CUresult keep(struct vg_exec *x, CUdeviceptr p, uint64_t size, enum vg_range_kind kind)
+{
+    CUresult rc = vg_own_add_range(x, p, size, kind, 0);
+
+    if (rc != CUDA_SUCCESS)
+        x->cuda.cuMemFree_v2(p);
+    return rc;
+}
+
+CUresult vg_do_cuMemAlloc_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemAlloc_v2 *a)
+{
+    CUresult rc = x->cuda.cuMemAlloc_v2(&a->dptr, a->bytesize);
+
+    (void)r;
+    return rc ? rc : keep(x, a->dptr, a->bytesize, VG_RANGE_ALLOC);
+}
+
+CUresult vg_do_cuMemAllocPitch_v2(struct vg_exec *x, struct vg_req *r,
+                                  struct vg_args_cuMemAllocPitch_v2 *a)
+{
+    CUresult rc = x->cuda.cuMemAllocPitch_v2(&a->dptr, &a->pPitch, a->WidthInBytes, a->Height,
+                                             a->ElementSizeBytes);
+
+    (void)r;
+    return rc ? rc : keep(x, a->dptr, (uint64_t)a->pPitch * a->Height, VG_RANGE_ALLOC);
+}
+
+static bool can_free(const struct vg_exec *x, CUdeviceptr p)
+{
+    const struct vg_range *n = vg_range_find(&x->ranges, p);
+
+    return n && n->base == p && (n->kind == VG_RANGE_ALLOC || n->kind == VG_RANGE_POOL ||
+                                 n->kind == VG_RANGE_GRAPH);
+}
+
+CUresult vg_do_cuMemFree_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemFree_v2 *a)
+{
+    if (!a->dptr)
+        return CUDA_SUCCESS;
+    if (!can_free(x, a->dptr))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (!vg_wait_drained(x, r))
+        return CUDA_SUCCESS;
+    CUresult rc = x->cuda.cuMemFree_v2(a->dptr);
+    if (rc == CUDA_SUCCESS)
+        vg_own_remove_range(x, a->dptr);
+    return rc;
+}
+
+/* ---- Stream-ordered ---- */
+
+/* A node of a graph gives its memory again at each launch: such a range never goes away. */
+static CUresult keep_async(struct vg_exec *x, CUdeviceptr p, uint64_t size, CUstream stream)
+{
+    if (!vg_own_is_capturing(x, stream))
+        return keep(x, p, size, VG_RANGE_POOL);
+    return vg_own_add_range(x, p, size, VG_RANGE_GRAPH, 0);
+}
+
+CUresult vg_do_cuMemAllocAsync(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemAllocAsync *a)
+{
+    CUresult rc = x->cuda.cuMemAllocAsync(&a->dptr, a->bytesize, a->hStream);
+
+    (void)r;
+    return rc ? rc : keep_async(x, a->dptr, a->bytesize, a->hStream);
+}
+
+CUresult vg_do_cuMemAllocFromPoolAsync(struct vg_exec *x, struct vg_req *r,
+                                       struct vg_args_cuMemAllocFromPoolAsync *a)
+{
+    CUresult rc = x->cuda.cuMemAllocFromPoolAsync(&a->dptr, a->bytesize, a->pool, a->hStream);
+
+    (void)r;
+    return rc ? rc : keep_async(x, a->dptr, a->bytesize, a->hStream);
+}
+
+CUresult vg_do_cuMemFreeAsync(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemFreeAsync *a)
+{
+    (void)r;
+    if (a->dptr && !can_free(x, a->dptr))
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult rc = x->cuda.cuMemFreeAsync(a->dptr, a->hStream);
+    const struct vg_range *n = vg_range_find(&x->ranges, a->dptr);
+    if (rc == CUDA_SUCCESS && n && n->kind != VG_RANGE_GRAPH && !vg_own_is_capturing(x, a->hStream))
+        vg_own_remove_range(x, a->dptr);
+    return rc;
+}
+
+/* ---- Pools: attributes are an int or a u64, by number; both travel as a word ---- */
+
+static bool pool_attribute_is_int(uint64_t attr)
+{
+    return attr >= CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES &&
+           attr <= CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES;
+}
+
+CUresult vg_do_cuMemPoolSetAttribute(struct vg_exec *x, struct vg_req *r)
+{
+    uint64_t pool = vg_dec_word(&r->dec), attr = vg_dec_word(&r->dec), v = vg_dec_word(&r->dec);
+
+    if (!vg_req_decoded(r))
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult rc = vg_own_handle(x, VG_OBJ_CUmemoryPool, pool);
+    if (rc != CUDA_SUCCESS || !pool)
+        return rc ? rc : CUDA_ERROR_INVALID_VALUE;
+    return x->cuda.cuMemPoolSetAttribute((CUmemoryPool)(uintptr_t)pool, (CUmemPool_attribute)attr, &v);
+}
+
+CUresult vg_do_cuMemPoolGetAttribute(struct vg_exec *x, struct vg_req *r)
+{
+    uint64_t pool = vg_dec_word(&r->dec), attr = vg_dec_word(&r->dec), v = 0;
+
+    if (!vg_req_decoded(r))
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult rc = vg_own_handle(x, VG_OBJ_CUmemoryPool, pool);
+    if (rc != CUDA_SUCCESS || !pool)
+        return rc ? rc : CUDA_ERROR_INVALID_VALUE;
+    rc = x->cuda.cuMemPoolGetAttribute((CUmemoryPool)(uintptr_t)pool, (CUmemPool_attribute)attr, &v);
+    vg_enc_word(&r->enc, pool_attribute_is_int(attr) ? (uint32_t)v : v);
+    return rc;
+}
+
+CUresult vg_do_cuDeviceGetGraphMemAttribute(struct vg_exec *x, struct vg_req *r)
+{
+    uint64_t dev = vg_dec_word(&r->dec), attr = vg_dec_word(&r->dec), v = 0;
+
+    if (!vg_req_decoded(r))
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult rc = x->cuda.cuDeviceGetGraphMemAttribute((CUdevice)dev, (CUgraphMem_attribute)attr, &v);
+    vg_enc_word(&r->enc, v);
+    return rc;
+}
+
+CUresult vg_do_cuDeviceSetGraphMemAttribute(struct vg_exec *x, struct vg_req *r)
+{
+    uint64_t dev = vg_dec_word(&r->dec), attr = vg_dec_word(&r->dec), v = vg_dec_word(&r->dec);
+
+    if (!vg_req_decoded(r))
+        return CUDA_ERROR_INVALID_VALUE;
+    return x->cuda.cuDeviceSetGraphMemAttribute((CUdevice)dev, (CUgraphMem_attribute)attr, &v);
+}
+
+/* ---- Aliases ---- */
+
+static CUresult map_alias(struct vg_exec *x, uint64_t addr, uint64_t off, uint64_t bytes)
+{
+    void *want = (void *)(uintptr_t)addr;
+    void *p = mmap(want, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+                   VG_FD_REGION, (off_t)off);
+
+    if (p != MAP_FAILED && p != want) {
+        munmap(p, bytes);
+        p = MAP_FAILED;
+    }
+    if (p == MAP_FAILED)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    CUresult rc = x->cuda.cuMemHostRegister_v2(p, bytes, CU_MEMHOSTREGISTER_PORTABLE |
+                                                             CU_MEMHOSTREGISTER_DEVICEMAP);
+    if (rc == CUDA_SUCCESS)
+        rc = vg_own_add_range(x, addr, bytes, VG_RANGE_ALIAS, 0);
+    if (rc != CUDA_SUCCESS) {
+        x->cuda.cuMemHostUnregister(p);
+        munmap(p, bytes);
+    }
+    return rc;
+}
+
+CUresult vg_do_ALIAS(struct vg_exec *x, struct vg_req *r)
+{
+    const uint64_t *w = r->call.arg;
+
+    if (!w[2] || w[0] % VG_PAGE || w[1] % VG_PAGE || w[2] % VG_PAGE || w[0] > UINT64_MAX - w[2])
+        return CUDA_ERROR_INVALID_VALUE;
+    if (w[0] < VG_GUEST_ADDRESS_MIN || w[0] + w[2] > VG_GUEST_ADDRESS_MAX ||
+        !vg_guest_data(&x->guest, w[1], w[2]))
+        return CUDA_ERROR_INVALID_VALUE;
+    return map_alias(x, w[0], w[1], w[2]);
+}
+
+CUresult vg_do_UNALIAS(struct vg_exec *x, struct vg_req *r)
+{
+    const uint64_t *w = r->call.arg;
+    const struct vg_range *n = vg_range_find(&x->ranges, w[0]);
+
+    if (!n || n->kind != VG_RANGE_ALIAS || n->base != w[0] || n->size != w[1])
+        return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+    if (!vg_wait_drained(x, r))
+        return CUDA_SUCCESS;
+    CUresult rc = x->cuda.cuMemHostUnregister((void *)(uintptr_t)w[0]);
+    munmap((void *)(uintptr_t)w[0], w[1]);
+    vg_own_remove_range(x, w[0]);
+    return rc;
+}

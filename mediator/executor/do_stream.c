@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bodies: streams, events and stream capture. Captures are always begun relaxed:
+ * one thread makes the calls of all guest threads, so the driver's check of "unsafe
+ * calls of this thread" would hit innocent ones. Serve thread.
+ */
+#include <string.h>
+
+#include "mediator/executor/args.h"
+
+static CUresult keep_stream(struct vg_exec *x, CUstream stream, unsigned flags)
+{
+    return vg_own_add(x, VG_OBJ_CUstream, (uintptr_t)stream, (uintptr_t)x->ctx,
+                      flags & CU_STREAM_NON_BLOCKING ? VG_STREAM_NON_BLOCKING : 0);
+}
+
+CUresult vg_do_cuStreamCreate(struct vg_exec *x, struct vg_req *r, struct vg_args_cuStreamCreate *a)
+{
+    CUresult rc = x->cuda.cuStreamCreate(&a->phStream, a->Flags);
+
+    (void)r;
+    return rc ? rc : keep_stream(x, a->phStream, a->Flags);
+}
+
+CUresult vg_do_cuStreamCreateWithPriority(struct vg_exec *x, struct vg_req *r,
+                                          struct vg_args_cuStreamCreateWithPriority *a)
+{
+    CUresult rc = x->cuda.cuStreamCreateWithPriority(&a->phStream, a->flags, a->priority);
+
+    (void)r;
+    return rc ? rc : keep_stream(x, a->phStream, a->flags);
+}
+
+CUresult vg_do_cuStreamDestroy_v2(struct vg_exec *x, struct vg_req *r,
+                                  struct vg_args_cuStreamDestroy_v2 *a)
+{
+    (void)r;
+    if (!vg_obj_find(&x->obj, VG_OBJ_CUstream, (uintptr_t)a->hStream))
+        return CUDA_ERROR_INVALID_HANDLE;
+    CUresult rc = x->cuda.cuStreamDestroy_v2(a->hStream);
+    if (rc == CUDA_SUCCESS) {
+        vg_own_remove(x, VG_OBJ_CUstream, (uintptr_t)a->hStream);
+        vg_own_count_captures(x);
+    }
+    return rc;
+}
+
+CUresult vg_do_cuStreamQuery(struct vg_exec *x, struct vg_req *r, struct vg_args_cuStreamQuery *a)
+{
+    (void)r;
+    return x->cuda.cuStreamQuery(a->hStream);
+}
+
+CUresult vg_do_cuStreamSynchronize(struct vg_exec *x, struct vg_req *r,
+                                   struct vg_args_cuStreamSynchronize *a)
+{
+    return vg_wait_stream(x, r, a->hStream);
+}
+
+CUresult vg_do_cuEventSynchronize(struct vg_exec *x, struct vg_req *r,
+                                  struct vg_args_cuEventSynchronize *a)
+{
+    return a->hEvent ? vg_wait_event(x, r, a->hEvent) : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult vg_do_cuStreamBatchMemOp_v2(struct vg_exec *x, struct vg_req *r)
+{
+    CUstream stream = (CUstream)(uintptr_t)vg_dec_word(&r->dec);
+    uint64_t count = vg_dec_word(&r->dec);
+    size_t bytes;
+    const void *block = vg_dec_block(&r->dec, &bytes);
+    uint64_t flags = vg_dec_word(&r->dec);
+    CUstreamBatchMemOpParams op[256];
+
+    if (!vg_req_decoded(r))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (!block || count > 256 || bytes != count * sizeof(op[0]))
+        return CUDA_ERROR_INVALID_VALUE;
+    memcpy(op, block, bytes);
+    CUresult rc = vg_own_stream(x, stream);
+    for (uint64_t i = 0; i < count && rc == CUDA_SUCCESS; i++)
+        if (op[i].operation <= CU_STREAM_MEM_OP_WRITE_VALUE_64 &&
+            op[i].operation != CU_STREAM_MEM_OP_FLUSH_REMOTE_WRITES)
+            rc = vg_own_range(x, op[i].waitValue.address, sizeof(uint64_t));
+    return rc ? rc : x->cuda.cuStreamBatchMemOp_v2(stream, (unsigned)count, op, (unsigned)flags);
+}
+
+/* ---- Capture ---- */
+
+static void mark_capturing(struct vg_exec *x, CUstream stream, bool on)
+{
+    struct vg_obj *o = vg_obj_find(&x->obj, VG_OBJ_CUstream, (uintptr_t)stream);
+
+    if (o)
+        o->info = on ? o->info | VG_STREAM_CAPTURING : o->info & ~VG_STREAM_CAPTURING;
+    vg_own_count_captures(x);
+}
+
+CUresult vg_do_cuStreamBeginCapture_v2(struct vg_exec *x, struct vg_req *r,
+                                       struct vg_args_cuStreamBeginCapture_v2 *a)
+{
+    CUresult rc = x->cuda.cuStreamBeginCapture_v2(a->hStream, CU_STREAM_CAPTURE_MODE_RELAXED);
+
+    (void)r;
+    if (rc == CUDA_SUCCESS)
+        mark_capturing(x, a->hStream, true);
+    return rc;
+}
+
+static CUresult own_nodes(struct vg_exec *x, const CUgraphNode *node, uint64_t count)
+{
+    CUresult rc = CUDA_SUCCESS;
+
+    for (uint64_t i = 0; i < count && rc == CUDA_SUCCESS; i++)
+        rc = node[i] ? vg_own_handle(x, VG_OBJ_CUgraphNode, (uintptr_t)node[i])
+                     : CUDA_ERROR_INVALID_VALUE;
+    return rc;
+}
+
+CUresult vg_do_cuStreamBeginCaptureToGraph(struct vg_exec *x, struct vg_req *r,
+                                           struct vg_args_cuStreamBeginCaptureToGraph *a)
+{
+    CUresult rc = own_nodes(x, a->dependencies, a->dependencies ? a->numDependencies : 0);
+
+    (void)r;
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuStreamBeginCaptureToGraph(a->hStream, a->hGraph, a->dependencies,
+                                                 a->dependencyData, a->numDependencies,
+                                                 CU_STREAM_CAPTURE_MODE_RELAXED);
+    if (rc == CUDA_SUCCESS)
+        mark_capturing(x, a->hStream, true);
+    return rc;
+}
+
+/* A capture that fails takes its graph, and the nodes we told of, with it. */
+CUresult vg_do_cuStreamEndCapture(struct vg_exec *x, struct vg_req *r,
+                                  struct vg_args_cuStreamEndCapture *a)
+{
+    CUstreamCaptureStatus status;
+    CUgraph graph = NULL;
+    uint64_t id;
+
+    (void)r;
+    x->cuda.cuStreamGetCaptureInfo_v2(a->hStream, &status, &id, &graph, NULL, NULL);
+    CUresult rc = x->cuda.cuStreamEndCapture(a->hStream, &a->phGraph);
+    if (rc != CUDA_SUCCESS && graph)
+        vg_own_remove(x, VG_OBJ_CUgraph, (uintptr_t)graph);
+    if (rc != CUDA_SUCCESS && graph)
+        vg_obj_orphan(&x->obj, (uintptr_t)graph);
+    if (rc != CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD && rc != CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)
+        mark_capturing(x, a->hStream, false);
+    return rc;
+}
+
+CUresult vg_do_cuStreamIsCapturing(struct vg_exec *x, struct vg_req *r,
+                                   struct vg_args_cuStreamIsCapturing *a)
+{
+    (void)r;
+    return x->cuda.cuStreamIsCapturing(a->hStream, &a->captureStatus);
+}
+
+/* The dependencies go back as bare handles, as many as fit. */
+static void send_nodes(struct vg_exec *x, struct vg_req *r, const CUgraphNode *node, size_t count,
+                       CUgraph graph)
+{
+    size_t fit = r->enc.cap / sizeof(uint64_t);
+
+    if (count > fit)
+        count = fit;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t handle = (uintptr_t)node[i];
+        if (!vg_obj_find(&x->obj, VG_OBJ_CUgraphNode, handle))
+            vg_own_add(x, VG_OBJ_CUgraphNode, handle, (uintptr_t)graph, 0);
+        memcpy(r->enc.payload + i * sizeof(handle), &handle, sizeof(handle));
+    }
+    r->enc.len = count * sizeof(uint64_t);
+}
+
+CUresult vg_do_cuStreamGetCaptureInfo_v2(struct vg_exec *x, struct vg_req *r)
+{
+    CUstream stream = (CUstream)(uintptr_t)vg_dec_word(&r->dec);
+    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+    const CUgraphNode *node = NULL;
+    CUgraph graph = NULL;
+    uint64_t id = 0;
+    size_t count = 0;
+
+    if (!vg_req_decoded(r))
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult rc = vg_own_stream(x, stream);
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuStreamGetCaptureInfo_v2(stream, &status, &id, &graph, &node, &count);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (status != CU_STREAM_CAPTURE_STATUS_ACTIVE) {
+        graph = NULL;
+        count = 0;
+    }
+    if (graph && !vg_obj_find(&x->obj, VG_OBJ_CUgraph, (uintptr_t)graph))
+        vg_own_add(x, VG_OBJ_CUgraph, (uintptr_t)graph, 0, 0);
+    vg_enc_word(&r->enc, status);
+    vg_enc_word(&r->enc, id);
+    vg_enc_word(&r->enc, (uintptr_t)graph);
+    vg_enc_word(&r->enc, count);
+    send_nodes(x, r, node, count, graph);
+    return CUDA_SUCCESS;
+}
+
+CUresult vg_do_cuStreamUpdateCaptureDependencies(struct vg_exec *x, struct vg_req *r)
+{
+    CUstream stream = (CUstream)(uintptr_t)vg_dec_word(&r->dec);
+    size_t bytes;
+    const void *block = vg_dec_block(&r->dec, &bytes);
+    uint64_t count = vg_dec_word(&r->dec), flags = vg_dec_word(&r->dec);
+    CUgraphNode node[VG_PAYLOAD_MAX / sizeof(CUgraphNode)];
+
+    if (!vg_req_decoded(r))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (bytes != count * sizeof(node[0]) || bytes > sizeof(node))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (block)
+        memcpy(node, block, bytes);
+    CUresult rc = vg_own_stream(x, stream);
+    if (rc == CUDA_SUCCESS)
+        rc = own_nodes(x, node, count);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    return x->cuda.cuStreamUpdateCaptureDependencies(stream, node, count, (unsigned)flags);
+}

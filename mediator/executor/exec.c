@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* The executor's state as a whole, its clock and its log. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "mediator/executor/executor.h"
+
+uint64_t vg_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+void vg_log(const struct vg_exec *x, const char *fmt, ...)
+{
+    char line[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "executor vm=%s slot=%u gen=%u pid=%u comm=%s %s\n", x->opt.vm, x->opt.slot,
+            x->opt.generation, x->guest.pid, x->guest.comm, line);
+}
+
+int vg_exec_init(struct vg_exec *x)
+{
+    memset(x, 0, sizeof(*x));
+    vg_cuda_init_missing(&x->cuda);
+    vg_objset_init(&x->obj);
+    vg_ranges_init(&x->ranges);
+    vg_waits_init(&x->waits);
+    x->console.pipe_read = -1;
+    x->payload = malloc(VG_PAYLOAD_MAX);
+    x->out = malloc(VG_OUT_MAX);
+    return x->payload && x->out ? 0 : -ENOMEM;
+}
+
+/* Memory only: what the driver holds ends with the process, all at once and always. */
+void vg_exec_fini(struct vg_exec *x)
+{
+    vg_waits_fini(&x->waits);
+    vg_objset_fini(&x->obj);
+    vg_ranges_fini(&x->ranges);
+    free(x->payload);
+    free(x->out);
+    free(x->upload.bytes);
+    x->upload.bytes = NULL;
+    x->payload = x->out = NULL;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The executor's state and the life of one request in it. One struct per process;
+ * everything in it belongs to the serve thread unless a member says otherwise.
+ */
+#ifndef VG_EXECUTOR_H
+#define VG_EXECUTOR_H
+
+#include "mediator/executor/callback.h"
+#include "mediator/executor/console.h"
+#include "mediator/executor/cuda.h"
+#include "mediator/executor/guest.h"
+#include "mediator/executor/obj.h"
+#include "mediator/executor/options.h"
+#include "mediator/executor/range.h"
+#include "mediator/executor/wait.h"
+#include "mediator/vg_stats.h"
+#include "vg_codec.h"
+#include "vg_ring.h"
+
+#define VG_OUT_MAX (256u << 10)     /* bytes of the largest reply */
+
+struct vg_exec {
+    struct vg_options opt;
+    struct vg_guest guest;
+    struct vg_cuda cuda;
+    struct vg_ring_consumer ring;
+    struct vg_objset obj;
+    struct vg_ranges ranges;
+    struct vg_waits waits;
+    struct vg_console console;      /* shared with the watch thread, see console.h */
+    struct vg_callbacks callbacks;  /* shared with the driver's threads, see callback.h */
+    struct vg_stats *stats;         /* mapped from the mediator; never NULL */
+    CUcontext ctx;                  /* current context, of the guest thread that spoke last */
+    CUcontext registrar;            /* context through which the region is registered, or NULL */
+    CUcontext warm;                 /* primary context of device 0, ours until the guest retains it */
+    struct { uint8_t *bytes; uint64_t total, got; } upload; /* image that comes in pieces */
+    bool no_register;               /* the driver refused to register the region */
+    bool no_write_value;            /* the driver refused stream memory operations */
+    unsigned captures;              /* streams being captured */
+    uint8_t *payload;               /* of the current request, VG_PAYLOAD_MAX, private */
+    uint8_t *out;                   /* of the current reply, VG_OUT_MAX */
+};
+
+struct vg_req {
+    struct vg_call call;            /* private copies: the guest cannot change them any more */
+    const uint8_t *payload;
+    struct vg_dec dec;
+    struct vg_enc enc;
+    struct vg_result res;
+    const char *breach;             /* what is malformed: the guest broke the protocol */
+    CUgraph graph;                  /* last graph named: parent of nodes in the answer */
+    bool drained;                   /* comes a second time, its context was idle meanwhile */
+    bool later;                     /* a wait answers it */
+    bool payload_always;            /* the payload goes with a failure too (a log) */
+};
+
+int vg_exec_init(struct vg_exec *x);
+void vg_exec_fini(struct vg_exec *x);
+
+/* ---- Replies (reply.c) ---- */
+
+/* Result of the request, to its cell or, without one, to the latch. Drains the console first. */
+void vg_reply(struct vg_exec *x, struct vg_req *r, CUresult result);
+
+/* Remembers a failure that no reply carries; the guest's next eligible call returns it. */
+void vg_latch(struct vg_exec *x, CUresult result);
+
+/* Bytes a reply to this call may have. */
+size_t vg_reply_capacity(const struct vg_call *c);
+
+/* Sleeps and wakes on words of shared memory. */
+void vg_futex_wake(uint32_t *word);
+
+/* ---- Requests (dispatch.c) ---- */
+
+/* Decodes, checks and carries out. False if the guest broke the protocol (r->breach). */
+bool vg_dispatch(struct vg_exec *x, struct vg_req *r);
+
+/* ---- Ownership (own.c): each returns CUDA_SUCCESS or what the driver would say ---- */
+
+CUresult vg_own_handle(struct vg_exec *x, enum vg_obj_type type, uint64_t handle);
+CUresult vg_own_stream(struct vg_exec *x, CUstream stream);
+CUresult vg_own_range(struct vg_exec *x, uint64_t addr, uint64_t len);
+CUresult vg_own_add(struct vg_exec *x, enum vg_obj_type type, uint64_t handle, uint64_t parent,
+                    uint32_t info);
+CUresult vg_own_add_range(struct vg_exec *x, uint64_t base, uint64_t size, enum vg_range_kind kind,
+                          uint64_t owner);
+void vg_own_remove(struct vg_exec *x, enum vg_obj_type type, uint64_t handle);
+bool vg_own_is_capturing(const struct vg_exec *x, CUstream stream);
+/* Counts x->captures anew, after streams have ended. */
+void vg_own_count_captures(struct vg_exec *x);
+void vg_own_remove_range(struct vg_exec *x, uint64_t base);
+
+/* ---- Context (context.c) ---- */
+
+/* Makes ctx current on the serve thread. */
+CUresult vg_context_set(struct vg_exec *x, CUcontext ctx);
+/* The context has ended: forgets all that died with it. */
+void vg_context_gone(struct vg_exec *x, CUcontext ctx);
+
+/* Single writer: a plain addition, readable at any moment. */
+#define VG_STAT_ADD(x, field, n) \
+    __atomic_store_n(&(x)->stats->field, (x)->stats->field + (n), __ATOMIC_RELAXED)
+#define VG_STAT_SET(x, field, n) __atomic_store_n(&(x)->stats->field, (n), __ATOMIC_RELAXED)
+
+/* CLOCK_MONOTONIC in ns. */
+uint64_t vg_now(void);
+
+/* One line to the mediator's log; no newline in the format. Rate-limited nowhere: callers exit or
+ * speak once. */
+void vg_log(const struct vg_exec *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

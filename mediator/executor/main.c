@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vgpu-executor: serves one guest process. Started by vgpu-mediator by fork and
+ * exec, with everything it needs already open (options.h).
+ *
+ * The order at start is the security design: open and map everything, load and
+ * initialise the driver, restrict the process, and only then read the first
+ * request. The end is the process's end: the driver gives back all it held.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "mediator/executor/sandbox.h"
+#include "mediator/executor/serve.h"
+#include "vg_atomic.h"
+#include "vg_sock.h"
+
+#define EXIT_GONE 10    /* exit status of a guest that had to go: this plus enum vg_gone_reason */
+
+static void tell(uint32_t type, uint32_t token, const char *text)
+{
+    struct vg_msg m = {.type = type, .version = VG_PROTOCOL_VERSION, .token = token};
+
+    snprintf(m.text, sizeof(m.text), "%s", text);
+    if (send(VG_FD_CONTROL, &m, sizeof(m), MSG_NOSIGNAL) < 0)
+        fprintf(stderr, "executor: cannot tell the mediator: %s\n", strerror(errno));
+}
+
+/* Says it to the guest, to the mediator and to the log. Returns the exit status. */
+static int fail(struct vg_exec *x, enum vg_gone_reason reason, const char *why)
+{
+    vg_log(x, "event=failed reason=%d why=\"%s\"", (int)reason, why);
+    vg_guest_gone(&x->guest, reason);
+    tell(VG_MSG_FAILED, reason, why);
+    return EXIT_GONE + (int)reason;
+}
+
+static int open_stats(struct vg_exec *x)
+{
+    void *p = mmap(NULL, sizeof(struct vg_stats), PROT_READ | PROT_WRITE, MAP_SHARED, VG_FD_STATS, 0);
+
+    if (p == MAP_FAILED)
+        return -errno;
+    x->stats = p;
+    x->stats->guest_pid = x->guest.pid;
+    memcpy(x->stats->guest_comm, x->guest.comm, sizeof(x->stats->guest_comm));
+    vg_store_release(&x->stats->magic, VG_STATS_MAGIC);
+    return 0;
+}
+
+static int open_driver(struct vg_exec *x, char *ret_name, size_t size, const char **ret_why)
+{
+    if (vg_cuda_open(&x->cuda, x->opt.driver, ret_why) < 0)
+        return -ENOENT;
+    *ret_why = "cuInit failed";
+    if (x->cuda.cuInit(0) != CUDA_SUCCESS)
+        return -ENODEV;
+    *ret_why = "no device";
+    if (x->cuda.cuDeviceGetName(ret_name, (int)size, 0) != CUDA_SUCCESS)
+        return -ENODEV;
+    return 0;
+}
+
+/* The guest's side first: without it nobody waits for us. Returns 0 or the exit status. */
+static int start(struct vg_exec *x)
+{
+    char device[64];
+    const char *why;
+    int rc = vg_guest_open(&x->guest, &x->opt, VG_FD_REGION, &why);
+
+    if (rc != 0)
+        return fail(x, rc > 0 ? (enum vg_gone_reason)rc : VG_GONE_CRASHED, why);
+    if (open_stats(x) < 0)
+        return fail(x, VG_GONE_CRASHED, "cannot map the counters");
+    if (vg_console_init(&x->console, x->guest.slot) < 0)
+        return fail(x, VG_GONE_CRASHED, "cannot redirect stdout");
+    vg_callbacks_init(&x->callbacks, x->guest.slot);
+    if (open_driver(x, device, sizeof(device), &why) < 0)
+        return fail(x, VG_GONE_NO_GPU, why);
+    if (vg_console_watch(&x->console, VG_FD_CONTROL) < 0 || vg_sandbox_enter() < 0)
+        return fail(x, VG_GONE_CRASHED, "cannot restrict the process");
+    vg_ring_consumer_init(&x->ring, x->guest.slot);
+    vg_guest_ready(&x->guest);
+    tell(VG_MSG_READY, 0, device);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct vg_exec x;
+    const char *why = "";
+
+    if (vg_exec_init(&x) < 0 || vg_options_parse(&x.opt, argc, argv) < 0)
+        return 2;
+    int rc = start(&x);
+    if (rc != 0)
+        return rc;
+    rc = vg_serve(&x, VG_FD_CONTROL, VG_FD_DOORBELL, &why);
+    if (rc == 0)
+        _exit(0); /* not exit(): a library's cleanup may wait for the GPU */
+    vg_log(&x, "event=gone reason=%d why=\"%s\"", rc, why);
+    vg_guest_gone(&x.guest, (enum vg_gone_reason)rc);
+    _exit(EXIT_GONE + rc);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* Hash set of handles with linear probing and deletion by shifting back; see obj.h. */
+#include "mediator/executor/obj.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_SIZE 256u
+
+void vg_objset_init(struct vg_objset *s)
+{
+    memset(s, 0, sizeof(*s));
+}
+
+void vg_objset_fini(struct vg_objset *s)
+{
+    free(s->table);
+    memset(s, 0, sizeof(*s));
+}
+
+static size_t home(const struct vg_objset *s, uint64_t handle, uint32_t type)
+{
+    uint64_t h = (handle ^ (uint64_t)type << 56) * 0x9e3779b97f4a7c15ull;
+
+    return (size_t)(h >> 32) & (s->size - 1);
+}
+
+/* The object's place, or the empty one where it would go. The table is never full. */
+static struct vg_obj *place(const struct vg_objset *s, enum vg_obj_type type, uint64_t handle)
+{
+    size_t i = home(s, handle, type);
+
+    while (s->table[i].type != VG_OBJ_NONE &&
+           (s->table[i].handle != handle || s->table[i].type != (uint32_t)type))
+        i = (i + 1) & (s->size - 1);
+    return &s->table[i];
+}
+
+struct vg_obj *vg_obj_find(const struct vg_objset *s, enum vg_obj_type type, uint64_t handle)
+{
+    if (!s->used || !handle)
+        return NULL;
+    struct vg_obj *o = place(s, type, handle);
+    return o->type == VG_OBJ_NONE ? NULL : o;
+}
+
+static int grow(struct vg_objset *s)
+{
+    struct vg_objset bigger = {.size = s->size ? s->size * 2 : FIRST_SIZE, .used = s->used};
+
+    bigger.table = calloc(bigger.size, sizeof(*bigger.table));
+    if (!bigger.table)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->size; i++)
+        if (s->table[i].type != VG_OBJ_NONE)
+            *place(&bigger, s->table[i].type, s->table[i].handle) = s->table[i];
+    free(s->table);
+    *s = bigger;
+    return 0;
+}
+
+int vg_obj_add(struct vg_objset *s, const struct vg_obj *o)
+{
+    if (s->used >= VG_OBJECTS_MAX)
+        return -ENOSPC;
+    if ((s->used + 1) * 4 > s->size * 3 && grow(s) < 0)
+        return -ENOMEM;
+    struct vg_obj *p = place(s, o->type, o->handle);
+    if (p->type == VG_OBJ_NONE)
+        s->used++;
+    *p = *o;
+    return 0;
+}
+
+/* Empties place i and moves back whatever probed past it. */
+static void erase(struct vg_objset *s, size_t i)
+{
+    size_t mask = s->size - 1;
+
+    for (size_t j = (i + 1) & mask; s->table[j].type != VG_OBJ_NONE; j = (j + 1) & mask) {
+        size_t h = home(s, s->table[j].handle, s->table[j].type);
+        if (((j - h) & mask) >= ((j - i) & mask)) {
+            s->table[i] = s->table[j];
+            i = j;
+        }
+    }
+    s->table[i].type = VG_OBJ_NONE;
+    s->used--;
+}
+
+void vg_obj_remove(struct vg_objset *s, enum vg_obj_type type, uint64_t handle)
+{
+    struct vg_obj *o = vg_obj_find(s, type, handle);
+
+    if (!o)
+        return;
+    erase(s, (size_t)(o - s->table));
+    if (type == VG_OBJ_CUcontext || type == VG_OBJ_CUmodule || type == VG_OBJ_CUlibrary ||
+        type == VG_OBJ_CUkernel || type == VG_OBJ_CUgraph)
+        vg_obj_orphan(s, handle);
+}
+
+static struct vg_obj *child_of(struct vg_objset *s, uint64_t parent)
+{
+    for (size_t i = 0; i < s->size; i++)
+        if (s->table[i].type != VG_OBJ_NONE && s->table[i].parent == parent)
+            return &s->table[i];
+    return NULL;
+}
+
+/*
+ * Erasing shifts entries and a child may have children, so the scan starts again
+ * after each: quadratic, but ends of modules and contexts are rare and slow anyway.
+ */
+void vg_obj_orphan(struct vg_objset *s, uint64_t parent)
+{
+    struct vg_obj *o;
+
+    if (!parent)
+        return;
+    while ((o = child_of(s, parent)) != NULL)
+        vg_obj_remove(s, o->type, o->handle);
+}
+
+void vg_obj_each(struct vg_objset *s, enum vg_obj_type type, void (*fn)(struct vg_obj *o, void *arg),
+                 void *arg)
+{
+    for (size_t i = 0; i < s->size; i++)
+        if (s->table[i].type == (uint32_t)type)
+            fn(&s->table[i], arg);
+}

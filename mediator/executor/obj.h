@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which handles the guest owns: a set of (type, value) with what we must remember
+ * of each. Values are the driver's own; the set is what makes a forged one harmless.
+ *
+ * An object may have a parent (a function its module, a stream its context): it
+ * dies with it. Serve thread only.
+ */
+#ifndef VG_OBJ_H
+#define VG_OBJ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Named after the C types in the API table, so that its macros can paste them. */
+enum vg_obj_type {
+    VG_OBJ_NONE = 0,
+    VG_OBJ_CUcontext, VG_OBJ_CUmodule, VG_OBJ_CUlibrary, VG_OBJ_CUfunction, VG_OBJ_CUkernel,
+    VG_OBJ_CUstream, VG_OBJ_CUevent, VG_OBJ_CUgraph, VG_OBJ_CUgraphNode, VG_OBJ_CUgraphExec,
+    VG_OBJ_CUmemoryPool, VG_OBJ_CUarray,
+    VG_OBJ_TYPES
+};
+
+#define VG_OBJECTS_MAX (1u << 20)   /* handles one guest process may own */
+
+struct vg_obj {
+    uint64_t handle;
+    uint64_t parent;            /* handle whose end ends this one, 0: none */
+    uint32_t type;              /* enum vg_obj_type; NONE: empty place */
+    uint32_t info;              /* function, kernel: parameter bytes; stream: VG_STREAM_*;
+                                   context: device ordinal, VG_CTX_PRIMARY */
+};
+
+#define VG_STREAM_NON_BLOCKING 1u   /* does not synchronise with the legacy stream */
+#define VG_STREAM_CAPTURING    2u
+#define VG_CTX_PRIMARY         (1u << 31)
+
+struct vg_objset {
+    struct vg_obj *table;       /* open addressing */
+    size_t size, used;          /* places (a power of two), places taken */
+};
+
+void vg_objset_init(struct vg_objset *s);
+void vg_objset_fini(struct vg_objset *s);
+
+/* The object, or NULL. Valid until the next add or remove. */
+struct vg_obj *vg_obj_find(const struct vg_objset *s, enum vg_obj_type type, uint64_t handle);
+
+/* Adds or replaces. 0, -ENOMEM, or -ENOSPC at VG_OBJECTS_MAX. */
+int vg_obj_add(struct vg_objset *s, const struct vg_obj *o);
+
+/* Removes it with everything below it. */
+void vg_obj_remove(struct vg_objset *s, enum vg_obj_type type, uint64_t handle);
+
+/* Removes everything below it and leaves it. */
+void vg_obj_orphan(struct vg_objset *s, uint64_t parent);
+
+/* Calls fn for every object of the type; fn must not add or remove. */
+void vg_obj_each(struct vg_objset *s, enum vg_obj_type type, void (*fn)(struct vg_obj *o, void *arg),
+                 void *arg);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* What the guest may name, and the answer when it names something else. Serve thread. */
+#include "mediator/executor/executor.h"
+
+static CUresult refused(struct vg_exec *x, CUresult rc)
+{
+    VG_STAT_ADD(x, rejected, 1);
+    return rc;
+}
+
+CUresult vg_own_handle(struct vg_exec *x, enum vg_obj_type type, uint64_t handle)
+{
+    if (handle == 0 || vg_obj_find(&x->obj, type, handle))
+        return CUDA_SUCCESS;
+    /* The driver takes a kernel where it takes a function. */
+    if (type == VG_OBJ_CUfunction && vg_obj_find(&x->obj, VG_OBJ_CUkernel, handle))
+        return CUDA_SUCCESS;
+    return refused(x, type == VG_OBJ_CUcontext ? CUDA_ERROR_INVALID_CONTEXT
+                                                                  : CUDA_ERROR_INVALID_HANDLE);
+}
+
+CUresult vg_own_stream(struct vg_exec *x, CUstream stream)
+{
+    if (stream == CU_STREAM_LEGACY || stream == CU_STREAM_PER_THREAD)
+        return CUDA_SUCCESS;
+    return vg_own_handle(x, VG_OBJ_CUstream, (uintptr_t)stream);
+}
+
+CUresult vg_own_range(struct vg_exec *x, uint64_t addr, uint64_t len)
+{
+    if (vg_guest_owns(&x->guest, addr, len) || vg_range_covers(&x->ranges, addr, len))
+        return CUDA_SUCCESS;
+    return refused(x, CUDA_ERROR_INVALID_VALUE);
+}
+
+bool vg_own_is_capturing(const struct vg_exec *x, CUstream stream)
+{
+    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+
+    /* Streams join a capture by waiting for its events, so only the driver knows. */
+    if (x->captures == 0)
+        return false;
+    return x->cuda.cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
+           status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+CUresult vg_own_add(struct vg_exec *x, enum vg_obj_type type, uint64_t handle, uint64_t parent,
+                    uint32_t info)
+{
+    struct vg_obj o = {.handle = handle, .parent = parent, .type = type, .info = info};
+
+    if (handle == 0)
+        return CUDA_SUCCESS;
+    return vg_obj_add(&x->obj, &o) == 0 ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+static void account(struct vg_exec *x)
+{
+    uint64_t held = x->ranges.held;
+
+    VG_STAT_SET(x, memory, held);
+    if (held > x->stats->memory_peak)
+        VG_STAT_SET(x, memory_peak, held);
+}
+
+CUresult vg_own_add_range(struct vg_exec *x, uint64_t base, uint64_t size, enum vg_range_kind kind,
+                          uint64_t owner)
+{
+    struct vg_range n = {.base = base, .size = size, .kind = kind,
+                         .context = (uintptr_t)x->ctx, .owner = owner};
+    int rc = vg_range_add(&x->ranges, &n);
+
+    account(x);
+    return rc == 0 ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+void vg_own_remove_range(struct vg_exec *x, uint64_t base)
+{
+    vg_range_remove(&x->ranges, base);
+    account(x);
+}
+
+void vg_own_remove(struct vg_exec *x, enum vg_obj_type type, uint64_t handle)
+{
+    vg_obj_remove(&x->obj, type, handle);
+    if (type == VG_OBJ_CUmodule || type == VG_OBJ_CUlibrary || type == VG_OBJ_CUcontext)
+        vg_range_remove_owner(&x->ranges, handle);
+    account(x);
+}
+
+static void count_capture(struct vg_obj *o, void *arg)
+{
+    if (o->info & VG_STREAM_CAPTURING)
+        ++*(unsigned *)arg;
+}
+
+void vg_own_count_captures(struct vg_exec *x)
+{
+    x->captures = 0;
+    vg_obj_each(&x->obj, VG_OBJ_CUstream, count_capture, &x->captures);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Sorted array of ranges, binary search; see range.h. */
+#include "mediator/executor/range.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void vg_ranges_init(struct vg_ranges *r)
+{
+    memset(r, 0, sizeof(*r));
+}
+
+void vg_ranges_fini(struct vg_ranges *r)
+{
+    free(r->at);
+    memset(r, 0, sizeof(*r));
+}
+
+/* Index of the first range that begins above addr. */
+static size_t upper(const struct vg_ranges *r, uint64_t addr)
+{
+    size_t lo = 0, hi = r->count;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (r->at[mid].base <= addr)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static bool counts(const struct vg_range *x)
+{
+    return x->kind == VG_RANGE_ALLOC || x->kind == VG_RANGE_POOL;
+}
+
+static int reserve(struct vg_ranges *r)
+{
+    if (r->count < r->cap)
+        return 0;
+    if (r->count >= VG_RANGES_MAX)
+        return -ENOSPC;
+    size_t cap = r->cap ? r->cap * 2 : 64;
+    struct vg_range *at = realloc(r->at, cap * sizeof(*at));
+    if (!at)
+        return -ENOMEM;
+    r->at = at;
+    r->cap = cap;
+    return 0;
+}
+
+int vg_range_add(struct vg_ranges *r, const struct vg_range *n)
+{
+    size_t i = upper(r, n->base);
+
+    if (n->size == 0 || n->base + n->size < n->base)
+        return -EINVAL;
+    if (i > 0 && n->base - r->at[i - 1].base < r->at[i - 1].size)
+        return -EEXIST;
+    if (i < r->count && r->at[i].base - n->base < n->size)
+        return -EEXIST;
+    int rc = reserve(r);
+    if (rc < 0)
+        return rc;
+    memmove(&r->at[i + 1], &r->at[i], (r->count - i) * sizeof(r->at[0]));
+    r->at[i] = *n;
+    r->count++;
+    if (counts(n))
+        r->held += n->size;
+    return 0;
+}
+
+const struct vg_range *vg_range_find(const struct vg_ranges *r, uint64_t addr)
+{
+    size_t i = upper(r, addr);
+
+    if (i == 0 || addr - r->at[i - 1].base >= r->at[i - 1].size)
+        return NULL;
+    return &r->at[i - 1];
+}
+
+bool vg_range_covers(const struct vg_ranges *r, uint64_t addr, uint64_t len)
+{
+    while (len > 0) {
+        const struct vg_range *x = vg_range_find(r, addr);
+        if (!x)
+            return false;
+        uint64_t here = x->size - (addr - x->base);
+        if (len <= here)
+            return true;
+        addr += here;
+        len -= here;
+    }
+    return true;
+}
+
+static void remove_at(struct vg_ranges *r, size_t i)
+{
+    if (counts(&r->at[i]))
+        r->held -= r->at[i].size;
+    r->count--;
+    memmove(&r->at[i], &r->at[i + 1], (r->count - i) * sizeof(r->at[0]));
+}
+
+bool vg_range_remove(struct vg_ranges *r, uint64_t base)
+{
+    size_t i = upper(r, base);
+
+    if (i == 0 || r->at[i - 1].base != base)
+        return false;
+    remove_at(r, i - 1);
+    return true;
+}
+
+void vg_range_remove_owner(struct vg_ranges *r, uint64_t owner)
+{
+    for (size_t i = r->count; owner && i-- > 0;)
+        if (r->at[i].owner == owner || r->at[i].context == owner)
+            remove_at(r, i);
+}

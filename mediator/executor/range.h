@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Device memory the guest owns: disjoint address ranges, sorted. The only device
+ * addresses a copy or memset may name, because the driver would take any address
+ * of this process as host memory. Serve thread only.
+ */
+#ifndef VG_RANGE_H
+#define VG_RANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum vg_range_kind {
+    VG_RANGE_ALLOC = 1,         /* cuMemAlloc*: ends with a free */
+    VG_RANGE_POOL = 2,          /* stream-ordered allocation */
+    VG_RANGE_GLOBAL = 3,        /* variable of a module: ends with it */
+    VG_RANGE_GRAPH = 4,         /* allocated by a node of a graph: comes back at each launch */
+    VG_RANGE_ALIAS = 5,         /* region bytes at a second address */
+};
+
+#define VG_RANGES_MAX (1u << 20)
+
+struct vg_range {
+    uint64_t base, size;
+    uint64_t context;           /* it ends with this context, 0: with none */
+    uint64_t owner;             /* and with this module or library, 0: with none */
+    enum vg_range_kind kind;
+};
+
+struct vg_ranges {
+    struct vg_range *at;        /* sorted by base */
+    size_t count, cap;
+    uint64_t held;              /* bytes in ALLOC and POOL ranges */
+};
+
+void vg_ranges_init(struct vg_ranges *r);
+void vg_ranges_fini(struct vg_ranges *r);
+
+/* 0, -EEXIST if it overlaps another, -EINVAL if empty or wrapping, -ENOMEM, -ENOSPC. */
+int vg_range_add(struct vg_ranges *r, const struct vg_range *n);
+
+/* The range that holds addr, or NULL. Valid until the next add or remove. */
+const struct vg_range *vg_range_find(const struct vg_ranges *r, uint64_t addr);
+
+/* True if [addr, addr+len) lies in one range, or in several that touch. */
+bool vg_range_covers(const struct vg_ranges *r, uint64_t addr, uint64_t len);
+
+/* Removes the range that begins at base; false if there is none. */
+bool vg_range_remove(struct vg_ranges *r, uint64_t base);
+
+/* Removes all that end with this context, module or library. */
+void vg_range_remove_owner(struct vg_ranges *r, uint64_t owner);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Restrictions that hold for every driver: no new privileges, no core dumps with
+ * guest data, no files written. A system call filter belongs at the end of
+ * vg_sandbox_enter, after the driver has started its threads.
+ */
+#include "mediator/executor/sandbox.h"
+
+#include <errno.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+static int limit(int resource, rlim_t most)
+{
+    struct rlimit r;
+
+    if (getrlimit((__rlimit_resource_t)resource, &r) < 0)
+        return -errno;
+    if (r.rlim_max == RLIM_INFINITY || r.rlim_max > most)
+        r.rlim_max = most;
+    r.rlim_cur = r.rlim_max;
+    return setrlimit((__rlimit_resource_t)resource, &r) < 0 ? -errno : 0;
+}
+
+int vg_sandbox_enter(void)
+{
+    int rc;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return -errno;
+    prctl(PR_SET_TIMERSLACK, 1000ul, 0, 0, 0); /* ns: naps between looks at the GPU are short */
+    rc = limit(RLIMIT_CORE, 0);
+    if (rc == 0)
+        rc = limit(RLIMIT_NOFILE, 1024);
+    return rc;
+}

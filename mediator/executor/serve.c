@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The serve loop. It polls the ring and the pending waits while there is work and
+ * a little longer, then sleeps on the doorbell. Nothing in it blocks on the GPU.
+ */
+#include "mediator/executor/serve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vg_atomic.h"
+
+#define BATCH            32u            /* records between two looks at the waits */
+#define IDLE_SLEEP_NS    1000000000ull  /* with nothing to wait for: the doorbell wakes us */
+#define WAIT_SLEEP_NS    1000000ull     /* longest pause between looks at a pending wait */
+#define WAIT_SLEEP_SHARE 8u             /* and at most this part of the time waited so far */
+
+/* ---- One record ---- */
+
+/* What no honest guest sends. The cell indexes our writes, so it comes first. */
+static const char *check_frame(const struct vg_exec *x, const struct vg_call *c)
+{
+    if (c->flags & ~(VG_F_REPLY | VG_F_BULK))
+        return "unknown flags";
+    if (c->cell >= VG_CELLS || (c->cell != 0 && !(c->flags & VG_F_REPLY)))
+        return "reply cell out of range";
+    if ((c->flags & VG_F_BULK) && !(c->flags & VG_F_REPLY))
+        return "bulk without reply";
+    if ((c->flags & VG_F_BULK) && !vg_guest_data(&x->guest, c->arg[6], c->arg[7]))
+        return "bulk reply outside the data extents";
+    return NULL;
+}
+
+bool vg_serve_record(struct vg_exec *x, struct vg_req *r)
+{
+    r->payload = x->payload;
+    r->breach = check_frame(x, &r->call);
+    if (r->breach)
+        return false;
+    VG_STAT_ADD(x, calls, 1);
+    VG_STAT_ADD(x, bytes_in, r->call.payload_len);
+    return vg_dispatch(x, r);
+}
+
+/* Takes up to BATCH records. How many, or -1 with *why if the guest broke the protocol. */
+static int serve_ring(struct vg_exec *x, const char **why)
+{
+    for (unsigned n = 0; n < BATCH; n++) {
+        struct vg_req r = {.breach = NULL};
+
+        if (x->waits.count >= VG_WAITS_MAX)
+            return (int)n;
+        switch (vg_ring_take(&x->ring, &r.call, x->payload, why)) {
+        case VG_RING_EMPTY:
+            return (int)n;
+        case VG_RING_BROKEN:
+            return -1;
+        case VG_RING_RECORD:
+            break;
+        }
+        if (!vg_serve_record(x, &r)) {
+            *why = r.breach;
+            return -1;
+        }
+    }
+    return BATCH;
+}
+
+/* ---- Waiting ---- */
+
+enum poll_slot { POLL_CONTROL, POLL_DOORBELL, POLL_SLOTS };
+
+struct loop {
+    struct pollfd fds[POLL_SLOTS];
+    uint64_t now, active;       /* ns; when something happened last */
+};
+
+/* How long to sleep: with waits, a share of what was waited already. */
+static uint64_t nap(const struct vg_exec *x, const struct loop *l)
+{
+    uint64_t ns = (l->now - l->active) / WAIT_SLEEP_SHARE;
+
+    if (x->waits.count == 0)
+        return IDLE_SLEEP_NS;
+    return ns < WAIT_SLEEP_NS ? ns : WAIT_SLEEP_NS;
+}
+
+/* False once the mediator has hung up. */
+static bool sleep_on_doorbell(struct vg_exec *x, struct loop *l)
+{
+    uint64_t ns = nap(x, l), rings;
+    struct timespec t = {.tv_sec = (time_t)(ns / 1000000000ull), .tv_nsec = (long)(ns % 1000000000ull)};
+    char byte;
+
+    if (x->waits.count < VG_WAITS_MAX && !vg_ring_sleepy(&x->ring))
+        return true;
+    int n = ppoll(l->fds, POLL_SLOTS, &t, NULL);
+    vg_ring_awake(&x->ring);
+    if (n <= 0)
+        return true;
+    if (l->fds[POLL_DOORBELL].revents) {
+        VG_STAT_ADD(x, doorbells, 1);
+        if (read(l->fds[POLL_DOORBELL].fd, &rings, sizeof(rings)) < 0 && errno != EAGAIN)
+            return false;
+    }
+    if (l->fds[POLL_CONTROL].revents)
+        return recv(l->fds[POLL_CONTROL].fd, &byte, 1, MSG_DONTWAIT) > 0;
+    return true;
+}
+
+/* True: keep going. Spins while something happened lately, else sleeps. */
+static bool pause_loop(struct vg_exec *x, struct loop *l)
+{
+    if (l->now - l->active >= x->opt.spin_us * 1000ull)
+        return sleep_on_doorbell(x, l);
+    sched_yield();
+    return true;
+}
+
+int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **ret_why)
+{
+    struct loop l = {
+        .fds = {[POLL_CONTROL] = {.fd = control_fd, .events = POLLIN},
+                [POLL_DOORBELL] = {.fd = doorbell_fd, .events = POLLIN}},
+        .now = vg_now(),
+    };
+
+    l.active = l.now;
+    for (;;) {
+        int n = serve_ring(x, ret_why);
+        if (n < 0)
+            return VG_GONE_PROTOCOL;
+        n += (int)vg_waits_poll(x);
+        uint64_t before = l.now;
+        l.now = vg_now();
+        if (n > 0) {
+            VG_STAT_ADD(x, busy_ns, l.now - before);
+            l.active = l.now;
+            continue;
+        }
+        if (!vg_guest_alive(&x->guest, l.now)) {
+            *ret_why = "no heartbeat";
+            return VG_GONE_LEASE;
+        }
+        if (!pause_loop(x, &l))
+            return 0;
+        l.now = vg_now();
+    }
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pending waits: a list in order of arrival, each with the events that must have
+ * passed. Events come from a pool per context. Serve thread only.
+ */
+#include "mediator/executor/wait.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mediator/executor/executor.h"
+#include "vg_atomic.h"
+
+enum wait_kind { WAIT_REPLY, WAIT_REDO, WAIT_STAGE };
+
+struct wait_event {
+    CUevent event;
+    bool ours;                  /* from the pool; else the guest's, which may end meanwhile */
+};
+
+struct vg_wait {
+    struct vg_wait *next;
+    CUcontext ctx;
+    enum wait_kind kind;
+    unsigned stage;             /* STAGE */
+    unsigned count, passed;     /* events, and how many of them are known to have passed */
+    struct vg_req req;          /* REPLY, REDO */
+    uint8_t *payload;           /* REDO: copy of the request's payload */
+    struct wait_event event[];
+};
+
+void vg_waits_init(struct vg_waits *w)
+{
+    memset(w, 0, sizeof(*w));
+    w->last = &w->first;
+}
+
+static void wait_free(struct vg_wait *w)
+{
+    free(w->payload);
+    free(w);
+}
+
+void vg_waits_fini(struct vg_waits *w)
+{
+    for (struct vg_wait *i = w->first, *next; i; i = next) {
+        next = i->next;
+        wait_free(i);
+    }
+    free(w->pool.at);
+    vg_waits_init(w);
+}
+
+/* ---- Events ---- */
+
+static CUresult event_get(struct vg_exec *x, CUevent *ret_event)
+{
+    struct vg_event_pool *p = &x->waits.pool;
+
+    for (size_t i = p->count; i-- > 0;) {
+        if (p->at[i].ctx != x->ctx)
+            continue;
+        *ret_event = p->at[i].event;
+        p->at[i] = p->at[--p->count];
+        return CUDA_SUCCESS;
+    }
+    return x->cuda.cuEventCreate(ret_event, CU_EVENT_DISABLE_TIMING);
+}
+
+static void event_put(struct vg_exec *x, CUcontext ctx, CUevent event)
+{
+    struct vg_event_pool *p = &x->waits.pool;
+
+    if (!vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)ctx))
+        return; /* it died with its context */
+    if (p->count == p->cap) {
+        size_t cap = p->cap ? p->cap * 2 : 32;
+        void *at = realloc(p->at, cap * sizeof(p->at[0]));
+        if (!at) {
+            x->cuda.cuEventDestroy_v2(event);
+            return;
+        }
+        p->at = at;
+        p->cap = cap;
+    }
+    p->at[p->count].ctx = ctx;
+    p->at[p->count++].event = event;
+}
+
+/* ---- Making waits ---- */
+
+static struct vg_wait *wait_new(struct vg_exec *x, enum wait_kind kind, unsigned events)
+{
+    struct vg_wait *w = calloc(1, sizeof(*w) + events * sizeof(w->event[0]));
+
+    if (w) {
+        w->ctx = x->ctx;
+        w->kind = kind;
+    }
+    return w;
+}
+
+static void wait_push(struct vg_exec *x, struct vg_wait *w)
+{
+    *x->waits.last = w;
+    x->waits.last = &w->next;
+    x->waits.count++;
+}
+
+static void release_events(struct vg_exec *x, struct vg_wait *w)
+{
+    for (unsigned i = 0; i < w->count; i++)
+        if (w->event[i].ours)
+            event_put(x, w->ctx, w->event[i].event);
+    w->count = 0;
+}
+
+/* Adds "the stream has come here" to the wait. */
+static CUresult mark_stream(struct vg_exec *x, struct vg_wait *w, CUstream stream)
+{
+    CUevent event;
+    CUresult rc = event_get(x, &event);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    rc = x->cuda.cuEventRecord(event, stream);
+    if (rc != CUDA_SUCCESS) {
+        event_put(x, x->ctx, event);
+        return rc;
+    }
+    w->event[w->count].event = event;
+    w->event[w->count++].ours = true;
+    return CUDA_SUCCESS;
+}
+
+static CUresult wait_drop(struct vg_exec *x, struct vg_wait *w, CUresult rc)
+{
+    release_events(x, w);
+    wait_free(w);
+    return rc;
+}
+
+static void answer_later(struct vg_exec *x, struct vg_wait *w, struct vg_req *r)
+{
+    w->req = *r;
+    r->later = true;
+    wait_push(x, w);
+}
+
+CUresult vg_wait_stream(struct vg_exec *x, struct vg_req *r, CUstream stream)
+{
+    CUresult rc = x->cuda.cuStreamQuery(stream);
+
+    /* The driver passes on what kernels printed only in a synchronizing call: free here. */
+    if (rc == CUDA_SUCCESS)
+        return x->cuda.cuStreamSynchronize(stream);
+    if (rc != CUDA_ERROR_NOT_READY)
+        return rc;
+    struct vg_wait *w = wait_new(x, WAIT_REPLY, 1);
+    if (!w)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    rc = mark_stream(x, w, stream);
+    if (rc != CUDA_SUCCESS)
+        return wait_drop(x, w, rc);
+    answer_later(x, w, r);
+    return CUDA_SUCCESS;
+}
+
+CUresult vg_wait_event(struct vg_exec *x, struct vg_req *r, CUevent event)
+{
+    CUresult rc = x->cuda.cuEventQuery(event);
+
+    if (rc == CUDA_SUCCESS)
+        return x->cuda.cuEventSynchronize(event);
+    if (rc != CUDA_ERROR_NOT_READY)
+        return rc;
+    struct vg_wait *w = wait_new(x, WAIT_REPLY, 1);
+    if (!w)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    w->event[w->count++].event = event;
+    answer_later(x, w, r);
+    return CUDA_SUCCESS;
+}
+
+struct stream_count {
+    const struct vg_exec *x;
+    unsigned n;
+};
+
+/* Captured streams execute nothing; blocking ones are ordered before the legacy stream. */
+static bool must_mark(const struct vg_exec *x, const struct vg_obj *o)
+{
+    if (o->parent != (uintptr_t)x->ctx || (o->info & VG_STREAM_CAPTURING))
+        return false;
+    return (o->info & VG_STREAM_NON_BLOCKING) || x->captures > 0;
+}
+
+static void count_stream(struct vg_obj *o, void *arg)
+{
+    struct stream_count *c = arg;
+
+    if (must_mark(c->x, o))
+        c->n++;
+}
+
+struct stream_mark {
+    struct vg_exec *x;
+    struct vg_wait *w;
+    CUresult rc;
+};
+
+static void mark_one(struct vg_obj *o, void *arg)
+{
+    struct stream_mark *m = arg;
+
+    if (must_mark(m->x, o) && m->rc == CUDA_SUCCESS)
+        m->rc = mark_stream(m->x, m->w, (CUstream)(uintptr_t)o->handle);
+}
+
+/*
+ * Marks all work of the current context: the legacy stream stands for all blocking
+ * ones, the others are marked one by one. While a stream is captured the legacy
+ * stream must not be touched: that would break the capture.
+ */
+static CUresult mark_context(struct vg_exec *x, enum wait_kind kind, struct vg_wait **ret_wait)
+{
+    struct stream_count c = {.x = x};
+
+    vg_obj_each(&x->obj, VG_OBJ_CUstream, count_stream, &c);
+    struct vg_wait *w = wait_new(x, kind, c.n + 1);
+    if (!w)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    struct stream_mark m = {.x = x, .w = w};
+    if (x->captures == 0)
+        m.rc = mark_stream(x, w, CU_STREAM_LEGACY);
+    vg_obj_each(&x->obj, VG_OBJ_CUstream, mark_one, &m);
+    if (m.rc != CUDA_SUCCESS)
+        return wait_drop(x, w, m.rc);
+    *ret_wait = w;
+    return CUDA_SUCCESS;
+}
+
+/* NOT_READY while an event has not passed; else the result of the wait. */
+static CUresult wait_look(struct vg_exec *x, struct vg_wait *w)
+{
+    for (; w->passed < w->count; w->passed++) {
+        const struct wait_event *e = &w->event[w->passed];
+        if (!e->ours && !vg_obj_find(&x->obj, VG_OBJ_CUevent, (uintptr_t)e->event))
+            continue;
+        CUresult rc = x->cuda.cuEventQuery(e->event);
+        if (rc == CUDA_SUCCESS)
+            rc = x->cuda.cuEventSynchronize(e->event); /* passes on what kernels printed */
+        if (rc != CUDA_SUCCESS)
+            return rc;
+    }
+    return CUDA_SUCCESS;
+}
+
+CUresult vg_wait_context(struct vg_exec *x, struct vg_req *r)
+{
+    struct vg_wait *w;
+    CUresult rc = mark_context(x, WAIT_REPLY, &w);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    rc = wait_look(x, w);
+    if (rc != CUDA_ERROR_NOT_READY)
+        return wait_drop(x, w, rc);
+    answer_later(x, w, r);
+    return CUDA_SUCCESS;
+}
+
+bool vg_wait_drained(struct vg_exec *x, struct vg_req *r)
+{
+    struct vg_wait *w;
+
+    /* Where the context's state cannot even be asked, the call itself will say why. */
+    if (r->drained || !x->ctx || mark_context(x, WAIT_REDO, &w) != CUDA_SUCCESS)
+        return true;
+    if (wait_look(x, w) != CUDA_ERROR_NOT_READY) {
+        wait_drop(x, w, CUDA_SUCCESS);
+        return true;
+    }
+    w->payload = malloc(r->call.payload_len + 1u);
+    if (!w->payload) {
+        wait_drop(x, w, CUDA_SUCCESS);
+        return true;
+    }
+    memcpy(w->payload, r->payload, r->call.payload_len);
+    answer_later(x, w, r);
+    return false;
+}
+
+CUresult vg_wait_stage(struct vg_exec *x, CUstream stream, unsigned stage)
+{
+    struct vg_wait *w = wait_new(x, WAIT_STAGE, 1);
+
+    if (!w)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    CUresult rc = mark_stream(x, w, stream);
+    if (rc != CUDA_SUCCESS)
+        return wait_drop(x, w, rc);
+    w->stage = stage;
+    wait_push(x, w);
+    return CUDA_SUCCESS;
+}
+
+/* ---- Completing waits ---- */
+
+static void redo(struct vg_exec *x, struct vg_wait *w)
+{
+    w->req.payload = w->payload;
+    w->req.drained = true;
+    w->req.later = false;
+    vg_context_set(x, w->ctx);
+    vg_dispatch(x, &w->req); /* it was well-formed the first time and is the same bytes */
+}
+
+static void complete(struct vg_exec *x, struct vg_wait *w, CUresult rc)
+{
+    release_events(x, w);
+    switch (w->kind) {
+    case WAIT_REPLY:
+        vg_reply(x, &w->req, rc);
+        break;
+    case WAIT_REDO:
+        redo(x, w);
+        break;
+    case WAIT_STAGE:
+        if (rc != CUDA_SUCCESS)
+            vg_latch(x, rc);
+        vg_store_release(&x->guest.slot->stage_busy[w->stage], 0);
+        break;
+    }
+    wait_free(w);
+}
+
+/* Takes *at out of the list. */
+static struct vg_wait *unlink_wait(struct vg_waits *l, struct vg_wait **at)
+{
+    struct vg_wait *w = *at;
+
+    *at = w->next;
+    if (l->last == &w->next)
+        l->last = at;
+    l->count--;
+    return w;
+}
+
+unsigned vg_waits_poll(struct vg_exec *x)
+{
+    CUcontext before = x->ctx;
+    struct vg_wait **at = &x->waits.first;
+    struct vg_wait *done = NULL, **done_last = &done;
+    unsigned n = 0;
+
+    while (*at) {
+        vg_context_set(x, (*at)->ctx);
+        CUresult rc = wait_look(x, *at);
+        if (rc == CUDA_ERROR_NOT_READY) {
+            at = &(*at)->next;
+            continue;
+        }
+        struct vg_wait *w = unlink_wait(&x->waits, at);
+        w->req.res.result = (uint16_t)rc;
+        w->next = NULL;
+        *done_last = w;
+        done_last = &w->next;
+    }
+    /* A redone call may change the list, so the completed ones left it first. */
+    for (struct vg_wait *w = done, *next; w; w = next, n++) {
+        next = w->next;
+        complete(x, w, (CUresult)w->req.res.result);
+    }
+    if (x->ctx != before && (!before || vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)before)))
+        vg_context_set(x, before);
+    return n;
+}
+
+void vg_waits_drop_context(struct vg_exec *x, CUcontext ctx)
+{
+    struct vg_event_pool *p = &x->waits.pool;
+
+    for (size_t i = p->count; i-- > 0;)
+        if (p->at[i].ctx == ctx)
+            p->at[i] = p->at[--p->count];
+    for (struct vg_wait **at = &x->waits.first; *at;) {
+        if ((*at)->ctx != ctx) {
+            at = &(*at)->next;
+            continue;
+        }
+        struct vg_wait *w = unlink_wait(&x->waits, at);
+        w->count = 0; /* the events died with the context */
+        if (w->kind == WAIT_STAGE)
+            vg_store_release(&x->guest.slot->stage_busy[w->stage], 0);
+        else
+            vg_reply(x, &w->req, CUDA_ERROR_CONTEXT_IS_DESTROYED);
+        wait_free(w);
+    }
+}

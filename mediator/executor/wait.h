@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the guest waits for and the GPU has not finished: synchronizations, copies
+ * with an answer, calls that may only run on an idle context, staging chunks. The
+ * serve thread never blocks on the GPU; it polls these between requests, so that
+ * one guest thread's wait never delays another thread's calls.
+ */
+#ifndef VG_WAIT_H
+#define VG_WAIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vg_cuda.h"
+
+struct vg_exec;
+struct vg_req;
+struct vg_wait;
+
+#define VG_WAITS_MAX 512u       /* beyond this the ring is not read until one completes */
+
+struct vg_event_pool {
+    struct { CUcontext ctx; CUevent event; } *at;
+    size_t count, cap;
+};
+
+struct vg_waits {
+    struct vg_wait *first, **last;
+    unsigned count;
+    struct vg_event_pool pool;
+};
+
+void vg_waits_init(struct vg_waits *w);
+void vg_waits_fini(struct vg_waits *w);
+
+/*
+ * These return CUDA_SUCCESS at once when there is nothing to wait for. Otherwise
+ * they set r->later and the request is answered when the GPU gets there. Other
+ * results are failures, to be answered.
+ */
+CUresult vg_wait_stream(struct vg_exec *x, struct vg_req *r, CUstream stream);
+CUresult vg_wait_event(struct vg_exec *x, struct vg_req *r, CUevent event);
+CUresult vg_wait_context(struct vg_exec *x, struct vg_req *r);
+
+/*
+ * For calls in which the driver would block until the current context is idle.
+ * True: go on. False: the request is put aside and dispatched again, with
+ * r->drained, when all that was submitted before it is done.
+ */
+bool vg_wait_drained(struct vg_exec *x, struct vg_req *r);
+
+/* Clears stage_busy[stage] when the stream has come here. */
+CUresult vg_wait_stage(struct vg_exec *x, CUstream stream, unsigned stage);
+
+/* Looks at every wait once; answers what is complete. Returns how many were. */
+unsigned vg_waits_poll(struct vg_exec *x);
+
+/* Answers all waits of a context that has ended. */
+void vg_waits_drop_context(struct vg_exec *x, CUcontext ctx);
+
+#endif
