@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# timeout: 900
+#
+# The product in two virtual machines at once: results, several processes, a cost
+# that needs no exit, killed processes, faults, and a mediator that goes and comes.
+set -u
+. "$(dirname "$0")/lib.sh"
+
+a=vm-a-$$ b=vm-b-$$
+
+both_vms_work() {
+    in_vm $a /client/worker 21 6 >"$work/a" 2>&1 &
+    local pid=$! rc=0
+    in_vm $b /client/worker 22 6 || rc=1
+    wait $pid || rc=1
+    cat "$work/a"
+    return $rc
+}
+
+# The name of each VM stands in the mediator's list.
+listed() { admin list --json | grep -q "\"$1\""; }
+
+# A program that uses the GPU gets an error, not a hang, and says so.
+refused() { ! VM_TIMEOUT=60 in_vm $a /client/worker 1 1; }
+
+restart_under_load() {
+    in_vm $a /client/worker 31 100000 >"$work/load" 2>&1 &
+    local pid=$!
+    within 30 eval '[ "$(executors)" -ge 1 ]' || return 1
+    mediator_stop "$1"
+    wait $pid
+    [ $? -ne 0 ] || { echo "the program did not notice"; return 1; }
+    cat "$work/load"
+    refused || { echo "a program ran without a mediator"; return 1; }
+    mediator_start || return 1
+    within 20 in_vm $a /client/worker 32 1
+}
+
+"$top/qemu-device/build-qemu.sh" --path >/dev/null 2>&1 || { echo "QEMU is not built (make qemu)"; exit 77; }
+mediator_start || { echo "no mediator"; exit 1; }
+check 'two VMs boot' eval 'vm_start $a --size 16 --trace "vg_stub_*" && vm_start $b --size 64'
+[ $failures = 0 ] || exit 1
+check 'a program in the first' in_vm $a /client/worker 1 2
+check 'both at once' both_vms_work
+check 'both are listed' eval 'listed $a && listed $b'
+check 'launches need no exit and no system call' in_vm $a /client/quiet
+check 'every case of several processes' in_vm $a /scripts/inside.sh /client
+check 'nothing is left of them' within 8 no_executors
+check 'mediator restarted under load' restart_under_load -TERM
+check 'mediator killed under load' restart_under_load -KILL
+check 'the other VM works on' in_vm $b /client/worker 41 2
+check 'health' admin show-health
+[ $failures = 0 ]
