@@ -17,41 +17,23 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 build=$(cd "${VG_BUILD:-$top/build/release}" && pwd) || exit 1
-bin=$build/bin
 vm=${VM:-yes}
 backend=${VGPU_BACKEND:-soft}
-programs='devicequery vectoradd matmul reduce histogram mandelbrot'
-name=demo-$$
-work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-demo.XXXXXX") || exit 1
-mediator=
+programs='devicequery vectoradd matmul reduce histogram'     # and mandelbrot
+vm_files='demo/devicequery demo/vectoradd demo/matmul demo/reduce demo/histogram demo/mandelbrot'
+# shellcheck source=tests/stage.sh
+. "$top/tests/stage.sh"
+
+terminal=no
+[ -t 1 ] && terminal=yes
 
 say() { printf '%s\n' "$*"; }
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 
 # Bold on a terminal, plain elsewhere.
 title() {
-    if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi
+    if [ $terminal = yes ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi
 }
-
-die() {
-    printf 'demo: %s\n' "$*" >&2
-    [ ! -s "$work/mediator.log" ] || { say '--- last lines of the mediator:'; tail -n 15 "$work/mediator.log"; } >&2
-    exit 1
-}
-
-# shellcheck disable=SC2317,SC2329 # called by the trap
-cleanup() {
-    trap '' INT TERM
-    [ "$vm" = no ] || "$top/tests/vm/vm-stop" "$name" >/dev/null 2>&1
-    if [ -n "$mediator" ]; then
-        kill "$mediator" 2>/dev/null
-        wait "$mediator" 2>/dev/null
-    fi
-    rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 # step TEXT COMMAND...: says what is done and how long it took.
 step() {
@@ -62,59 +44,31 @@ step() {
     awk -v ms=$(($(now_ms) - step_start)) 'BEGIN { printf "%6.1f s\n", ms / 1000 }'
 }
 
-start_mediator() {
-    "$bin/vgpu-mediator" --foreground --socket "$work/mediator.sock" \
-        --control-socket "$work/control.sock" --backend "$backend" \
-        --set "state_dir=" --set auto_register=yes >"$work/mediator.log" 2>&1 &
-    mediator=$!
-    tries=0
-    while [ ! -S "$work/control.sock" ]; do
-        kill -0 "$mediator" 2>/dev/null || return 1
-        tries=$((tries + 1))
-        [ $tries -lt 200 ] || return 1
-        sleep 0.05
-    done
-}
-
-boot_vm() {
-    set --
-    for p in $programs; do
-        set -- "$@" --file "$build/demo/$p:/demo/$p"
-    done
-    mkdir "$work/out"
-    "$top/tests/vm/vm-start" "$name" --socket "$work/mediator.sock" --out "$work/out" \
-        --file "$build/lib/libvgpu-cuda.so:/usr/lib/vgpu/libcuda.so.1" \
-        --file "$bin/vgpu-warden:/usr/libexec/vgpu-warden" "$@" >"$work/vm.log" 2>&1 ||
-        { cat "$work/vm.log" >&2; return 1; }
-}
-
 # run_program PROGRAM [ARGUMENT...] in the VM, or on the host.
 run_program() {
     program=$1
     shift
     if [ "$vm" = no ]; then
-        VGPU_SOCKET=$work/mediator.sock timeout 120 "$bin/vgpu-run" --vm "$name" -- \
-            "$build/demo/$program" "$@"
+        stage_on_host "$build/demo/$program" "$@"
     else
-        "$top/tests/vm/vm-exec" "$name" --timeout 240 -- "/demo/$program" "$@"
+        stage_in_vm "/demo/$program" "$@"
     fi
 }
 
-admin() { "$bin/vgpu-admin" --socket "$work/control.sock" "$@"; }
-
 # One number of the VM's metrics; 0 before the mediator knows the VM.
 metric() {
-    sed -n "s/.*\"$1\": *\([0-9][0-9]*\).*/\1/p" "$work/metrics" | head -n 1 | grep . || echo 0
+    sed -n "s/.*\"$1\": *\([0-9][0-9]*\).*/\1/p" "$stage/metrics" | head -n 1 | grep . || echo 0
 }
 
 # "CALLS IN OUT" so far.
 counters() {
-    admin show-metrics "$name" --json 2>/dev/null | sed 's/[,{]/\n/g' >"$work/metrics"
+    stage_admin show-metrics "$stage_name" --json 2>/dev/null | sed 's/[,{]/\n/g' >"$stage/metrics"
     echo "$(metric calls) $(metric bytes_in) $(metric bytes_out)"
 }
 
+# How to draw: in colour if the terminal has any.
 ink() {
-    if [ ! -t 1 ] || [ -n "${NO_COLOR:-}" ] || [ "${TERM:-dumb}" = dumb ]; then echo ascii; return; fi
+    if [ $terminal = no ] || [ -n "${NO_COLOR:-}" ]; then echo ascii; return; fi
     case "${COLORTERM:-} ${TERM:-}" in
     *truecolor* | *24bit*) echo true ;;
     *256color*) echo 256 ;;
@@ -123,7 +77,8 @@ ink() {
 }
 
 columns() {
-    width=$( (stty size <&1) 2>/dev/null | cut -d ' ' -f 2)
+    width=80
+    [ $terminal = no ] || width=$(stty size </dev/tty 2>/dev/null | cut -d ' ' -f 2)
     [ "${width:-0}" -ge 40 ] || width=80
     [ "$width" -le 110 ] || width=110
     echo $((width - 2))
@@ -136,23 +91,23 @@ demonstrate() {
     title "$p"
     before=$(counters)
     start=$(now_ms)
-    run_program "$p" "$@" >"$work/output" 2>"$work/errors"
+    run_program "$p" "$@" >"$stage/output" 2>"$stage/errors"
     rc=$?
     ms=$(($(now_ms) - start))
     after=$(counters)
-    grep -v '^RESULT ' "$work/output"
-    cat "$work/errors" >&2
-    verdict=$(sed -n 's/^RESULT \([a-zA-Z]*\) .*/\1/p' "$work/output")
-    gpu=$(sed -n 's/^RESULT [a-zA-Z]* \([0-9.]*\) .*/\1/p' "$work/output")
+    grep -v '^RESULT ' "$stage/output"
+    cat "$stage/errors" >&2
+    verdict=$(sed -n 's/^RESULT \([a-zA-Z]*\) .*/\1/p' "$stage/output")
+    gpu=$(sed -n 's/^RESULT [a-zA-Z]* \([0-9.]*\) .*/\1/p' "$stage/output")
     [ $rc -eq 0 ] || verdict=${verdict:-"exit $rc"} failed=1
     [ "$verdict" = ok ] || failed=1
-    say "$p|$verdict|$before|$after|${gpu:-0}|$ms" >>"$work/table"
+    say "$p|$verdict|$before|$after|${gpu:-0}|$ms" >>"$stage/table"
 }
 
 show_picture() {
-    [ -s "$work/out/mandelbrot.png" ] || { say 'no picture came out'; failed=1; return; }
-    cp "$work/out/mandelbrot.png" "$build/mandelbrot.png"
-    cat "$work/out/mandelbrot.ansi"
+    [ -s "$stage/out/mandelbrot.png" ] || { say 'no picture came out'; failed=1; return; }
+    cp "$stage/out/mandelbrot.png" "$build/mandelbrot.png"
+    cat "$stage/out/mandelbrot.ansi"
     say "saved as $build/mandelbrot.png"
 }
 
@@ -172,35 +127,36 @@ table() {
         split($3, b, " "); split($4, a, " ")
         printf "%-14s %-8s %8d %12s %12s %9.1f ms %7.2f s\n", $1, $2, a[1] - b[1],
                size(a[2] - b[2]), size(a[3] - b[3]), $5, $6 / 1000
-    }' "$work/table"
+    }' "$stage/table"
 }
 
 main() {
     failed=0
     began=$(now_ms)
-    out=$work/out
+    out=$stage/out
     [ "$vm" = no ] || out=/out
-    step "Starting a mediator (backend: $backend)" start_mediator || die 'the mediator did not start'
+    step "Starting a mediator (backend: $backend)" stage_mediator "$backend" ||
+        stage_fail 'the mediator did not start'
     if [ "$vm" = no ]; then
-        mkdir "$work/out"
+        mkdir "$stage/out"
         say "Running CUDA programs on this host through vgpu-run"
     else
-        step 'Booting a Linux VM with a vGPU (QEMU)' boot_vm || die 'the VM did not boot'
-        say "Running CUDA programs in the VM: $(run_uname)"
+        # shellcheck disable=SC2086 # words
+        step 'Booting a Linux VM with a vGPU (QEMU)' stage_vm $vm_files ||
+            stage_fail 'the VM did not boot'
+        say "Running CUDA programs in the VM: $(stage_in_vm uname -srm)"
     fi
-    for p in devicequery vectoradd matmul reduce histogram; do
+    for p in $programs; do
         demonstrate "$p"
     done
     demonstrate mandelbrot "$out/mandelbrot.png" "$out/mandelbrot.ansi" "$(ink)" "$(columns)"
     show_picture
     table
     title 'What the mediator saw of this VM'
-    admin list
-    admin show-metrics "$name"
+    stage_admin list
+    stage_admin show-metrics "$stage_name"
     awk -v ms=$(($(now_ms) - began)) 'BEGIN { printf "\ndone in %.1f s\n", ms / 1000 }'
-    [ $failed -eq 0 ] || die 'a program did not give the right result'
+    [ $failed -eq 0 ] || stage_fail 'a program did not give the right result'
 }
-
-run_uname() { "$top/tests/vm/vm-exec" "$name" -- uname -srm 2>/dev/null; }
 
 main
