@@ -62,7 +62,7 @@ metric() {
 
 # "CALLS IN OUT" so far.
 counters() {
-    stage_admin show-metrics "$stage_name" --json 2>/dev/null | sed 's/[,{]/\n/g' >"$stage/metrics"
+    stage_admin show-metrics --vm-name "$stage_name" --json 2>/dev/null | sed 's/[,{]/\n/g' >"$stage/metrics"
     echo "$(metric calls) $(metric bytes_in) $(metric bytes_out)"
 }
 
@@ -154,7 +154,7 @@ main() {
     table
     title 'What the mediator saw of this VM'
     stage_admin list
-    stage_admin show-metrics "$stage_name"
+    stage_admin show-metrics --vm-name "$stage_name"
     awk -v ms=$(($(now_ms) - began)) 'BEGIN { printf "\ndone in %.1f s\n", ms / 1000 }'
     [ $failed -eq 0 ] || stage_fail 'a program did not give the right result'
 }
