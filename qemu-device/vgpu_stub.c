@@ -6,6 +6,9 @@
  * end QEMU because of what a guest or the mediator did.
  *
  *   -device vgpu-stub,socket=PATH,vm=NAME,size=64M,slots=16
+ *
+ * vm is what the mediator's configuration and logs call this VM; without it,
+ * QEMU's -name.
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
@@ -219,6 +222,7 @@ static void vg_stub_retry(void *opaque)
 
 static bool vg_stub_open_region(VgStubState *s, Error **errp)
 {
+    const char *name;
     int rc;
 
     if (!is_power_of_2(s->size)) {
@@ -240,7 +244,8 @@ static bool vg_stub_open_region(VgStubState *s, Error **errp)
         return false;
     }
     s->core.region_fd = s->backing.fd;
-    pstrcpy(s->core.name, sizeof(s->core.name), s->vm ? s->vm : "");
+    name = s->vm ? s->vm : qemu_get_vm_name();
+    pstrcpy(s->core.name, sizeof(s->core.name), name ? name : "");
     return true;
 }
 

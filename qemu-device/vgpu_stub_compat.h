@@ -12,6 +12,12 @@
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qemu/timer.h"
+#include "sysemu/sysemu.h"
+
+/* qemu_get_vm_name() has moved from here to sysemu.h. */
+#if QEMU_VERSION_MAJOR < 7
+#include "qemu-common.h"
+#endif
 
 /* device_class_set_props() came with 5.0. */
 #if QEMU_VERSION_MAJOR < 5

@@ -276,6 +276,9 @@ static bool on_slot_message(struct vg_stub *s, const struct vg_msg *msg,
     case VG_MSG_REFUSED:
         if (s->slot[i].state == VG_STUB_ATTACHING) {
             slot_lose(s, i, VG_GONE_REFUSED);
+        } else if (s->slot[i].state == VG_STUB_RELEASING) {
+            /* Sent before our RESET arrived: there never was an executor. */
+            slot_free(s, i);
         }
         return false;
     default: /* SLOT_FREE; from CLAIMED and LOST only the guest can free */

@@ -536,6 +536,18 @@ START_TEST(reset_returns_slots_once_executors_are_gone)
 }
 END_TEST
 
+START_TEST(a_refusal_that_crosses_a_reset_frees_the_slot)
+{
+    come_up();
+    uint32_t token = claim();
+    set(VG_REG_ATTACH, token);
+    vg_stub_reset(&stub);
+    say(VG_MSG_REFUSED, token, -1);
+    ck_assert_uint_eq(shared(token)->state, VG_SLOT_FREE);
+    ck_assert_uint_eq(VG_TOKEN_SLOT(claim()), VG_TOKEN_SLOT(token));
+}
+END_TEST
+
 START_TEST(reset_without_a_mediator_returns_everything)
 {
     uint32_t lost = claim();
@@ -634,6 +646,7 @@ int main(void)
     tcase_add_test(tc, a_lease_that_ends_frees_the_slot);
     tcase_add_test(tc, stray_and_broken_messages_leak_nothing);
     tcase_add_test(tc, reset_returns_slots_once_executors_are_gone);
+    tcase_add_test(tc, a_refusal_that_crosses_a_reset_frees_the_slot);
     tcase_add_test(tc, reset_without_a_mediator_returns_everything);
     tcase_add_test(tc, random_histories_never_share_a_slot);
     suite_add_tcase(suite, tc);
