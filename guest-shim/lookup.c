@@ -63,18 +63,6 @@ CUresult cuGetErrorString(CUresult error, const char **pStr)
     return *pStr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* Eager would send every kernel of cuBLAS and cuDNN, hundreds of megabytes, for a handful used. */
-CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
-{
-    CUresult r = vg_enter();
-
-    if (!r && !mode)
-        r = CUDA_ERROR_INVALID_VALUE;
-    if (!r)
-        *mode = CU_MODULE_LAZY_LOADING;
-    return r;
-}
-
 /* No profiler is attached to this process: starting and stopping one does nothing, as natively. */
 CUresult cuProfilerInitialize(const char *configFile, const char *outputFile,
                               CUoutput_mode outputMode)

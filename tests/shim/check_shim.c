@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shim's core against a fake host: attaching, calls from many threads, latched
+ * and sticky errors, loss of the executor, fork, contexts, symbol lookup. Each test
+ * runs in a process of its own, so that the shim's state is fresh.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest-shim/call.h"
+#include "guest-shim/integrity.h"
+#include "guest-shim/md2.h"
+#include "guest-shim/state.h"
+#include "tests/protocol/vg_test.h"
+#include "tests/shim/fake_host.h"
+#include "vg_api.h"
+#include "vg_atomic.h"
+
+static struct fake_host *host;
+static char path[64];
+
+static void setup(void)
+{
+    snprintf(path, sizeof(path), "/tmp/vg-shim-%d.sock", (int)getpid());
+    setenv("VGPU_SOCKET", path, 1);
+    setenv("VGPU_TRANSPORT", "unix", 1);
+    vg_log_level = 0;
+    host = fake_host_start(path);
+}
+
+static void setup_running(void)
+{
+    setup();
+    ck_assert_int_eq(cuInit(0), CUDA_SUCCESS);
+}
+
+static void teardown(void)
+{
+    fake_host_stop(host);
+    unlink(path);
+}
+
+static CUcontext retain(void)
+{
+    CUcontext ctx = NULL;
+
+    ck_assert_int_eq(cuDevicePrimaryCtxRetain(&ctx, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(cuCtxSetCurrent(ctx), CUDA_SUCCESS);
+    return ctx;
+}
+
+START_TEST(before_init_calls_fail_and_init_is_retried)
+{
+    int n;
+
+    ck_assert_int_eq(cuDeviceGetCount(&n), CUDA_ERROR_NOT_INITIALIZED);
+    setenv("VGPU_SOCKET", "/nonexistent/socket", 1);
+    ck_assert_int_eq(cuInit(0), CUDA_ERROR_SYSTEM_NOT_READY);
+    setenv("VGPU_SOCKET", path, 1);
+    ck_assert_int_eq(cuInit(0), CUDA_SUCCESS);
+    ck_assert_int_eq(cuDeviceGetCount(&n), CUDA_SUCCESS);
+    ck_assert_int_eq(n, 1);
+}
+END_TEST
+
+START_TEST(devices_are_described_by_the_snapshot)
+{
+    char name[32], bus[32];
+    CUdevice dev = -1;
+    int value;
+
+    ck_assert_int_eq(cuDeviceGetName(name, sizeof(name), 0), CUDA_SUCCESS);
+    ck_assert_str_eq(name, "fake GPU");
+    ck_assert_int_eq(cuDeviceGetName(name, 5, 0), CUDA_SUCCESS);
+    ck_assert_str_eq(name, "fake");
+    ck_assert_int_eq(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_WARP_SIZE, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(value, 32);
+    ck_assert_int_eq(cuDeviceGetAttribute(&value, (CUdevice_attribute)9999, 0),
+                     CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_WARP_SIZE, 1),
+                     CUDA_ERROR_INVALID_DEVICE);
+    ck_assert_int_eq(cuDeviceGetPCIBusId(bus, sizeof(bus), 0), CUDA_SUCCESS);
+    ck_assert_int_eq(cuDeviceGetByPCIBusId(&dev, bus), CUDA_SUCCESS);
+    ck_assert_int_eq(dev, 0);
+    ck_assert_int_eq(cuDeviceGetByPCIBusId(&dev, "17:00.0"), CUDA_SUCCESS);
+    ck_assert_int_eq(cuDeviceGetByPCIBusId(&dev, "18:00.0"), CUDA_ERROR_INVALID_DEVICE);
+    ck_assert_int_eq(cuDeviceGetByPCIBusId(&dev, "seventeen"), CUDA_ERROR_INVALID_VALUE);
+}
+END_TEST
+
+static void *call_many(void *arg)
+{
+    uint64_t me = (uintptr_t)arg;
+    struct vg_reply reply;
+
+    for (uint64_t i = 0; i < 300; i++) {
+        if (vg_call_reply(VG_CALL_NOP, VG_WORDS(me * 1000 + i), &reply) != CUDA_SUCCESS ||
+            reply.val[0] != me * 1000 + i)
+            return (void *)1;
+        if (vg_call_post(VG_CALL_NOP, VG_WORDS(0)) != CUDA_SUCCESS)
+            return (void *)1;
+    }
+    return NULL;
+}
+
+START_TEST(answers_reach_the_thread_that_asked)
+{
+    enum { THREADS = 24 };
+    pthread_t thread[THREADS];
+    uint64_t before = fake_host_records(host);
+    void *failed;
+
+    for (uintptr_t i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, call_many, (void *)(i + 1)), 0);
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(thread[i], &failed);
+        ck_assert_ptr_null(failed);
+    }
+    ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(0), NULL), CUDA_SUCCESS);
+    ck_assert_uint_eq(fake_host_records(host) - before, THREADS * 600 + 1);
+}
+END_TEST
+
+START_TEST(more_waiting_threads_than_cells)
+{
+    enum { THREADS = VG_CELLS + 40 };
+    static pthread_t thread[THREADS];
+    void *failed;
+
+    fake_host_hold(host, 1);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, call_many, (void *)(i + 1)), 0);
+    usleep(50000);
+    fake_host_hold(host, 0);
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(thread[i], &failed);
+        ck_assert_ptr_null(failed);
+    }
+}
+END_TEST
+
+START_TEST(a_full_ring_only_delays)
+{
+    struct vg_tx tx;
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < 2000; i++) {
+        ck_assert_int_eq(vg_begin(&tx, VG_CALL_NOP, 5000 + i), CUDA_SUCCESS);
+        memset(tx.payload, (int)i, tx.room);
+        tx.call->arg[0] = i;
+        sum += i;
+        ck_assert_int_eq(vg_post(&tx), CUDA_SUCCESS);
+    }
+    ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(0), NULL), CUDA_SUCCESS);
+    ck_assert_uint_eq(fake_host_sum(host), sum);
+    ck_assert_int_eq(vg_begin(&tx, VG_CALL_NOP, VG_PAYLOAD_MAX + 1), CUDA_ERROR_INVALID_VALUE);
+}
+END_TEST
+
+START_TEST(a_dropped_call_is_never_seen)
+{
+    struct vg_tx tx;
+
+    ck_assert_int_eq(vg_begin_reply(&tx, VG_CALL_NOP, 100), CUDA_SUCCESS);
+    tx.call->arg[0] = 77;
+    vg_drop(&tx);
+    ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(1), NULL), CUDA_SUCCESS);
+    ck_assert_uint_eq(fake_host_sum(host), 1);
+}
+END_TEST
+
+START_TEST(a_latched_error_comes_out_once)
+{
+    struct vg_tx tx;
+
+    vg_store_release(&fake_host_slot(host)->latched_error, CUDA_ERROR_INVALID_IMAGE);
+    ck_assert_int_eq(vg_begin_quiet(&tx, VG_CALL_NOP, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(vg_finish(&tx, NULL), CUDA_SUCCESS);
+    ck_assert_int_eq(vg_call_post(VG_CALL_NOP, VG_WORDS(5)), CUDA_ERROR_INVALID_IMAGE);
+    ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(6), NULL), CUDA_SUCCESS);
+    ck_assert_uint_eq(fake_host_sum(host), 11);
+    vg_store_release(&fake_host_slot(host)->latched_error, CUDA_ERROR_INVALID_IMAGE);
+    ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(0), NULL), CUDA_ERROR_INVALID_IMAGE);
+    ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(0), NULL), CUDA_SUCCESS);
+}
+END_TEST
+
+START_TEST(a_sticky_error_stays)
+{
+    CUstream stream;
+
+    retain();
+    vg_store_release(&fake_host_slot(host)->sticky_error, CUDA_ERROR_ILLEGAL_ADDRESS);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
+        ck_assert_int_eq(cuStreamCreate(&stream, 0), CUDA_ERROR_ILLEGAL_ADDRESS);
+    }
+}
+END_TEST
+
+static void *lose_later(void *arg)
+{
+    struct vg_slot *s = arg;
+
+    usleep(30000);
+    s->reason = VG_GONE_TIMEOUT;
+    vg_store_release(&s->state, VG_SLOT_GONE);
+    return NULL;
+}
+
+START_TEST(loss_ends_every_wait_and_says_why)
+{
+    pthread_t thread;
+
+    fake_host_hold(host, 1);
+    pthread_create(&thread, NULL, lose_later, fake_host_slot(host));
+    ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(0), NULL), CUDA_ERROR_LAUNCH_TIMEOUT);
+    ck_assert_int_eq(vg_call_post(VG_CALL_NOP, VG_WORDS(0)), CUDA_ERROR_LAUNCH_TIMEOUT);
+    pthread_join(thread, NULL);
+}
+END_TEST
+
+START_TEST(loss_ends_a_wait_for_room)
+{
+    pthread_t thread;
+    CUresult r = CUDA_SUCCESS;
+
+    fake_host_hold(host, 1);
+    pthread_create(&thread, NULL, lose_later, fake_host_slot(host));
+    while (!r)
+        r = vg_call_post(VG_CALL_NOP, VG_WORDS(0));
+    ck_assert_int_eq(r, CUDA_ERROR_LAUNCH_TIMEOUT);
+    pthread_join(thread, NULL);
+}
+END_TEST
+
+START_TEST(a_child_has_no_gpu_and_does_the_parent_no_harm)
+{
+    int n, status;
+
+    retain();
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool refused = cuDeviceGetCount(&n) == CUDA_ERROR_NOT_INITIALIZED &&
+                       cuInit(0) == CUDA_ERROR_NOT_INITIALIZED &&
+                       cuCtxSynchronize() == CUDA_ERROR_NOT_INITIALIZED;
+        exit(refused ? 0 : 1);      /* with exit handlers: they must not release the parent's slot */
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(cuCtxSynchronize(), CUDA_SUCCESS);
+    ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(3), NULL), CUDA_SUCCESS);
+}
+END_TEST
+
+START_TEST(a_child_forked_before_init_has_its_own_gpu)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(cuInit(0) == CUDA_SUCCESS ? 0 : 1);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+START_TEST(primary_context_counts_its_users)
+{
+    CUcontext a, b, current;
+    unsigned flags;
+    int active;
+    CUdevice dev;
+
+    ck_assert_int_eq(cuDevicePrimaryCtxGetState(0, &flags, &active), CUDA_SUCCESS);
+    ck_assert_int_eq(active, 0);
+    ck_assert_int_eq(cuDevicePrimaryCtxRelease_v2(0), CUDA_ERROR_INVALID_CONTEXT);
+    a = retain();
+    ck_assert_int_eq(cuDevicePrimaryCtxRetain(&b, 0), CUDA_SUCCESS);
+    ck_assert_ptr_eq(a, b);
+    ck_assert_int_eq(cuDevicePrimaryCtxRelease_v2(0), CUDA_SUCCESS);
+    ck_assert_int_eq(cuDevicePrimaryCtxGetState(0, &flags, &active), CUDA_SUCCESS);
+    ck_assert_int_eq(active, 1);
+    ck_assert_int_eq(cuCtxGetDevice(&dev), CUDA_SUCCESS);
+    ck_assert_int_eq(cuDevicePrimaryCtxRelease_v2(0), CUDA_SUCCESS);
+    ck_assert_int_eq(cuDevicePrimaryCtxGetState(0, &flags, &active), CUDA_SUCCESS);
+    ck_assert_int_eq(active, 0);
+    ck_assert_int_eq(cuCtxGetCurrent(&current), CUDA_SUCCESS);
+    ck_assert_ptr_eq(current, a);
+    ck_assert_int_eq(cuCtxGetDevice(&dev), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+    ck_assert_int_eq(cuDevicePrimaryCtxRetain(&b, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(cuCtxGetDevice(&dev), CUDA_SUCCESS);
+}
+END_TEST
+
+START_TEST(contexts_stack_per_thread)
+{
+    CUcontext a = retain(), c;
+
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(cuCtxPushCurrent_v2(a), CUDA_SUCCESS);
+    for (int i = 0; i < 21; i++)
+        ck_assert_int_eq(cuCtxPopCurrent_v2(&c), CUDA_SUCCESS);
+    ck_assert_int_eq(cuCtxPopCurrent_v2(&c), CUDA_ERROR_INVALID_CONTEXT);
+    ck_assert_int_eq(cuCtxGetCurrent(&c), CUDA_SUCCESS);
+    ck_assert_ptr_null(c);
+    ck_assert_int_eq(cuCtxSetCurrent((CUcontext)0x1234), CUDA_ERROR_INVALID_CONTEXT);
+    ck_assert_int_eq(cuCtxSetCurrent(NULL), CUDA_SUCCESS);
+}
+END_TEST
+
+START_TEST(the_ring_follows_the_threads_context)
+{
+    CUcontext ctx = retain();
+
+    ck_assert_int_eq(cuCtxSynchronize(), CUDA_SUCCESS);
+    ck_assert_uint_eq(fake_host_context(host), (uintptr_t)ctx);
+    uint64_t before = fake_host_records(host);
+    ck_assert_int_eq(cuCtxSynchronize(), CUDA_SUCCESS);
+    ck_assert_uint_eq(fake_host_records(host), before + 1);
+}
+END_TEST
+
+START_TEST(streams_are_described_locally)
+{
+    CUstream s;
+    CUcontext ctx = retain(), c;
+    unsigned flags;
+    int priority;
+
+    ck_assert_int_eq(cuStreamCreateWithPriority(&s, CU_STREAM_NON_BLOCKING, -9), CUDA_SUCCESS);
+    uint64_t before = fake_host_records(host);
+    ck_assert_int_eq(cuStreamGetFlags(s, &flags), CUDA_SUCCESS);
+    ck_assert_uint_eq(flags, CU_STREAM_NON_BLOCKING);
+    ck_assert_int_eq(cuStreamGetPriority(s, &priority), CUDA_SUCCESS);
+    ck_assert_int_eq(priority, -5);
+    ck_assert_int_eq(cuStreamGetCtx(s, &c), CUDA_SUCCESS);
+    ck_assert_ptr_eq(c, ctx);
+    ck_assert_uint_eq(fake_host_records(host), before);
+    ck_assert_int_eq(cuStreamDestroy_v2(s), CUDA_SUCCESS);
+    ck_assert_int_eq(cuStreamGetFlags(s, &flags), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(cuStreamDestroy_v2(NULL), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(cuStreamSynchronize_ptsz(NULL), CUDA_SUCCESS);
+}
+END_TEST
+
+START_TEST(symbols_are_found_by_name_version_and_stream)
+{
+    CUdriverProcAddressQueryResult status;
+    void *p;
+
+    ck_assert_int_eq(cuGetProcAddress_v2("cuMemAlloc", &p, 12000, 0, &status), CUDA_SUCCESS);
+    ck_assert(p == (void *)(uintptr_t)cuMemAlloc_v2 && status == CU_GET_PROC_ADDRESS_SUCCESS);
+    ck_assert_int_eq(cuGetProcAddress_v2("cuStreamSynchronize", &p, 12000,
+                                         CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, &status),
+                     CUDA_SUCCESS);
+    ck_assert(p == (void *)(uintptr_t)cuStreamSynchronize_ptsz);
+    ck_assert_int_eq(cuGetProcAddress_v2("cuNoSuchThing", &p, 12000, 0, &status), CUDA_SUCCESS);
+    ck_assert(p == NULL && status == CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND);
+    ck_assert_int_eq(cuGetProcAddress("cuNoSuchThing", &p, 12000, 0), CUDA_ERROR_NOT_FOUND);
+    ck_assert_int_eq(cuGetProcAddress_v2("cuInit", &p, 99000, 0, &status), CUDA_ERROR_INVALID_VALUE);
+}
+END_TEST
+
+static int dtor_calls;
+static void count_dtor(CUcontext ctx, void *key, void *value)
+{
+    (void)ctx;
+    if (key == &dtor_calls && value == host)
+        dtor_calls++;
+}
+
+START_TEST(context_local_storage_ends_with_the_context)
+{
+    static const uint8_t id[16] = "\xc6\x93\x33\x6e\x11\x21\xdf\x11\xa8\xc3\x68\xf3\x55\xd8\x95\x93";
+    struct table {
+        CUresult (*put)(CUcontext, void *, void *, void (*)(CUcontext, void *, void *));
+        CUresult (*drop)(CUcontext, void *);
+        CUresult (*get)(void **, CUcontext, void *);
+    } const *t;
+    void *value = NULL;
+
+    ck_assert_int_eq(cuGetExportTable((const void **)&t, (const CUuuid *)id), CUDA_SUCCESS);
+    ck_assert_int_eq(t->get(&value, NULL, &dtor_calls), CUDA_ERROR_INVALID_HANDLE);
+    CUcontext ctx = retain();
+    ck_assert_int_eq(t->get(&value, ctx, &dtor_calls), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(t->put(ctx, &dtor_calls, host, count_dtor), CUDA_SUCCESS);
+    ck_assert_int_eq(t->put(NULL, &value, host, count_dtor), CUDA_SUCCESS);
+    ck_assert_int_eq(t->get(&value, NULL, &dtor_calls), CUDA_SUCCESS);
+    ck_assert_ptr_eq(value, host);
+    ck_assert_int_eq(t->drop(ctx, &value), CUDA_SUCCESS);
+    ck_assert_int_eq(cuDevicePrimaryCtxRelease_v2(0), CUDA_SUCCESS);
+    ck_assert_int_eq(dtor_calls, 1);
+    retain();
+    ck_assert_int_eq(t->get(&value, NULL, &dtor_calls), CUDA_ERROR_INVALID_HANDLE);
+}
+END_TEST
+
+static const char *md2_hex(const char *text)
+{
+    static char hex[33];
+    struct vg_md2 m;
+    uint8_t d[16];
+
+    vg_md2_init(&m);
+    vg_md2_add(&m, text, strlen(text));
+    vg_md2_end(&m, d);
+    for (int i = 0; i < 16; i++)
+        sprintf(hex + 2 * i, "%02x", d[i]);
+    return hex;
+}
+
+/* The test suite of RFC 1319. */
+START_TEST(md2_is_the_rfcs)
+{
+    ck_assert_str_eq(md2_hex(""), "8350e5a3e24c153df2275c9f80692773");
+    ck_assert_str_eq(md2_hex("abc"), "da853b0d3f88d99b30283a69e6ded6bb");
+    ck_assert_str_eq(md2_hex("message digest"), "ab4f496bfb2a530b219ff33031fe06b0");
+    ck_assert_str_eq(md2_hex("abcdefghijklmnopqrstuvwxyz"), "4e8ddff3650292ab5a4108c3aa47940b");
+}
+END_TEST
+
+/* A posted call must stay far below a native launch; generous, for machines under load. */
+START_TEST(posting_is_cheap)
+{
+    enum { CALLS = 20000 };
+    struct timespec a, b;
+    double best = 1e9;
+
+    for (int round = 0; round < 5; round++) {
+        clock_gettime(CLOCK_MONOTONIC, &a);
+        for (int i = 0; i < CALLS; i++)
+            vg_call_post(VG_CALL_NOP, VG_WORDS(0));
+        clock_gettime(CLOCK_MONOTONIC, &b);
+        double ns = ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) / CALLS;
+        best = ns < best ? ns : best;
+    }
+    printf("posted call: %.0f ns\n", best);
+    ck_assert_double_lt(best, 5000);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("shim");
+    TCase *fresh = tcase_create("fresh"), *core = tcase_create("core");
+
+    tcase_add_checked_fixture(fresh, setup, teardown);
+    tcase_add_test(fresh, before_init_calls_fail_and_init_is_retried);
+    tcase_add_test(fresh, a_child_forked_before_init_has_its_own_gpu);
+    tcase_add_test(fresh, md2_is_the_rfcs);
+    tcase_add_checked_fixture(core, setup_running, teardown);
+    tcase_add_test(core, devices_are_described_by_the_snapshot);
+    tcase_add_test(core, answers_reach_the_thread_that_asked);
+    tcase_add_test(core, more_waiting_threads_than_cells);
+    tcase_add_test(core, a_full_ring_only_delays);
+    tcase_add_test(core, a_dropped_call_is_never_seen);
+    tcase_add_test(core, a_latched_error_comes_out_once);
+    tcase_add_test(core, a_sticky_error_stays);
+    tcase_add_test(core, loss_ends_every_wait_and_says_why);
+    tcase_add_test(core, loss_ends_a_wait_for_room);
+    tcase_add_test(core, a_child_has_no_gpu_and_does_the_parent_no_harm);
+    tcase_add_test(core, primary_context_counts_its_users);
+    tcase_add_test(core, contexts_stack_per_thread);
+    tcase_add_test(core, the_ring_follows_the_threads_context);
+    tcase_add_test(core, streams_are_described_locally);
+    tcase_add_test(core, symbols_are_found_by_name_version_and_stream);
+    tcase_add_test(core, context_local_storage_ends_with_the_context);
+    tcase_add_test(core, posting_is_cheap);
+    tcase_set_timeout(core, 60);
+    suite_add_tcase(s, fresh);
+    suite_add_tcase(s, core);
+    return vg_test_main(s);
+}
