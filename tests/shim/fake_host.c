@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "guest-shim/lock.h"
 #include "vg_api.h"
 #include "vg_atomic.h"
 #include "vg_ring.h"
@@ -30,6 +31,14 @@ struct fake_host {
     uint64_t records, sum, context;
 };
 
+static void publish(struct vg_cell *cell, uint32_t seq)
+{
+    vg_store_release(&cell->done, seq);
+    vg_fence();
+    if (vg_load_relaxed(&cell->waiting))
+        vg_futex_wake(&cell->done);
+}
+
 static void reply(struct vg_slot *s, const struct vg_call *c, int result, const uint64_t *val)
 {
     struct vg_cell *cell = vg_slot_cell(s, c->cell);
@@ -39,7 +48,7 @@ static void reply(struct vg_slot *s, const struct vg_call *c, int result, const 
     cell->result = (struct vg_result){.result = (uint16_t)result, .seq = (uint16_t)c->seq};
     if (val)
         memcpy(cell->result.val, val, sizeof(cell->result.val));
-    vg_store_release(&cell->done, c->seq);
+    publish(cell, c->seq);
 }
 
 static void snapshot(struct fake_host *h, const struct vg_call *c)
@@ -59,7 +68,7 @@ static void snapshot(struct fake_host *h, const struct vg_call *c)
     s->device[0].attr[CU_DEVICE_ATTRIBUTE_WARP_SIZE] = 32;
     s->device[0].attr_known[CU_DEVICE_ATTRIBUTE_WARP_SIZE] = 1;
     cell->result = (struct vg_result){.payload_len = (uint32_t)size, .seq = (uint16_t)c->seq};
-    vg_store_release(&cell->done, c->seq);
+    publish(cell, c->seq);
 }
 
 static void serve_record(struct fake_host *h, const struct vg_call *c)
