@@ -15,3 +15,8 @@ vgpu-mediator-pkgs := json-c
 progs += vgpu-run
 vgpu-run-src  := $(wildcard mediator/run/*.c)
 vgpu-run-libs := libvgbase.a
+
+progs += vgpu-admin
+vgpu-admin-src  := $(wildcard mediator/admin/*.c)
+vgpu-admin-libs := libvgbase.a
+vgpu-admin-pkgs := json-c

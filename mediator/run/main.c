@@ -101,7 +101,7 @@ static int parse(struct run *r, int argc, char **argv)
         case OPT_MEMORY:  ok = set_memory(r, optarg); break;
         case OPT_VERBOSE: r->options.verbose = true; break;
         case OPT_HELP:    fputs(usage, stdout); return 1;
-        default:          ok = false;
+        default:          fputs(usage, stderr); return -1;
         }
     }
     if (ok && r->options.memory_mib && strcmp(r->options.backend, "cuda") == 0) {
@@ -110,10 +110,12 @@ static int parse(struct run *r, int argc, char **argv)
         ok = false;
     }
     r->command = argv + optind;
-    if (ok && optind < argc)
-        return 0;
-    fputs(usage, stderr);
-    return -1;
+    if (ok && optind == argc) {
+        fputs("vgpu-run: which command?\n", stderr);
+        fputs(usage, stderr);
+        ok = false;
+    }
+    return ok ? 0 : -1;
 }
 
 /* ---- which mediator ---- */

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables of VMs, executors and counters, see show.h. Missing members read as empty or 0. */
+#include "show.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mediator/base/util.h"
+#include "table.h"
+
+/* ---- members ---- */
+
+static json_object *get(json_object *o, const char *key)
+{
+    json_object *value = NULL;
+
+    if (json_object_is_type(o, json_type_object))
+        json_object_object_get_ex(o, key, &value);
+    return value;
+}
+
+static const char *text(json_object *o, const char *key)
+{
+    json_object *value = get(o, key);
+
+    return value ? json_object_get_string(value) : "";
+}
+
+static uint64_t number(json_object *o, const char *key)
+{
+    json_object *value = get(o, key);
+    int64_t n = value ? json_object_get_int64(value) : 0;
+
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+static size_t length(json_object *list)
+{
+    return json_object_is_type(list, json_type_array) ? (size_t)json_object_array_length(list) : 0;
+}
+
+static json_object *item(json_object *list, size_t i)
+{
+    return json_object_array_get_idx(list, (int)i);
+}
+
+/* ---- cells ---- */
+
+static void put_text(struct vg_table *t, json_object *o, const char *key)
+{
+    vg_table_put(t, "%s", text(o, key));
+}
+
+static void put_number(struct vg_table *t, json_object *o, const char *key)
+{
+    vg_table_put(t, "%" PRIu64, number(o, key));
+}
+
+/* A limit: 0 means none. */
+static void put_limit(struct vg_table *t, json_object *o, const char *key, const char *unit)
+{
+    uint64_t n = number(o, key);
+
+    if (n)
+        vg_table_put(t, "%" PRIu64 "%s", n, unit);
+    else
+        vg_table_put(t, "-");
+}
+
+static void put_bytes(struct vg_table *t, json_object *o, const char *key)
+{
+    char bytes[32];
+
+    vg_text_bytes(bytes, sizeof(bytes), number(o, key));
+    vg_table_put(t, "%s", bytes);
+}
+
+static void put_seconds(struct vg_table *t, json_object *o, const char *key)
+{
+    char seconds[32];
+
+    vg_text_seconds(seconds, sizeof(seconds), number(o, key));
+    vg_table_put(t, "%s", seconds);
+}
+
+/* ---- VMs ---- */
+
+static const struct vg_column list_columns[] = {
+    { "VM", false },          { "REGISTERED", false }, { "POOL", false },     { "PRIORITY", false },
+    { "WEIGHT", true },       { "EXECUTORS", true },   { "CALLS", true },     { "MEMORY", true },
+    { "FAULTS", true },       { "UPTIME", true },
+};
+
+void vg_show_list(json_object *answer)
+{
+    json_object *vms = get(answer, "vms");
+    struct vg_table t;
+
+    if (length(vms) == 0) {
+        puts("No VM is registered or connected.");
+        return;
+    }
+    vg_table_init(&t, list_columns, VG_ARRAY_LEN(list_columns));
+    for (size_t i = 0; i < length(vms); i++) {
+        json_object *vm = item(vms, i);
+
+        put_text(&t, vm, "name");
+        vg_table_put(&t, "%s", json_object_get_boolean(get(vm, "registered")) ? "yes" : "no");
+        put_text(&t, vm, "pool");
+        put_text(&t, vm, "priority");
+        put_number(&t, vm, "weight");
+        put_number(&t, vm, "executors");
+        put_number(&t, vm, "calls");
+        put_bytes(&t, vm, "memory_bytes");
+        put_number(&t, vm, "faults");
+        put_seconds(&t, vm, "uptime_s");
+    }
+    vg_table_print(&t, stdout);
+    vg_table_fini(&t);
+}
+
+static const struct vg_column executor_columns[] = {
+    { "VM", false },      { "SLOT", true },      { "PID", true },      { "PROCESS", false },
+    { "STATE", false },   { "BACKEND", false },  { "CALLS", true },    { "IN", true },
+    { "OUT", true },      { "MEMORY", true },    { "UPTIME", true },   { "GPU", false },
+};
+
+static void show_executors(json_object *list)
+{
+    struct vg_table t;
+
+    if (length(list) == 0) {
+        puts("No executor runs.");
+        return;
+    }
+    vg_table_init(&t, executor_columns, VG_ARRAY_LEN(executor_columns));
+    for (size_t i = 0; i < length(list); i++) {
+        json_object *x = item(list, i);
+        const char *reason = text(x, "reason");
+
+        put_text(&t, x, "vm");
+        put_number(&t, x, "slot");
+        put_number(&t, x, "pid");
+        put_text(&t, x, "process");
+        vg_table_put(&t, "%s%s%s", text(x, "state"), *reason ? ": " : "", reason);
+        put_text(&t, x, "backend");
+        put_number(&t, x, "calls");
+        put_bytes(&t, x, "bytes_in");
+        put_bytes(&t, x, "bytes_out");
+        put_bytes(&t, x, "memory_bytes");
+        put_seconds(&t, x, "uptime_s");
+        put_text(&t, x, "device");
+    }
+    vg_table_print(&t, stdout);
+    vg_table_fini(&t);
+}
+
+/* ---- one VM: names and values below each other ---- */
+
+static const struct vg_column pair_columns[] = { { "", false }, { "", false } };
+
+static void print_pairs(struct vg_table *t)
+{
+    size_t width = 0;
+
+    for (size_t i = 0; i + 1 < t->used; i += 2)
+        width = strlen(t->cells[i]) > width ? strlen(t->cells[i]) : width;
+    for (size_t i = 0; i + 1 < t->used; i += 2)
+        printf("%-*s  %s\n", (int)width, t->cells[i], t->cells[i + 1]);
+    vg_table_fini(t);
+}
+
+static void show_policy(json_object *vm)
+{
+    struct vg_table t;
+
+    vg_table_init(&t, pair_columns, 2);
+    vg_table_put(&t, "VM");
+    put_text(&t, vm, "name");
+    vg_table_put(&t, "registered");
+    vg_table_put(&t, "%s", json_object_get_boolean(get(vm, "registered")) ? "yes" : "no");
+    vg_table_put(&t, "pool");
+    put_text(&t, vm, "pool");
+    vg_table_put(&t, "priority");
+    put_text(&t, vm, "priority");
+    vg_table_put(&t, "weight");
+    put_number(&t, vm, "weight");
+    vg_table_put(&t, "rate");
+    put_limit(&t, vm, "rate", " calls/s");
+    vg_table_put(&t, "queue depth");
+    put_limit(&t, vm, "queue_depth", " calls");
+    vg_table_put(&t, "memory limit");
+    put_limit(&t, vm, "memory_mib", " MiB");
+    vg_table_put(&t, "peers");
+    put_number(&t, vm, "peers");
+    print_pairs(&t);
+}
+
+void vg_show_registered(json_object *answer)
+{
+    show_policy(get(answer, "vm"));
+}
+
+void vg_show_done(json_object *answer)
+{
+    (void)answer;
+    puts("done");
+}
+
+void vg_show_vm(json_object *answer)
+{
+    show_policy(get(answer, "vm"));
+    puts("");
+    show_executors(get(answer, "executors"));
+}
+
+/* ---- counters ---- */
+
+static void show_totals(json_object *vm)
+{
+    struct vg_table t;
+
+    vg_table_init(&t, pair_columns, 2);
+    vg_table_put(&t, "VM");
+    put_text(&t, vm, "name");
+    vg_table_put(&t, "uptime");
+    put_seconds(&t, vm, "uptime_s");
+    vg_table_put(&t, "executors");
+    vg_table_put(&t, "%" PRIu64 " now, %" PRIu64 " in all", number(vm, "executors"),
+                 number(vm, "executors_started"));
+    vg_table_put(&t, "calls");
+    vg_table_put(&t, "%" PRIu64 ", with errors %" PRIu64 ", rejected %" PRIu64, number(vm, "calls"),
+                 number(vm, "errors"), number(vm, "rejected"));
+    vg_table_put(&t, "launches");
+    put_number(&t, vm, "launches");
+    vg_table_put(&t, "bytes in");
+    put_bytes(&t, vm, "bytes_in");
+    vg_table_put(&t, "bytes out");
+    put_bytes(&t, vm, "bytes_out");
+    vg_table_put(&t, "memory");
+    put_bytes(&t, vm, "memory_bytes");
+    vg_table_put(&t, "memory peak");
+    put_bytes(&t, vm, "memory_peak_bytes");
+    vg_table_put(&t, "doorbells");
+    put_number(&t, vm, "doorbells");
+    vg_table_put(&t, "faults");
+    vg_table_put(&t, "%" PRIu64 ", of the GPU %" PRIu64, number(vm, "faults"),
+                 number(vm, "gpu_faults"));
+    print_pairs(&t);
+}
+
+static void show_counts(json_object *counts, const char *title)
+{
+    struct vg_column columns[] = { { title, false }, { "CALLS", true } };
+    struct vg_table t;
+
+    if (!json_object_is_type(counts, json_type_object) || json_object_object_length(counts) == 0)
+        return;
+    vg_table_init(&t, columns, 2);
+    json_object_object_foreach(counts, key, value)
+    {
+        vg_table_put(&t, "%s", key);
+        vg_table_put(&t, "%" PRId64, json_object_get_int64(value));
+    }
+    puts("");
+    vg_table_print(&t, stdout);
+    vg_table_fini(&t);
+}
+
+void vg_show_metrics(json_object *answer)
+{
+    json_object *vms = get(answer, "vms");
+
+    if (length(vms) == 0)
+        puts("No VM is registered or connected.");
+    for (size_t i = 0; i < length(vms); i++) {
+        if (i > 0)
+            puts("\n----");
+        show_totals(item(vms, i));
+        show_counts(get(item(vms, i), "classes"), "CLASS");
+        show_counts(get(item(vms, i), "by_call"), "CALL");
+        show_counts(get(item(vms, i), "ended"), "ENDED");
+    }
+}
+
+/* ---- health ---- */
+
+static void put_faults(struct vg_table *t, json_object *faults)
+{
+    if (!json_object_is_type(faults, json_type_object))
+        return;
+    json_object_object_foreach(faults, key, value)
+    {
+        if (json_object_get_int64(value) == 0)
+            continue;
+        vg_table_put(t, "fault: %s", key);
+        vg_table_put(t, "%" PRId64, json_object_get_int64(value));
+    }
+}
+
+void vg_show_health(json_object *answer)
+{
+    json_object *h = get(answer, "health");
+    struct vg_table t;
+
+    vg_table_init(&t, pair_columns, 2);
+    vg_table_put(&t, "mediator");
+    vg_table_put(&t, "%s%s%s", text(h, "status"), *text(h, "problem") ? ": " : "",
+                 text(h, "problem"));
+    vg_table_put(&t, "pid");
+    put_number(&t, h, "pid");
+    vg_table_put(&t, "uptime");
+    put_seconds(&t, h, "uptime_s");
+    vg_table_put(&t, "backend");
+    put_text(&t, h, "backend");
+    vg_table_put(&t, "library");
+    put_text(&t, h, "library");
+    vg_table_put(&t, "device");
+    put_text(&t, h, "device");
+    vg_table_put(&t, "VMs");
+    put_number(&t, h, "vms");
+    vg_table_put(&t, "peers");
+    put_number(&t, h, "peers");
+    vg_table_put(&t, "executors");
+    put_number(&t, h, "executors");
+    put_faults(&t, get(h, "faults"));
+    print_pairs(&t);
+    puts("");
+    show_executors(get(answer, "executors"));
+}
