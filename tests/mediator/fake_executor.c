@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stands in for vgpu-executor in tests of the mediator: takes its descriptors and
+ * arguments, says READY, counts, and behaves as $VG_FAKE asks:
+ *   (unset)   serves until SIGTERM or the end of the control socket
+ *   crash     dies of SIGSEGV after READY
+ *   exit15    exits with 15 after READY (10 + VG_GONE_TIMEOUT)
+ *   fail      says FAILED and exits
+ *   mute      never says READY
+ *   stubborn  ignores SIGTERM
+ *   babble    writes a flood of log lines
+ *   garbage   sends a broken packet
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mediator/vg_stats.h"
+#include "protocol/vg_sock.h"
+
+enum { CONTROL = 3, REGION = 4, DOORBELL = 5, STATS = 6 };
+
+static bool is(const char *mode, const char *name)
+{
+    return mode && strcmp(mode, name) == 0;
+}
+
+static int say(enum vg_msg_type type, const char *text)
+{
+    struct vg_msg msg = { .type = type };
+
+    snprintf(msg.text, sizeof(msg.text), "%s", text);
+    return send(CONTROL, &msg, sizeof(msg), MSG_NOSIGNAL) == (ssize_t)sizeof(msg) ? 0 : 1;
+}
+
+/* Exactly 0 to 6 are open: anything more has leaked from the mediator. */
+static int check_fds(void)
+{
+    struct stat st;
+
+    for (int fd = 0; fd <= STATS; fd++) {
+        if (fstat(fd, &st) < 0)
+            return fd;
+    }
+    for (int fd = STATS + 1; fd < 256; fd++) {
+        if (fstat(fd, &st) == 0)
+            return fd;
+    }
+    return -1;
+}
+
+static int count(void)
+{
+    struct vg_stats *st = mmap(NULL, sizeof(*st), PROT_READ | PROT_WRITE, MAP_SHARED, STATS, 0);
+
+    if (st == MAP_FAILED)
+        return 1;
+    st->guest_pid = 4711;
+    memcpy(st->guest_comm, "fake \"guest\"\n", 13);
+    st->calls = 10;
+    st->bytes_in = 4096;
+    st->memory = 1 << 20;
+    st->memory_peak = 1 << 20;
+    st->class_calls[0] = 7;
+    st->call[2] = 3;
+    st->call[VG_STATS_INTERNAL] = 7;
+    st->magic = VG_STATS_MAGIC;
+    return 0;
+}
+
+/* Until the mediator is gone, or a doorbell ends the test's patience. */
+static int serve(void)
+{
+    struct pollfd p = { .fd = CONTROL, .events = POLLIN };
+
+    while (poll(&p, 1, -1) < 0 && errno == EINTR)
+        ;
+    return 0;
+}
+
+static int babble(void)
+{
+    for (int i = 0; i < 5000; i++)
+        fprintf(stderr, "line %d of a talkative \"executor\"\n", i);
+    return serve();
+}
+
+int main(int argc, char **argv)
+{
+    const char *mode = getenv("VG_FAKE");
+    int bad = check_fds();
+
+    if (bad >= 0 || argc < 15) {
+        fprintf(stderr, "descriptor %d, %d arguments, last %s\n", bad, argc, argv[argc - 1]);
+        say(VG_MSG_FAILED, "descriptors or arguments are not as agreed");
+        return 1;
+    }
+    if (is(mode, "fail"))
+        return say(VG_MSG_FAILED, "no GPU here") + 1;
+    if (is(mode, "stubborn"))
+        signal(SIGTERM, SIG_IGN);
+    if (is(mode, "mute"))
+        return serve();
+    if (is(mode, "garbage"))
+        return (int)send(CONTROL, "garbage", 7, 0) == 7 ? serve() : 1;
+    if (count() || say(VG_MSG_READY, "fake device"))
+        return 1;
+    if (is(mode, "crash"))
+        raise(SIGSEGV);
+    if (is(mode, "exit15"))
+        return 15;
+    return is(mode, "babble") ? babble() : serve();
+}

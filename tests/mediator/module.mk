@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+#
+# Tests of the mediator: units by Check, the daemon's conversations with a fake device and a
+# fake executor, and the programs as users run them.
+
+# Not a test itself: what the daemon under test starts.
+$(B)/tests/fake-executor: $(OBJ)/tests/mediator/fake_executor.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+objects          += $(OBJ)/tests/mediator/fake_executor.o
+extra-test-files += $(B)/tests/fake-executor
+
+tests += check-mediator
+check-mediator-src  := tests/mediator/check_mediator.c tests/mediator/fixture.c
+check-mediator-libs := libvgdaemon.a libvgbase.a libvgproto.a
+check-mediator-pkgs := check json-c
+check-mediator-deps := $(B)/bin/vgpu-mediator $(B)/tests/fake-executor
