@@ -84,6 +84,7 @@ enum vg_internal_call {
     VG_CALL_FUNCTION_INFO = 0x0012, /* arg0 handle, 1 enum vg_image_kind: FUNCTION_GET's payload */
     VG_CALL_FUNCTION_ATTRS = 0x0013, /* arg0 handle, 1 enum vg_image_kind, 2 device (kernels). val0 mask
                                       of those known; reply payload: int32_t[VG_FUNC_ATTRS] */
+    VG_CALL_FUNCTION_NAME = 0x0014, /* arg0 handle, 1 enum vg_image_kind. BULK reply: the name, NUL */
     VG_CALL_INTERNAL_END = 0x0100,
 };
 

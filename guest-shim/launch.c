@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Kernel launches. The parameters are packed straight into the ring record; nothing
+ * comes back. What CUDA rejects at the call is rejected here, from what is known about
+ * device and function; what only the host can find is latched. Any thread.
+ */
+#include <string.h>
+
+#include "guest-shim/call.h"
+#include "guest-shim/function.h"
+#include "guest-shim/launch.h"
+#include "guest-shim/state.h"
+#include "vg_api.h"
+
+/* Everything that is said about one launch. */
+struct launch {
+    CUfunction f;
+    unsigned grid[3], block[3];
+    unsigned smem;
+    unsigned flags;                 /* VG_LAUNCH_F_* */
+    CUstream stream;
+    const CUlaunchAttribute *attrs;
+    unsigned attr_count;
+    void **params;
+    void **extra;
+};
+
+/* ---- checks -------------------------------------------------------------------- */
+
+static bool dims_fit(const unsigned *d, const int32_t *limit)
+{
+    for (int i = 0; i < 3; i++)
+        if (d[i] - 1 >= (unsigned)limit[i])     /* 0 wraps around */
+            return false;
+    return true;
+}
+
+static CUresult check_shape(const struct launch *l, const struct vg_func *f)
+{
+    const int32_t *attr = vg_process.snapshot->device[vg_tls.ctx->dev].attr;
+    uint64_t threads = (uint64_t)l->block[0] * l->block[1] * l->block[2];
+
+    if (!dims_fit(l->grid, &attr[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X]) ||
+        !dims_fit(l->block, &attr[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X]) ||
+        threads > (unsigned)attr[CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK])
+        return CUDA_ERROR_INVALID_VALUE;
+    if (threads > f->limits.max_threads || l->smem > f->limits.max_dynamic)
+        return CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
+}
+
+/* ---- parameters ------------------------------------------------------------------ */
+
+CUresult vg_launch_extra(void *const *extra, const void **ret_bytes, size_t *ret_size)
+{
+    const void *bytes = NULL;
+    const size_t *size = NULL;
+
+    for (; extra[0] != CU_LAUNCH_PARAM_END; extra += 2) {
+        if (extra[0] == CU_LAUNCH_PARAM_BUFFER_POINTER)
+            bytes = extra[1];
+        else if (extra[0] == CU_LAUNCH_PARAM_BUFFER_SIZE)
+            size = extra[1];
+        else
+            return CUDA_ERROR_INVALID_VALUE;
+    }
+    if (!bytes != !size || (size && *size > VG_PARAMS_MAX))
+        return CUDA_ERROR_INVALID_VALUE;
+    *ret_bytes = bytes;
+    *ret_size = size ? *size : 0;
+    return CUDA_SUCCESS;
+}
+
+/* Which of the two ways, and how many bytes. *ret_bytes NULL: by kernelParams. */
+static CUresult measure(const struct launch *l, const struct vg_func *f, const void **ret_bytes,
+                        size_t *ret_size)
+{
+    *ret_bytes = NULL;
+    *ret_size = f->param_bytes;
+    if (l->extra) {
+        CUresult r = l->params ? CUDA_ERROR_INVALID_VALUE
+                               : vg_launch_extra(l->extra, ret_bytes, ret_size);
+        return !r && *ret_size < f->param_bytes ? CUDA_ERROR_INVALID_VALUE : r;
+    }
+    if (VG_UNLIKELY(f->param_count == VG_PARAMS_UNKNOWN))
+        return CUDA_ERROR_NOT_SUPPORTED;
+    return f->param_count && !l->params ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+/* Nearly all parameters are words or pointers. */
+static inline void copy_param(uint8_t *to, const void *from, size_t size)
+{
+    if (size == 8)
+        memcpy(to, from, 8);
+    else if (size == 4)
+        memcpy(to, from, 4);
+    else
+        memcpy(to, from, size);
+}
+
+void vg_launch_pack(const struct vg_param *param, unsigned count, void *const *values, uint8_t *to,
+                    size_t bytes)
+{
+    memset(to, 0, bytes);           /* gaps must not carry what an earlier record held */
+    for (unsigned i = 0; i < count; i++)
+        copy_param(to + param[i].offset, values[i], param[i].size);
+}
+
+/* ---- the call --------------------------------------------------------------------- */
+
+static inline uint64_t pair(unsigned low, unsigned high)
+{
+    return low | (uint64_t)high << 32;
+}
+
+static void fill(struct vg_call *call, const struct launch *l, uint64_t stream, size_t bytes)
+{
+    call->arg[VG_LAUNCH_FUNC] = (uintptr_t)l->f;
+    call->arg[VG_LAUNCH_GRID_XY] = pair(l->grid[0], l->grid[1]);
+    call->arg[VG_LAUNCH_GRIDZ_BX] = pair(l->grid[2], l->block[0]);
+    call->arg[VG_LAUNCH_BLOCK_YZ] = pair(l->block[1], l->block[2]);
+    call->arg[VG_LAUNCH_SMEM_FLAGS] = pair(l->smem, l->flags);
+    call->arg[VG_LAUNCH_STREAM] = stream;
+    call->arg[VG_LAUNCH_SIZES] = pair((unsigned)bytes, l->attr_count);
+}
+
+static CUresult send(const struct launch *l, const struct vg_func *f, uint64_t stream)
+{
+    const void *packed;
+    size_t bytes;
+    struct vg_tx tx;
+    CUresult r = measure(l, f, &packed, &bytes);
+
+    if (VG_UNLIKELY(r))
+        return r;
+    size_t padded = (bytes + 7) & ~(size_t)7, attrs = l->attr_count * sizeof(*l->attrs);
+    r = vg_begin(&tx, VG_CALL_LAUNCH, padded + attrs);
+    if (VG_UNLIKELY(r))
+        return r;
+    fill(tx.call, l, stream, bytes);
+    if (packed) {
+        memcpy(tx.payload, packed, bytes);
+        memset(tx.payload + bytes, 0, padded - bytes);
+    } else {
+        vg_launch_pack(f->param, f->param_count, l->params, tx.payload, padded);
+    }
+    if (attrs)
+        memcpy(tx.payload + padded, l->attrs, attrs);
+    return vg_post(&tx);
+}
+
+static CUresult launch(const struct launch *l)
+{
+    uint64_t stream;
+    CUresult r = vg_enter_ctx();
+
+    if (VG_UNLIKELY(r))
+        return r;
+    struct vg_func *f = vg_func_find(l->f);
+    if (VG_UNLIKELY(!f))
+        return CUDA_ERROR_INVALID_HANDLE;
+    r = vg_func_limits(f);
+    if (VG_LIKELY(!r))
+        r = check_shape(l, f);
+    if (VG_LIKELY(!r))
+        r = vg_stream(l->stream, &stream);
+    return VG_LIKELY(!r) ? send(l, f, stream) : r;
+}
+
+/* ---- entry points ------------------------------------------------------------------ */
+
+CUresult cuLaunchKernel(CUfunction f, unsigned gridDimX, unsigned gridDimY, unsigned gridDimZ,
+                        unsigned blockDimX, unsigned blockDimY, unsigned blockDimZ,
+                        unsigned sharedMemBytes, CUstream hStream, void **kernelParams, void **extra)
+{
+    const struct launch l = {.f = f, .grid = {gridDimX, gridDimY, gridDimZ},
+                             .block = {blockDimX, blockDimY, blockDimZ}, .smem = sharedMemBytes,
+                             .stream = hStream, .params = kernelParams, .extra = extra};
+
+    return launch(&l);
+}
+
+CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned gridDimX, unsigned gridDimY,
+                                   unsigned gridDimZ, unsigned blockDimX, unsigned blockDimY,
+                                   unsigned blockDimZ, unsigned sharedMemBytes, CUstream hStream,
+                                   void **kernelParams)
+{
+    const struct launch l = {.f = f, .grid = {gridDimX, gridDimY, gridDimZ},
+                             .block = {blockDimX, blockDimY, blockDimZ}, .smem = sharedMemBytes,
+                             .flags = VG_LAUNCH_F_COOPERATIVE, .stream = hStream,
+                             .params = kernelParams};
+
+    return launch(&l);
+}
+
+static CUresult launch_ex(const CUlaunchConfig *config, CUstream stream, CUfunction f,
+                          void **kernelParams, void **extra)
+{
+    if (config->numAttrs > VG_LAUNCH_ATTRS_MAX || (config->numAttrs && !config->attrs))
+        return CUDA_ERROR_INVALID_VALUE;
+    const struct launch l = {
+        .f = f, .grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
+        .block = {config->blockDimX, config->blockDimY, config->blockDimZ},
+        .smem = config->sharedMemBytes, .flags = VG_LAUNCH_F_EX, .stream = stream,
+        .attrs = config->attrs, .attr_count = config->numAttrs,
+        .params = kernelParams, .extra = extra,
+    };
+
+    return launch(&l);
+}
+
+CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **kernelParams,
+                          void **extra)
+{
+    if (!config)
+        return CUDA_ERROR_INVALID_VALUE;
+    return launch_ex(config, config->hStream, f, kernelParams, extra);
+}
+
+CUresult cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction f, void **kernelParams,
+                               void **extra)
+{
+    if (!config)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUstream stream = config->hStream ? config->hStream : CU_STREAM_PER_THREAD;
+    return launch_ex(config, stream, f, kernelParams, extra);
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/* Libraries, kernels, and their entry points; see library.h. Any thread. */
+#include "guest-shim/library.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest-shim/call.h"
+#include "guest-shim/module.h"
+#include "guest-shim/upload.h"
+#include "vg_api.h"
+
+struct vg_library {
+    struct vg_lock loading;
+    uint64_t host;                  /* 0: not loaded yet; stored with release */
+    const void *code;               /* the application's, which it preserves */
+    struct vg_jit jit;              /* numbers only: log buffers are gone by then */
+    struct vg_func *kernels;
+};
+
+static struct vg_handle_map libraries;          /* by CUlibrary, that is by address */
+
+static struct vg_library *library_find(CUlibrary l)
+{
+    return vg_handle_map_find(&libraries, (uintptr_t)l);
+}
+
+static CUlibrary handle_of(const struct vg_library *l)
+{
+    return (CUlibrary)(uintptr_t)l;
+}
+
+/* ---- loading ----------------------------------------------------------------------- */
+
+static CUresult load_now(struct vg_library *l, const struct vg_image *image)
+{
+    uint64_t host;
+    CUresult r = vg_upload(image, VG_IMAGE_LIBRARY, &l->jit, &host);
+
+    if (!r)
+        vg_store_release(&l->host, host);
+    return r;
+}
+
+static CUresult load_late(struct vg_library *l)
+{
+    const struct vg_image_target target = vg_module_target();
+    struct vg_image image;
+    CUresult r = vg_image_select(l->code, &target, &image);
+
+    return r ? r : load_now(l, &image);
+}
+
+CUresult vg_library_host(struct vg_library *library, uint64_t *ret_host)
+{
+    uint64_t host = vg_load_acquire(&library->host);
+
+    if (!host) {
+        vg_lock(&library->loading);
+        CUresult r = library->host ? CUDA_SUCCESS : load_late(library);
+        host = library->host;
+        vg_unlock(&library->loading);
+        if (r)
+            return r;
+    }
+    *ret_host = host;
+    return CUDA_SUCCESS;
+}
+
+/* Bound to the code of the caller's binary, which the host does not have. */
+static CUresult check_options(CUlibraryOption *options, void **values, unsigned count,
+                              bool *ret_preserved)
+{
+    *ret_preserved = false;
+    if (count && (!options || !values))
+        return CUDA_ERROR_INVALID_VALUE;
+    for (unsigned i = 0; i < count; i++) {
+        if ((unsigned)options[i] >= CU_LIBRARY_NUM_OPTIONS)
+            return CUDA_ERROR_INVALID_VALUE;
+        if (options[i] == CU_LIBRARY_BINARY_IS_PRESERVED)
+            *ret_preserved = true;
+    }
+    return CUDA_SUCCESS;
+}
+
+/* code NULL: load at once. Otherwise when it is needed. */
+static CUresult library_new(const struct vg_image *image, const void *code, const struct vg_jit *jit,
+                            CUlibrary *ret_library)
+{
+    struct vg_library *l = calloc(1, sizeof(*l));
+
+    if (!l)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    l->code = code;
+    l->jit = *jit;
+    CUresult r = code ? CUDA_SUCCESS : load_now(l, image);
+    if (!r && !vg_handle_map_put(&libraries, (uintptr_t)l, l)) {
+        if (l->host)
+            vg_call_reply(VG_CALL_cuLibraryUnload, VG_WORDS(l->host), NULL);
+        r = CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    if (r) {
+        free(l);
+        return r;
+    }
+    memset(&l->jit.error, 0, sizeof(l->jit.error));
+    memset(&l->jit.info, 0, sizeof(l->jit.info));
+    *ret_library = handle_of(l);
+    return CUDA_SUCCESS;
+}
+
+/* Whoever wants the compiler's messages wants them now. */
+CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *jitOptions,
+                           void **jitOptionsValues, unsigned numJitOptions,
+                           CUlibraryOption *libraryOptions, void **libraryOptionValues,
+                           unsigned numLibraryOptions)
+{
+    struct vg_image image;
+    struct vg_jit jit;
+    bool preserved;
+    CUresult r = vg_enter();
+
+    if (r)
+        return r;
+    if (!library || !code)
+        return CUDA_ERROR_INVALID_VALUE;
+    r = vg_jit_init(&jit, numJitOptions, jitOptions, jitOptionsValues);
+    if (!r)
+        r = check_options(libraryOptions, libraryOptionValues, numLibraryOptions, &preserved);
+    if (r)
+        return r;
+    const struct vg_image_target target = vg_module_target();
+    r = vg_image_select(code, &target, &image);
+    if (r)
+        return r;
+    bool late = preserved && !vg_jit_wants_log(&jit);
+    return library_new(&image, late ? code : NULL, &jit, library);
+}
+
+CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *fileName, CUjit_option *jitOptions,
+                               void **jitOptionsValues, unsigned numJitOptions,
+                               CUlibraryOption *libraryOptions, void **libraryOptionValues,
+                               unsigned numLibraryOptions)
+{
+    struct vg_image image;
+    struct vg_jit jit;
+    bool preserved;
+    char *bytes;
+    size_t size;
+    CUresult r = vg_enter();
+
+    if (r)
+        return r;
+    if (!library || !fileName)
+        return CUDA_ERROR_INVALID_VALUE;
+    r = vg_jit_init(&jit, numJitOptions, jitOptions, jitOptionsValues);
+    if (!r)
+        r = check_options(libraryOptions, libraryOptionValues, numLibraryOptions, &preserved);
+    if (!r)
+        r = vg_module_read_file(fileName, &bytes, &size);
+    if (r)
+        return r;
+    const struct vg_image_target target = vg_module_target();
+    r = vg_image_select_sized(bytes, size, &target, &image);
+    if (!r)
+        r = library_new(&image, NULL, &jit, library);
+    free(bytes);
+    return r;
+}
+
+/* As with modules: forget first, since the host will give the handles to others. */
+CUresult cuLibraryUnload(CUlibrary library)
+{
+    CUresult r = vg_enter();
+
+    if (r)
+        return r;
+    struct vg_library *l = library_find(library);
+    if (!l)
+        return CUDA_ERROR_INVALID_HANDLE;
+    vg_handle_map_take(&libraries, (uintptr_t)l);
+    vg_modules_drop(l);
+    vg_lock(&vg_modules_lock);
+    vg_func_forget_all(&l->kernels);
+    vg_unlock(&vg_modules_lock);
+    if (l->host)
+        r = vg_call_reply(VG_CALL_cuLibraryUnload, VG_WORDS(l->host), NULL);
+    free(l);
+    return r;
+}
+
+/* ---- what is in it ------------------------------------------------------------------ */
+
+static CUresult enter_library(CUlibrary library, struct vg_library **ret_library, uint64_t *ret_host)
+{
+    CUresult r = vg_enter();
+
+    if (r)
+        return r;
+    *ret_library = library_find(library);
+    return *ret_library ? vg_library_host(*ret_library, ret_host) : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult cuLibraryGetKernel(CUkernel *pKernel, CUlibrary library, const char *name)
+{
+    struct vg_library *l;
+    struct vg_func *f;
+    uint64_t host;
+    CUresult r = enter_library(library, &l, &host);
+
+    if (r)
+        return r;
+    if (!pKernel || !name)
+        return CUDA_ERROR_INVALID_VALUE;
+    const struct vg_func_owner owner = {.library = l, .host = host, .list = &l->kernels};
+    r = vg_func_get(&owner, name, &f);
+    if (!r)
+        *pKernel = (CUkernel)(uintptr_t)f->handle;
+    return r;
+}
+
+CUresult cuLibraryGetKernelCount(unsigned *count, CUlibrary lib)
+{
+    struct vg_library *l;
+    struct vg_reply reply;
+    uint64_t host;
+    CUresult r = enter_library(lib, &l, &host);
+
+    if (r)
+        return r;
+    if (!count)
+        return CUDA_ERROR_INVALID_VALUE;
+    r = vg_call_reply(VG_CALL_cuLibraryGetKernelCount, VG_WORDS(1, host), &reply);
+    if (!r)
+        *count = (unsigned)reply.val[0];
+    return r;
+}
+
+CUresult cuLibraryEnumerateKernels(CUkernel *kernels, unsigned numKernels, CUlibrary lib)
+{
+    struct vg_library *l;
+    uint64_t host;
+    CUresult r = enter_library(lib, &l, &host);
+
+    if (r)
+        return r;
+    if (!kernels || numKernels == 0 || numKernels > VG_FUNCTIONS_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    memset(kernels, 0, numKernels * sizeof(*kernels));
+    const struct vg_func_owner owner = {.library = l, .host = host, .list = &l->kernels};
+    return vg_func_enumerate(&owner, VG_CALL_cuLibraryEnumerateKernels, numKernels,
+                             (uint64_t *)kernels);
+}
+
+CUresult cuLibraryGetModule(CUmodule *pMod, CUlibrary library)
+{
+    uint64_t handle;
+    CUresult r = vg_enter_ctx();
+
+    if (r)
+        return r;
+    struct vg_library *l = library_find(library);
+    if (!l)
+        return CUDA_ERROR_INVALID_HANDLE;
+    if (!pMod)
+        return CUDA_ERROR_INVALID_VALUE;
+    struct vg_module *m = vg_module_of_library(l);
+    r = m ? vg_module_handle(m, &handle) : CUDA_ERROR_OUT_OF_MEMORY;
+    if (!r)
+        *pMod = (CUmodule)(uintptr_t)handle;
+    return r;
+}
+
+CUresult cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
+{
+    struct vg_library *l;
+    uint64_t host;
+    CUresult r = vg_enter_ctx();
+
+    if (!r)
+        r = enter_library(library, &l, &host);
+    if (r)
+        return r;
+    if (!name)
+        return CUDA_ERROR_INVALID_VALUE;
+    struct vg_module *m = vg_module_of_library(l);
+    if (!m)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    return vg_module_global(m, VG_CALL_cuLibraryGetGlobal, host, name, dptr, bytes);
+}
+
+/* The host's managed memory cannot be seen by this process: no address would be true. */
+CUresult cuLibraryGetManaged(CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
+{
+    CUresult r = vg_enter();
+
+    (void)dptr;
+    (void)bytes;
+    if (r)
+        return r;
+    if (!library_find(library))
+        return CUDA_ERROR_INVALID_HANDLE;
+    return name ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* ---- kernels -------------------------------------------------------------------------- */
+
+static CUresult enter_kernel(CUkernel kernel, struct vg_func **ret_kernel)
+{
+    CUresult r = vg_enter();
+
+    if (r)
+        return r;
+    *ret_kernel = vg_kernel_find(kernel);
+    return *ret_kernel ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+/* The function that we know for a kernel in a module. */
+static struct vg_func *function_of(struct vg_module *m, const struct vg_func *kernel)
+{
+    vg_lock(&vg_modules_lock);
+    struct vg_func *f = m->funcs;
+    while (f && f->of_kernel != kernel)
+        f = f->next;
+    vg_unlock(&vg_modules_lock);
+    return f;
+}
+
+CUresult cuKernelGetFunction(CUfunction *pFunc, CUkernel kernel)
+{
+    struct vg_func *k, *f;
+    struct vg_reply reply;
+    CUresult r = vg_enter_ctx();
+
+    if (!r)
+        r = enter_kernel(kernel, &k);
+    if (r)
+        return r;
+    if (!pFunc)
+        return CUDA_ERROR_INVALID_VALUE;
+    struct vg_module *m = vg_module_of_library(k->library);
+    if (!m)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    f = function_of(m, k);
+    if (!f) {
+        r = vg_call_reply(VG_CALL_cuKernelGetFunction, VG_WORDS(1, k->handle), &reply);
+        if (!r)
+            r = vg_func_of_kernel(k, m, reply.val[0], &f);
+        if (r)
+            return r;
+    }
+    *pFunc = (CUfunction)(uintptr_t)f->handle;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuKernelGetLibrary(CUlibrary *pLib, CUkernel kernel)
+{
+    struct vg_func *k;
+    CUresult r = enter_kernel(kernel, &k);
+
+    if (r)
+        return r;
+    if (!pLib)
+        return CUDA_ERROR_INVALID_VALUE;
+    *pLib = handle_of(k->library);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuKernelGetName(const char **name, CUkernel hfunc)
+{
+    struct vg_func *k;
+    CUresult r = enter_kernel(hfunc, &k);
+
+    return r ? r : vg_func_name(k, name);
+}
+
+CUresult cuKernelGetParamInfo(CUkernel kernel, size_t paramIndex, size_t *paramOffset,
+                              size_t *paramSize)
+{
+    struct vg_func *k;
+    CUresult r = enter_kernel(kernel, &k);
+
+    return r ? r : vg_func_param(k, paramIndex, paramOffset, paramSize);
+}
+
+CUresult cuKernelGetAttribute(int *pi, CUfunction_attribute attrib, CUkernel kernel, CUdevice dev)
+{
+    struct vg_func *k;
+    CUresult r = enter_kernel(kernel, &k);
+
+    if (r)
+        return r;
+    if (!pi)
+        return CUDA_ERROR_INVALID_VALUE;
+    return vg_device(dev) ? vg_func_attribute(k, attrib, dev, pi) : CUDA_ERROR_INVALID_DEVICE;
+}
+
+CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkernel kernel, CUdevice dev)
+{
+    struct vg_func *k;
+    CUresult r = enter_kernel(kernel, &k);
+
+    if (r)
+        return r;
+    if (!vg_device(dev))
+        return CUDA_ERROR_INVALID_DEVICE;
+    r = vg_call_reply(VG_CALL_cuKernelSetAttribute,
+                      VG_WORDS(attrib, (uint32_t)val, k->handle, (uint64_t)dev), NULL);
+    vg_func_attributes_changed(k);
+    return r;
+}

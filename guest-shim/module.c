@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+/* Modules and the cuModule* entry points; see module.h. */
+#include "guest-shim/module.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest-shim/call.h"
+#include "guest-shim/library.h"
+#include "guest-shim/mem.h"
+#include "guest-shim/upload.h"
+#include "vg_api.h"
+
+struct vg_lock vg_modules_lock;
+static struct vg_module *modules;               /* all, under vg_modules_lock */
+static struct vg_handle_map module_of;          /* by CUmodule */
+
+static struct vg_module *module_find(CUmodule m)
+{
+    return vg_handle_map_find(&module_of, (uintptr_t)m);
+}
+
+/* ---- life of a note ------------------------------------------------------------ */
+
+/* Under vg_modules_lock. */
+static struct vg_module *module_new(uint64_t handle, struct vg_ctx *ctx, struct vg_library *library)
+{
+    struct vg_module *m = calloc(1, sizeof(*m));
+
+    if (!m)
+        return NULL;
+    *m = (struct vg_module){.handle = handle, .ctx = ctx, .library = library, .next = modules};
+    if (handle && !vg_handle_map_put(&module_of, handle, m)) {
+        free(m);
+        return NULL;
+    }
+    modules = m;
+    return m;
+}
+
+/* Under vg_modules_lock; the note is out of the list already. */
+static void module_free(struct vg_module *m)
+{
+    if (m->handle && module_find((CUmodule)(uintptr_t)m->handle) == m)
+        vg_handle_map_take(&module_of, m->handle);
+    vg_func_forget_all(&m->funcs);
+    while (m->globals) {
+        struct vg_global *g = m->globals;
+        m->globals = g->next;
+        vg_mem_forget_global(g->addr);
+        free(g);
+    }
+    free(m);
+}
+
+/* Forgets the modules for which one of the three is right. */
+static void forget(const struct vg_module *which, const struct vg_ctx *ctx,
+                   const struct vg_library *library)
+{
+    vg_lock(&vg_modules_lock);
+    for (struct vg_module **p = &modules; *p;) {
+        struct vg_module *m = *p;
+        if (m != which && (!ctx || m->ctx != ctx) && (!library || m->library != library)) {
+            p = &m->next;
+            continue;
+        }
+        *p = m->next;
+        module_free(m);
+    }
+    vg_unlock(&vg_modules_lock);
+}
+
+static void forget_context(struct vg_ctx *ctx)
+{
+    forget(NULL, ctx, NULL);
+}
+
+__attribute__((constructor)) static void module_start(void)
+{
+    vg_ctx_on_end(forget_context);
+}
+
+void vg_modules_drop(struct vg_library *library)
+{
+    forget(NULL, NULL, library);
+}
+
+struct vg_module *vg_module_of_library(struct vg_library *library)
+{
+    struct vg_ctx *ctx = vg_ctx_current();
+
+    vg_lock(&vg_modules_lock);
+    struct vg_module *m = modules;
+    while (m && (m->ctx != ctx || m->library != library))
+        m = m->next;
+    if (!m)
+        m = module_new(0, ctx, library);
+    vg_unlock(&vg_modules_lock);
+    return m;
+}
+
+CUresult vg_module_handle(struct vg_module *m, uint64_t *ret_handle)
+{
+    struct vg_reply reply;
+    uint64_t host;
+
+    if (!m->handle) {
+        CUresult r = vg_library_host(m->library, &host);
+        if (!r)
+            r = vg_call_reply(VG_CALL_cuLibraryGetModule, VG_WORDS(1, host), &reply);
+        if (r)
+            return r;
+        vg_lock(&vg_modules_lock);
+        bool ok = vg_handle_map_put(&module_of, reply.val[0], m);
+        if (ok)
+            m->handle = reply.val[0];
+        vg_unlock(&vg_modules_lock);
+        if (!ok)
+            return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    *ret_handle = m->handle;
+    return CUDA_SUCCESS;
+}
+
+/* ---- loading --------------------------------------------------------------------- */
+
+struct vg_image_target vg_module_target(void)
+{
+    const struct vg_snapshot *s = vg_process.snapshot;
+    const int32_t *attr = s->device[vg_func_device()].attr;
+    int cc = attr[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR] * 10 +
+             attr[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR];
+
+    return (struct vg_image_target){.cc = (unsigned)cc, .software = s->software};
+}
+
+static CUresult load(CUmodule *module, const struct vg_image *image, const struct vg_jit *jit)
+{
+    uint64_t handle;
+    CUresult r = vg_upload(image, VG_IMAGE_MODULE, jit, &handle);
+
+    if (r)
+        return r;
+    vg_lock(&vg_modules_lock);
+    struct vg_module *m = module_new(handle, vg_ctx_current(), NULL);
+    vg_unlock(&vg_modules_lock);
+    if (!m) {
+        vg_call_reply(VG_CALL_cuModuleUnload, VG_WORDS(handle), NULL);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    *module = (CUmodule)(uintptr_t)handle;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned numOptions,
+                            CUjit_option *options, void **optionValues)
+{
+    struct vg_image chosen;
+    struct vg_jit jit;
+    CUresult r = vg_enter_ctx();
+
+    if (r)
+        return r;
+    if (!module || !image)
+        return CUDA_ERROR_INVALID_VALUE;
+    r = vg_jit_init(&jit, numOptions, options, optionValues);
+    if (r)
+        return r;
+    const struct vg_image_target target = vg_module_target();
+    r = vg_image_select(image, &target, &chosen);
+    return r ? r : load(module, &chosen, &jit);
+}
+
+CUresult cuModuleLoadData(CUmodule *module, const void *image)
+{
+    return cuModuleLoadDataEx(module, image, 0, NULL, NULL);
+}
+
+CUresult cuModuleLoadFatBinary(CUmodule *module, const void *fatCubin)
+{
+    return cuModuleLoadDataEx(module, fatCubin, 0, NULL, NULL);
+}
+
+static CUresult read_all(FILE *f, char **ret_bytes, size_t *ret_size)
+{
+    size_t size = 0, room = 64 << 10;
+    char *bytes = malloc(room);
+
+    while (bytes) {
+        size += fread(bytes + size, 1, room - size - 1, f);
+        if (size < room - 1)
+            break;
+        char *more = room < VG_IMAGE_MAX ? realloc(bytes, room *= 2) : NULL;
+        if (!more)
+            free(bytes);
+        bytes = more;
+    }
+    if (!bytes)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    bytes[size] = '\0';
+    *ret_bytes = bytes;
+    *ret_size = size + 1;
+    return CUDA_SUCCESS;
+}
+
+CUresult vg_module_read_file(const char *name, char **ret_bytes, size_t *ret_size)
+{
+    FILE *f = fopen(name, "rbe");
+
+    if (!f)
+        return CUDA_ERROR_FILE_NOT_FOUND;
+    CUresult r = read_all(f, ret_bytes, ret_size);
+    fclose(f);
+    return r;
+}
+
+CUresult cuModuleLoad(CUmodule *module, const char *fname)
+{
+    struct vg_jit jit = {0};
+    struct vg_image chosen;
+    char *bytes;
+    size_t size;
+    CUresult r = vg_enter_ctx();
+
+    if (r)
+        return r;
+    if (!module || !fname)
+        return CUDA_ERROR_INVALID_VALUE;
+    r = vg_module_read_file(fname, &bytes, &size);
+    if (r)
+        return r;
+    const struct vg_image_target target = vg_module_target();
+    r = vg_image_select_sized(bytes, size, &target, &chosen);
+    if (!r)
+        r = load(module, &chosen, &jit);
+    free(bytes);
+    return r;
+}
+
+/* The host frees the handles for reuse: forget them before that, not after. */
+CUresult cuModuleUnload(CUmodule hmod)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (r)
+        return r;
+    struct vg_module *m = module_find(hmod);
+    if (!m || m->library)
+        return CUDA_ERROR_INVALID_HANDLE;
+    forget(m, NULL, NULL);
+    r = vg_call_reply(VG_CALL_cuModuleUnload, VG_WORDS((uintptr_t)hmod), NULL);
+    vg_console_drain();
+    return r;
+}
+
+/* Modules are loaded at the load call, kernels of libraries at their first use. */
+CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
+{
+    CUresult r = vg_enter();
+
+    if (r)
+        return r;
+    if (!mode)
+        return CUDA_ERROR_INVALID_VALUE;
+    *mode = CU_MODULE_LAZY_LOADING;
+    return CUDA_SUCCESS;
+}
+
+/* ---- what is in it ----------------------------------------------------------------- */
+
+static CUresult enter_module(CUmodule hmod, struct vg_module **ret_module)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (r)
+        return r;
+    *ret_module = module_find(hmod);
+    return *ret_module ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char *name)
+{
+    struct vg_module *m;
+    struct vg_func *f;
+    CUresult r = enter_module(hmod, &m);
+
+    if (r)
+        return r;
+    if (!hfunc || !name)
+        return CUDA_ERROR_INVALID_VALUE;
+    const struct vg_func_owner owner = {.module = m, .host = m->handle, .list = &m->funcs};
+    r = vg_func_get(&owner, name, &f);
+    if (!r)
+        *hfunc = (CUfunction)(uintptr_t)f->handle;
+    return r;
+}
+
+CUresult cuModuleGetFunctionCount(unsigned *count, CUmodule mod)
+{
+    struct vg_module *m;
+    struct vg_reply reply;
+    CUresult r = enter_module(mod, &m);
+
+    if (r)
+        return r;
+    if (!count)
+        return CUDA_ERROR_INVALID_VALUE;
+    r = vg_call_reply(VG_CALL_cuModuleGetFunctionCount, VG_WORDS(1, m->handle), &reply);
+    if (!r)
+        *count = (unsigned)reply.val[0];
+    return r;
+}
+
+CUresult cuModuleEnumerateFunctions(CUfunction *functions, unsigned numFunctions, CUmodule mod)
+{
+    struct vg_module *m;
+    CUresult r = enter_module(mod, &m);
+
+    if (r)
+        return r;
+    if (!functions || numFunctions == 0 || numFunctions > VG_FUNCTIONS_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    memset(functions, 0, numFunctions * sizeof(*functions));
+    const struct vg_func_owner owner = {.module = m, .host = m->handle, .list = &m->funcs};
+    return vg_func_enumerate(&owner, VG_CALL_cuModuleEnumerateFunctions, numFunctions,
+                             (uint64_t *)functions);
+}
+
+/* ---- variables ---------------------------------------------------------------------- */
+
+static struct vg_global *find_global(struct vg_module *m, const char *name)
+{
+    vg_lock(&vg_modules_lock);
+    struct vg_global *g = m->globals;
+    while (g && strcmp(g->name, name) != 0)
+        g = g->next;
+    vg_unlock(&vg_modules_lock);
+    return g;
+}
+
+static CUresult ask_global(uint32_t id, uint64_t host, const char *name, struct vg_reply *ret_reply)
+{
+    struct vg_tx tx;
+    struct vg_enc e;
+    size_t bytes = strlen(name) + 1;
+
+    if (bytes > VG_NAME_MAX)
+        return CUDA_ERROR_NOT_FOUND;
+    CUresult r = vg_begin_quiet(&tx, id, bytes + 8);
+    if (r)
+        return r;
+    vg_tx_encoder(&tx, &e);
+    vg_enc_word(&e, 1);
+    vg_enc_word(&e, 1);
+    vg_enc_word(&e, host);
+    vg_enc_string(&e, name);
+    if (!vg_tx_encoded(&tx, &e)) {
+        vg_drop(&tx);
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    return vg_finish(&tx, ret_reply);
+}
+
+/* Copies must know the variable for GPU memory, or they would take its address for the host's. */
+static CUresult keep_global(struct vg_module *m, const char *name, CUdeviceptr addr, size_t size)
+{
+    struct vg_mem mem = {.base = addr, .size = size, .kind = VG_MEM_GLOBAL,
+                         .ctx = m->ctx->handle, .dev = m->ctx->dev};
+    struct vg_mem there;
+    size_t bytes = strlen(name) + 1;
+    struct vg_global *g = malloc(sizeof(*g) + bytes);
+
+    if (!g)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    *g = (struct vg_global){.addr = addr, .size = size};
+    memcpy(g->name, name, bytes);
+    if (size && !vg_mem_add(mem) && !(vg_mem_find(addr, &there) && there.kind == VG_MEM_GLOBAL)) {
+        free(g);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    vg_lock(&vg_modules_lock);
+    g->next = m->globals;
+    m->globals = g;
+    vg_unlock(&vg_modules_lock);
+    return CUDA_SUCCESS;
+}
+
+CUresult vg_module_global(struct vg_module *m, uint32_t id, uint64_t host, const char *name,
+                          CUdeviceptr *ret_addr, size_t *ret_size)
+{
+    struct vg_global *g = find_global(m, name);
+    struct vg_reply reply;
+
+    if (!g) {
+        CUresult r = ask_global(id, host, name, &reply);
+        if (!r)
+            r = keep_global(m, name, reply.val[0], reply.val[1]);
+        if (r)
+            return r;
+    }
+    if (ret_addr)
+        *ret_addr = g ? g->addr : reply.val[0];
+    if (ret_size)
+        *ret_size = g ? g->size : reply.val[1];
+    return CUDA_SUCCESS;
+}
+
+CUresult cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule hmod, const char *name)
+{
+    struct vg_module *m;
+    CUresult r = enter_module(hmod, &m);
+
+    if (r)
+        return r;
+    if (!name)
+        return CUDA_ERROR_INVALID_VALUE;
+    return vg_module_global(m, VG_CALL_cuModuleGetGlobal_v2, m->handle, name, dptr, bytes);
+}
