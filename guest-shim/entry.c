@@ -10,7 +10,9 @@
 #include "guest-shim/fwd.h"
 #include "vg_api.h"
 
-#define DEFINE_FWD(symbol, target) CUresult symbol(VG_PARAMS(symbol)) VG_FWD_BODY(symbol)
+/* Weak, so that a file may put a cache before a call that crosses (occupancy.c). */
+#define DEFINE_FWD(symbol, target)                                                                 \
+    __attribute__((weak)) CUresult symbol(VG_PARAMS(symbol)) VG_FWD_BODY(symbol)
 #define DEFINE_POST(symbol, target) CUresult symbol(VG_PARAMS(symbol)) VG_POST_BODY(symbol)
 #define DEFINE_PTSZ(symbol, target)                                                                \
     CUresult symbol(VG_PARAMS(symbol))                                                             \
