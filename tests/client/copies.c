@@ -86,7 +86,8 @@ static void one_size(const struct side *s, CUdeviceptr a, CUdeviceptr b, size_t 
         vg_drv_fail("%s: %zu bytes: device memory beside the buffer changed", s->name, bytes);
 }
 
-static int all_sizes(const struct side *s, CUdeviceptr a, CUdeviceptr b, size_t most, CUstream stream)
+static int all_sizes(const struct side *s, CUdeviceptr a, CUdeviceptr b, size_t most,
+                     CUstream stream)
 {
     int count = 0;
 

@@ -32,7 +32,8 @@ static void launch_is(cudaError_t want, dim3 grid, dim3 block, size_t shared, co
         RT(cudaMalloc(&p, 4096 * sizeof(int)));
     store<<<grid, block, shared>>>(p);
     cudaError_t got = cudaGetLastError();
-    EXPECT(got == want, "%s gives %d (%s), not %d", what, (int)got, cudaGetErrorName(got), (int)want);
+    EXPECT(got == want, "%s gives %d (%s), not %d", what, (int)got, cudaGetErrorName(got),
+           (int)want);
     EXPECT(cudaGetLastError() == cudaSuccess, "%s: the error is still there", what);
 }
 

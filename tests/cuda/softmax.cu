@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A row softmax with expf, and the other single precision functions within their documented error. */
+/* A row softmax, and single precision functions within their documented error. */
 #include "common.cuh"
 
 #include <cmath>

@@ -158,7 +158,8 @@ static unsigned cube_index(const unsigned c[3])
            (c[2] * 5 + 127) / 255;
 }
 
-static void put_block(enum vg_picture_ink ink, const unsigned up[3], const unsigned low[3], FILE *out)
+static void put_block(enum vg_picture_ink ink, const unsigned up[3], const unsigned low[3],
+                      FILE *out)
 {
     if (ink == VG_INK_TRUE)
         fprintf(out, "\033[38;2;%u;%u;%um\033[48;2;%u;%u;%um\xe2\x96\x80", up[0], up[1], up[2],
