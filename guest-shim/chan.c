@@ -35,10 +35,16 @@ CUresult vg_chan_open(struct vg_chan **ret_chan)
 }
 
 /* Far below the shared libraries and far above the heap on x86-64, with and without ASLR. */
+static const uintptr_t places[] = {
+#ifdef __SANITIZE_THREAD__
+    0x7ea000000000u,    /* the sanitizer keeps the rest of the address space for itself */
+#else
+    0x6f0000000000u, 0x6d0000000000u, 0x690000000000u, 0x650000000000u,
+#endif
+};
+
 void *vg_chan_map(int fd, uint64_t size)
 {
-    static const uintptr_t places[] = {0x6f0000000000u, 0x6d0000000000u, 0x690000000000u,
-                                       0x650000000000u};
 
     for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         void *want = (void *)places[i];

@@ -350,3 +350,50 @@ CUresult cuCtxSynchronize_v2(CUcontext ctx)
         r = CUDA_ERROR_INVALID_CONTEXT;
     return r ? r : vg_sync(VG_SYNC_CONTEXT, (uintptr_t)ctx);
 }
+
+/* ---- limits: asked for at every launch by some libraries, so remembered --------- */
+
+static CUresult host_get_limit(VG_PARAMS(cuCtxGetLimit))
+VG_FWD_BODY(cuCtxGetLimit)
+
+static CUresult host_set_limit(VG_PARAMS(cuCtxSetLimit))
+VG_FWD_BODY(cuCtxSetLimit)
+
+CUresult cuCtxGetLimit(size_t *pvalue, CUlimit limit)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (!r && !pvalue)
+        r = CUDA_ERROR_INVALID_VALUE;
+    if (!r && (unsigned)limit >= CU_LIMIT_MAX)
+        r = CUDA_ERROR_UNSUPPORTED_LIMIT;
+    if (r)
+        return r;
+    struct vg_ctx *ctx = vg_ctx_current();
+    if (vg_load_acquire(&ctx->limit_known) & 1u << limit) {
+        *pvalue = ctx->limit[limit];
+        return CUDA_SUCCESS;
+    }
+    r = host_get_limit(pvalue, limit);
+    if (r)
+        return r;
+    vg_lock(&lock);
+    ctx->limit[limit] = *pvalue;
+    vg_store_release(&ctx->limit_known, ctx->limit_known | 1u << limit);
+    vg_unlock(&lock);
+    return CUDA_SUCCESS;
+}
+
+/* Setting one limit may round it, and change others. */
+CUresult cuCtxSetLimit(CUlimit limit, size_t value)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (r)
+        return r;
+    r = host_set_limit(limit, value);
+    vg_lock(&lock);
+    vg_store_release(&vg_ctx_current()->limit_known, 0u);
+    vg_unlock(&lock);
+    return r;
+}

@@ -3,7 +3,9 @@
  * The exported symbols that follow from the table alone: forwarded, posted, aliases
  * and those not supported. Rows of mode CUSTOM and LOCAL are functions of other
  * files; a row whose function this build lacks answers CUDA_ERROR_NOT_SUPPORTED
- * through a weak definition. Also the addresses of all, for cuGetProcAddress.
+ * through a weak definition. Forwarded rows are weak as well: a file that knows the
+ * answer already puts its own function in front (cuCtxGetLimit). Also the addresses
+ * of all, for cuGetProcAddress.
  */
 #include "guest-shim/entry.h"
 

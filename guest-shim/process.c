@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "guest-shim/call.h"
@@ -80,6 +81,8 @@ static void in_child(void)
     if (!chan)
         return;
     chan->ops->forget(chan);
+    free(chan);
+    free(vg_process.snapshot);
     memset(&vg_process, 0, sizeof(vg_process));
     vg_process.phase = VG_PHASE_FORKED;
 }
@@ -135,6 +138,8 @@ static CUresult get_snapshot(void)
 static void detach(void)
 {
     vg_process.chan->ops->release(vg_process.chan);
+    munmap(vg_process.base, vg_process.layout.size);
+    free(vg_process.chan);
     memset(&vg_process, 0, sizeof(vg_process));
 }
 

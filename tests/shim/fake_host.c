@@ -170,14 +170,14 @@ static void serve_client(struct fake_host *h, int sock)
         send_msg(sock, (struct vg_msg){.type = VG_MSG_WELCOME, .version = VG_PROTOCOL_VERSION,
                                        .region_size = REGION_SIZE, .slot_count = 1}, fd);
         if (recv(sock, &m, sizeof(m), 0) == sizeof(m)) {
-            h->slot = vg_region_slot(h->base, &h->layout, 0);
+            vg_store_release(&h->slot, vg_region_slot(h->base, &h->layout, 0));
             h->bell = eventfd(0, EFD_NONBLOCK);
             send_msg(sock, (struct vg_msg){.type = VG_MSG_ATTACHED, .token = m.token}, h->bell);
             serve(h, sock);
             close(h->bell);
         }
     }
-    h->slot = NULL;
+    vg_store_release(&h->slot, NULL);
     munmap(h->base, REGION_SIZE);
     close(fd);
 }
@@ -225,7 +225,7 @@ void fake_host_stop(struct fake_host *h)
 
 struct vg_slot *fake_host_slot(struct fake_host *h)
 {
-    return h->slot;
+    return vg_load_acquire(&h->slot);
 }
 
 void fake_host_hold(struct fake_host *h, int held)
