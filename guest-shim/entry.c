@@ -4,7 +4,7 @@
  * and those not supported. Rows of mode CUSTOM and LOCAL are functions of other
  * files; a row whose function this build lacks answers CUDA_ERROR_NOT_SUPPORTED
  * through a weak definition. Forwarded rows are weak as well: a file that knows the
- * answer already puts its own function in front (cuCtxGetLimit). Also the addresses
+ * answer already puts its own function in front (occupancy.c). Also the addresses
  * of all, for cuGetProcAddress.
  */
 #include "guest-shim/entry.h"
@@ -12,7 +12,6 @@
 #include "guest-shim/fwd.h"
 #include "vg_api.h"
 
-/* Weak, so that a file may put a cache before a call that crosses (occupancy.c). */
 #define DEFINE_FWD(symbol, target)                                                                 \
     __attribute__((weak)) CUresult symbol(VG_PARAMS(symbol)) VG_FWD_BODY(symbol)
 #define DEFINE_POST(symbol, target) CUresult symbol(VG_PARAMS(symbol)) VG_POST_BODY(symbol)
