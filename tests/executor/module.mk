@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+# The executor: its parts as units, and the real process driven over its ring.
+tests += check-executor-units check-executor
+check-executor-units-src  := tests/executor/check_units.c
+check-executor-units-libs := libvgexec.a libvgproto.a
+check-executor-units-pkgs := check
+check-executor-units-ldlibs := -ldl
+check-executor-src  := tests/executor/check_process.c tests/executor/harness.c
+check-executor-libs := libvgproto.a
+check-executor-pkgs := check
+check-executor-deps := $(B)/bin/vgpu-executor
