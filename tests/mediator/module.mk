@@ -16,3 +16,11 @@ check-mediator-src  := tests/mediator/check_mediator.c tests/mediator/fixture.c
 check-mediator-libs := libvgdaemon.a libvgbase.a libvgproto.a
 check-mediator-pkgs := check json-c
 check-mediator-deps := $(B)/bin/vgpu-mediator $(B)/tests/fake-executor
+
+tests += check-base check-daemon
+check-base-src    := tests/mediator/check_base.c
+check-base-libs   := libvgbase.a
+check-base-pkgs   := check
+check-daemon-src  := tests/mediator/check_daemon.c
+check-daemon-libs := libvgdaemon.a libvgbase.a libvgproto.a
+check-daemon-pkgs := check json-c
