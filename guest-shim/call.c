@@ -22,6 +22,7 @@
 #define SPIN_MIN  64u      /* polls of a reply before the thread sleeps ... */
 #define SPIN_MAX  4000u    /* ... about 0.1 ms; between them the limit adapts */
 #define NAP_US    20000u   /* longest sleep on a futex: how soon a lost executor is noticed */
+#define PRINT_US  1000u    /* the same while kernels print: their ring is small */
 
 static struct {
     struct vg_lock lock;
@@ -344,7 +345,7 @@ static void spin_failed(void)
     vg_store_relaxed(&spin_limit, limit > SPIN_MIN ? limit : SPIN_MAX / 4);
 }
 
-static void sleep_on(struct vg_cell *cell, uint32_t seq, unsigned round)
+static void sleep_on(struct vg_cell *cell, uint32_t seq, unsigned round, unsigned nap_us)
 {
     if (!vg_process.chan->ops->futex) {
         unsigned us = round < 40 ? 20u << (round / 8) : 1000;
@@ -356,8 +357,15 @@ static void sleep_on(struct vg_cell *cell, uint32_t seq, unsigned round)
     vg_fence();     /* pairs with the executor's between `done` and `waiting` */
     uint32_t now = vg_load_acquire(&cell->done);
     if (now != seq)
-        vg_futex_wait(&cell->done, now, NAP_US);
+        vg_futex_wait(&cell->done, now, nap_us);
     vg_store_relaxed(&cell->waiting, 0);
+}
+
+static bool console_waits(void)
+{
+    const struct vg_slot *s = vg_process.slot;
+
+    return vg_load_relaxed(&s->console_head) != vg_load_relaxed(&s->console_tail);
 }
 
 /* False: the executor is gone and did not answer. */
@@ -366,10 +374,15 @@ static bool wait_done(struct vg_cell *cell, uint32_t seq)
     if (spin(cell, seq))
         return true;
     spin_failed();
+    unsigned nap_us = NAP_US;
     for (unsigned round = 0; !is_done(cell, seq); round++) {
         if (is_gone() || vg_process.phase > VG_PHASE_RUNNING)
             return is_done(cell, seq);
-        sleep_on(cell, seq, round);
+        if (console_waits()) {
+            vg_console_drain();
+            nap_us = PRINT_US;
+        }
+        sleep_on(cell, seq, round, nap_us);
     }
     return true;
 }

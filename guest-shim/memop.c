@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* cuStreamBatchMemOp: a list of waits and writes on device memory, sent as one block. */
+#include "guest-shim/call.h"
+#include "guest-shim/mem.h"
+#include "guest-shim/state.h"
+#include "vg_api.h"
+
+#define OPS_MAX 256u    /* as CUDA allows */
+
+static bool has_address(const CUstreamBatchMemOpParams *op)
+{
+    return op->operation == CU_STREAM_MEM_OP_WAIT_VALUE_32 ||
+           op->operation == CU_STREAM_MEM_OP_WRITE_VALUE_32 ||
+           op->operation == CU_STREAM_MEM_OP_WAIT_VALUE_64 ||
+           op->operation == CU_STREAM_MEM_OP_WRITE_VALUE_64;
+}
+
+static CUresult check(const CUstreamBatchMemOpParams *op, unsigned count)
+{
+    if (!op || count == 0 || count > OPS_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    for (unsigned i = 0; i < count; i++)
+        if (has_address(&op[i]) && !vg_mem_on_gpu(op[i].waitValue.address, sizeof(uint32_t)))
+            return CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuStreamBatchMemOp_v2(CUstream stream, unsigned count,
+                               CUstreamBatchMemOpParams *paramArray, unsigned flags)
+{
+    struct vg_tx tx;
+    struct vg_enc e;
+    uint64_t s;
+    CUresult r = vg_enter_ctx();
+
+    if (!r)
+        r = check(paramArray, count);
+    if (!r)
+        r = vg_stream(stream, &s);
+    if (!r)
+        r = vg_begin_reply(&tx, VG_CALL_cuStreamBatchMemOp_v2, count * sizeof(*paramArray));
+    if (r)
+        return r;
+    vg_tx_encoder(&tx, &e);
+    vg_enc_word(&e, s);
+    vg_enc_word(&e, count);
+    vg_enc_block(&e, paramArray, count * sizeof(*paramArray));
+    vg_enc_word(&e, flags);
+    if (!vg_tx_encoded(&tx, &e)) {
+        vg_drop(&tx);
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    return vg_finish(&tx, NULL);
+}
