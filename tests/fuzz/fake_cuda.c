@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: MIT */
+/* See fake_cuda.h. Default bodies come from the table, the others know their buffers. */
+#include "tests/fuzz/fake_cuda.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "vg_limits.h"
+
+#define KEPT_MAX 4096u
+
+static uint32_t state;
+static uint64_t next_handle, next_address;
+static void *kept[KEPT_MAX];
+static unsigned kept_count;
+static volatile uint8_t sink;
+
+static uint32_t draw(void)
+{
+    state = state * 1664525u + 1013904223u;
+    return state >> 8;
+}
+
+void fake_cuda_reset(uint32_t seed)
+{
+    while (kept_count > 0)
+        free(kept[--kept_count]);
+    state = seed;
+    next_handle = 0x100000;
+    next_address = 0x200000000000ull;
+}
+
+static void keep(void *p)
+{
+    if (kept_count < KEPT_MAX)
+        kept[kept_count++] = p;
+}
+
+/* Mostly success, so that states behind a success are reached. */
+static CUresult outcome(void)
+{
+    static const CUresult failures[] = {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_OUT_OF_MEMORY,
+                                        CUDA_ERROR_NOT_READY, CUDA_ERROR_NOT_SUPPORTED};
+    uint32_t d = draw();
+
+    return d % 16 ? CUDA_SUCCESS : failures[d / 16 % 4];
+}
+
+static void read_bytes(const void *p, size_t n)
+{
+    const uint8_t *b = p;
+
+    for (size_t i = 0; b && i < n; i++)
+        sink ^= b[i];
+}
+
+static void give_handle(void *ret_handle)
+{
+    uint64_t h = next_handle += 16;
+
+    if (ret_handle)
+        memcpy(ret_handle, &h, sizeof(h));
+}
+
+static void fill(void *p, size_t n)
+{
+    if (p)
+        memset(p, (int)draw(), n);
+}
+
+/* ---- From the table ---- */
+
+#define FAKE(kind, type, name, aux) FAKE_##kind(type, name, aux)
+#define FAKE_VAL(type, name, aux) (void)name;
+#define FAKE_HND(type, name, aux) (void)name;
+#define FAKE_STRM(type, name, aux) (void)name;
+#define FAKE_DPTR(type, name, aux) (void)name;
+#define FAKE_OUT(type, name, aux) fill(name, sizeof(*name));
+#define FAKE_OUTH(type, name, aux) give_handle(name);
+#define FAKE_IN(type, name, aux) read_bytes(name, sizeof(*name));
+#define FAKE_INOUT(type, name, aux) read_bytes(name, sizeof(*name));
+#define FAKE_STR(type, name, aux) if (name) sink ^= (uint8_t)strlen(name);
+#define FAKE_INBUF(type, name, aux) read_bytes(name, (size_t)aux * ELEMENT(type));
+#define FAKE_OUTBUF(type, name, aux) fill(name, (size_t)aux * ELEMENT(type));
+#define FAKE_PTR(type, name, aux) (void)name;
+#define FAKE_NONE(type, name, aux)
+/* Elements by name: void counts in bytes. */
+#define ELEMENT(type) SIZE_##type
+
+#define SIZE_void 1
+#define SIZE_char 1
+#define SIZE_unsigned sizeof(unsigned)
+#define SIZE_CUatomicOperation sizeof(CUatomicOperation)
+#define SIZE_CUmemAccessDesc sizeof(CUmemAccessDesc)
+#define SIZE_CUfunction sizeof(CUfunction)
+#define SIZE_CUkernel sizeof(CUkernel)
+#define SIZE_CUgraphNode sizeof(CUgraphNode)
+#define SIZE_CUgraphEdgeData sizeof(CUgraphEdgeData)
+
+/* Only rows that the executor forwards as they stand; all others below, or missing. */
+#define BODY_FWD(symbol)                                    \
+    static CUresult fake_##symbol(VG_PARAMS(symbol))        \
+    {                                                       \
+        CUresult rc = outcome();                            \
+                                                            \
+        if (rc == CUDA_SUCCESS) {                           \
+            VG_ARGS_##symbol(FAKE)                          \
+        }                                                   \
+        return rc;                                          \
+    }
+#define BODY_POST(symbol) BODY_FWD(symbol)
+#define BODY_CUSTOM(symbol)
+#define BODY_LOCAL(symbol)
+#define BODY_PTSZ(symbol)
+#define BODY_PTDS(symbol)
+#define BODY_OLD(symbol)
+#define BODY_NOSUP(symbol)
+#define VG_API(id, symbol, base, since, mode, class) BODY_##mode(symbol)
+#include "vg_api.def"
+
+/* CUSTOM rows without pointers are faked from the table too. */
+#define PLAIN(X)                                                                              \
+    X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease_v2) X(cuDevicePrimaryCtxReset_v2) \
+    X(cuCtxCreate_v2) X(cuCtxDestroy_v2) X(cuModuleUnload) X(cuModuleGetFunction)             \
+    X(cuModuleGetFunctionCount) X(cuModuleEnumerateFunctions) X(cuLibraryUnload)              \
+    X(cuLibraryGetKernel) X(cuLibraryGetKernelCount) X(cuLibraryEnumerateKernels)             \
+    X(cuLibraryGetModule) X(cuKernelGetFunction) X(cuKernelGetAttribute)                      \
+    X(cuKernelSetAttribute) X(cuFuncGetAttribute) X(cuFuncSetAttribute) X(cuStreamCreate)     \
+    X(cuStreamCreateWithPriority) X(cuStreamDestroy_v2) X(cuStreamBeginCapture_v2)            \
+    X(cuStreamBeginCaptureToGraph) X(cuGraphLaunch) X(cuGraphInstantiateWithParams)           \
+    X(cuMemFreeAsync) X(cuMemFree_v2) X(cuStreamSynchronize)                                  \
+    X(cuEventSynchronize) X(cuMemcpyAsync) X(cuCtxPopCurrent_v2) X(cuCtxSetCurrent)
+PLAIN(BODY_FWD)
+
+/* ---- By hand: what has buffers, addresses or states ---- */
+
+static CUresult fake_alloc(CUdeviceptr *p, size_t bytes)
+{
+    if (bytes == 0 || bytes > (1ull << 40))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    *p = next_address;
+    next_address += (bytes + 0x1ffff) & ~0xffffull;
+    return outcome();
+}
+
+static CUresult fake_alloc_async(CUdeviceptr *p, size_t bytes, CUstream s)
+{
+    (void)s;
+    return fake_alloc(p, bytes);
+}
+
+static CUresult fake_alloc_pool(CUdeviceptr *p, size_t bytes, CUmemoryPool pool, CUstream s)
+{
+    (void)pool;
+    (void)s;
+    return fake_alloc(p, bytes);
+}
+
+static CUresult fake_alloc_pitch(CUdeviceptr *p, size_t *pitch, size_t width, size_t height, unsigned e)
+{
+    (void)e;
+    *pitch = (width + 511) & ~(size_t)511;
+    return height > 1u << 20 ? CUDA_ERROR_INVALID_VALUE : fake_alloc(p, *pitch * height);
+}
+
+static CUresult fake_global(CUdeviceptr *p, size_t *bytes, CUmodule m, const char *name)
+{
+    (void)m;
+    sink ^= (uint8_t)strlen(name);
+    *bytes = draw() % 100;
+    return fake_alloc(p, *bytes);
+}
+
+static CUresult fake_library_global(CUdeviceptr *p, size_t *bytes, CUlibrary l, const char *name)
+{
+    (void)l;
+    return fake_global(p, bytes, NULL, name);
+}
+
+static CUresult fake_in(CUdeviceptr dst, const void *src, size_t n, CUstream s)
+{
+    (void)dst;
+    (void)s;
+    read_bytes(src, n);
+    return outcome();
+}
+
+static CUresult fake_out(void *dst, CUdeviceptr src, size_t n, CUstream s)
+{
+    (void)src;
+    (void)s;
+    fill(dst, n);
+    return outcome();
+}
+
+/* Touches first and last byte of each row on host sides: rows may be many. */
+static void touch_rows(const void *base, const CUDA_MEMCPY3D *c, size_t x, size_t y, size_t z, size_t pitch,
+                       size_t height)
+{
+    const uint8_t *b = base;
+
+    for (size_t d = 0; d < c->Depth && d < 64; d++)
+        for (size_t h = 0; h < c->Height && h < 64; h++) {
+            const uint8_t *row = b + ((z + d) * height + y + h) * pitch + x;
+            sink ^= row[0];
+            sink ^= row[c->WidthInBytes - 1];
+        }
+}
+
+static CUresult fake_3d(const CUDA_MEMCPY3D *c, CUstream s)
+{
+    (void)s;
+    if (!c->WidthInBytes || !c->Height || !c->Depth)
+        return CUDA_SUCCESS;
+    if ((c->Height > 1 || c->Depth > 1) && (!c->srcPitch || !c->dstPitch))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (c->srcMemoryType == CU_MEMORYTYPE_HOST)
+        touch_rows(c->srcHost, c, c->srcXInBytes, c->srcY, c->srcZ, c->srcPitch, c->srcHeight);
+    if (c->dstMemoryType == CU_MEMORYTYPE_HOST)
+        touch_rows(c->dstHost, c, c->dstXInBytes, c->dstY, c->dstZ, c->dstPitch, c->dstHeight);
+    return outcome();
+}
+
+static CUresult fake_launch(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                            unsigned bz, unsigned smem, CUstream s, void **params, void **extra)
+{
+    (void)f, (void)gx, (void)gy, (void)gz, (void)bx, (void)by, (void)bz, (void)smem, (void)s;
+    if (params)
+        abort();
+    if (extra)
+        read_bytes(extra[1], *(size_t *)extra[3]);
+    return outcome();
+}
+
+static CUresult fake_launch_ex(const CUlaunchConfig *c, CUfunction f, void **params, void **extra)
+{
+    read_bytes(c->attrs, c->numAttrs * sizeof(*c->attrs));
+    return fake_launch(f, 1, 1, 1, 1, 1, 1, 0, c->hStream, params, extra);
+}
+
+static CUresult fake_cluster(int *n, CUfunction f, const CUlaunchConfig *c)
+{
+    (void)f;
+    read_bytes(c->attrs, c->numAttrs * sizeof(*c->attrs));
+    *n = 1;
+    return outcome();
+}
+
+/* At most four parameters of eight bytes: what a launch must bring is 0..32 bytes. */
+static CUresult fake_param(size_t i, size_t *off, size_t *size)
+{
+    if (i >= draw() % 5)
+        return CUDA_ERROR_INVALID_VALUE;
+    *off = i * 8;
+    *size = 8;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_func_param(CUfunction f, size_t i, size_t *off, size_t *size)
+{
+    (void)f;
+    return fake_param(i, off, size);
+}
+
+static CUresult fake_kernel_param(CUkernel k, size_t i, size_t *off, size_t *size)
+{
+    (void)k;
+    return fake_param(i, off, size);
+}
+
+static void jit(const void *image, const CUjit_option *option, void **value, unsigned n)
+{
+    uint32_t magic;
+
+    memcpy(&magic, image, sizeof(magic));
+    if (magic != 0xba55ed50u && magic != 0x464c457fu)
+        sink ^= (uint8_t)strlen(image);
+    for (unsigned i = 0; i + 1 < n; i++)
+        if (option[i] == CU_JIT_ERROR_LOG_BUFFER || option[i] == CU_JIT_INFO_LOG_BUFFER)
+            memset(value[i], 'e', (size_t)(uintptr_t)value[i + 1]);
+}
+
+static CUresult fake_load_module(CUmodule *m, const void *image, unsigned n, CUjit_option *option, void **value)
+{
+    jit(image, option, value, n);
+    give_handle(m);
+    return outcome();
+}
+
+static CUresult fake_load_library(CUlibrary *l, const void *image, CUjit_option *option, void **value,
+                                  unsigned n, CUlibraryOption *lo, void **lv, unsigned ln)
+{
+    if (lo || lv || ln)
+        abort();
+    jit(image, option, value, n);
+    give_handle(l);
+    return outcome();
+}
+
+static CUresult fake_host_func(CUstream s, CUhostFn fn, void *data)
+{
+    (void)s;
+    (void)fn;
+    keep(data);
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_callback(CUstream s, CUstreamCallback fn, void *data, unsigned flags)
+{
+    (void)s;
+    (void)fn;
+    (void)flags;
+    keep(data);
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_user_object(CUuserObject *o, void *p, CUhostFn fn, unsigned count, unsigned flags)
+{
+    (void)fn;
+    (void)count;
+    (void)flags;
+    keep(p);
+    give_handle(o);
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_retain(CUgraph g, CUuserObject o, unsigned count, unsigned flags)
+{
+    (void)g;
+    (void)o;
+    (void)count;
+    (void)flags;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_stream_query(CUstream s)
+{
+    (void)s;
+    return draw() % 3 ? CUDA_ERROR_NOT_READY : outcome();
+}
+
+static CUresult fake_event_query(CUevent e)
+{
+    (void)e;
+    return draw() % 3 ? CUDA_ERROR_NOT_READY : outcome();
+}
+
+static CUresult fake_event_create(CUevent *e, unsigned flags)
+{
+    (void)flags;
+    give_handle(e);
+    return outcome();
+}
+
+static CUresult fake_capturing(CUstream s, CUstreamCaptureStatus *status)
+{
+    (void)s;
+    *status = (CUstreamCaptureStatus)(draw() % 3);
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_capture_info(CUstream s, CUstreamCaptureStatus *status, uint64_t *id, CUgraph *graph,
+                                  const CUgraphNode **node, size_t *count)
+{
+    static CUgraphNode nodes[100];
+
+    fake_capturing(s, status);
+    *id = draw();
+    give_handle(graph);
+    for (unsigned i = 0; i < 100; i++)
+        nodes[i] = (CUgraphNode)(uintptr_t)(next_handle += 16);
+    if (node)
+        *node = nodes;
+    if (count)
+        *count = draw() % 101;
+    return outcome();
+}
+
+static CUresult fake_update_dependencies(CUstream s, CUgraphNode *node, size_t count, unsigned flags)
+{
+    (void)s;
+    (void)flags;
+    read_bytes(node, count * sizeof(*node));
+    return outcome();
+}
+
+static CUresult fake_end_capture(CUstream s, CUgraph *graph)
+{
+    (void)s;
+    give_handle(graph);
+    return outcome();
+}
+
+static CUresult fake_list(void *a, void *b, CUgraphEdgeData *edge, size_t *count)
+{
+    size_t have = draw() % 300, n = a && *count < have ? *count : have;
+
+    if (a)
+        fill(a, *count * sizeof(CUgraphNode));
+    if (b)
+        fill(b, *count * sizeof(CUgraphNode));
+    if (edge)
+        fill(edge, *count * sizeof(*edge));
+    *count = n;
+    return outcome();
+}
+
+static CUresult fake_nodes(CUgraph g, CUgraphNode *n, size_t *count)
+{
+    (void)g;
+    return fake_list(n, NULL, NULL, count);
+}
+
+static CUresult fake_edges(CUgraph g, CUgraphNode *from, CUgraphNode *to, size_t *count)
+{
+    (void)g;
+    return fake_list(from, to, NULL, count);
+}
+
+static CUresult fake_edges_v2(CUgraph g, CUgraphNode *from, CUgraphNode *to, CUgraphEdgeData *e, size_t *count)
+{
+    (void)g;
+    return fake_list(from, to, e, count);
+}
+
+static CUresult fake_near(CUgraphNode node, CUgraphNode *n, size_t *count)
+{
+    (void)node;
+    return fake_list(n, NULL, NULL, count);
+}
+
+static CUresult fake_near_v2(CUgraphNode node, CUgraphNode *n, CUgraphEdgeData *e, size_t *count)
+{
+    (void)node;
+    return fake_list(n, NULL, e, count);
+}
+
+static CUresult fake_batch(CUstream s, unsigned count, CUstreamBatchMemOpParams *op, unsigned flags)
+{
+    (void)s;
+    (void)flags;
+    read_bytes(op, count * sizeof(*op));
+    return outcome();
+}
+
+static CUresult fake_pool_attribute(CUmemoryPool p, CUmemPool_attribute a, void *value)
+{
+    (void)p;
+    (void)a;
+    fill(value, 8);
+    return outcome();
+}
+
+static CUresult fake_state(CUdevice d, unsigned *flags, int *active)
+{
+    (void)d;
+    *flags = 0;
+    *active = (int)(draw() % 2);
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_count(int *n)
+{
+    *n = 1;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_name(char *name, int len, CUdevice d)
+{
+    (void)d;
+    memset(name, 0, (size_t)len);
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_uuid(CUuuid *u, CUdevice d)
+{
+    (void)d;
+    memset(u, 1, sizeof(*u));
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_total(size_t *n, CUdevice d)
+{
+    (void)d;
+    *n = 1u << 30;
+    return CUDA_SUCCESS;
+}
+
+void fake_cuda_fill(struct vg_cuda *c)
+{
+    vg_cuda_init_missing(c);
+#define SET(symbol) c->symbol = fake_##symbol;
+#define SET_FWD(symbol) SET(symbol)
+#define SET_POST(symbol) SET(symbol)
+#define SET_CUSTOM(symbol)
+#define SET_LOCAL(symbol)
+#define SET_PTSZ(symbol)
+#define SET_PTDS(symbol)
+#define SET_OLD(symbol)
+#define SET_NOSUP(symbol)
+#define VG_API(id, symbol, base, since, mode, class) SET_##mode(symbol)
+#include "vg_api.def"
+    PLAIN(SET)
+    c->cuMemAlloc_v2 = fake_alloc;
+    c->cuMemAllocAsync = fake_alloc_async;
+    c->cuMemAllocFromPoolAsync = fake_alloc_pool;
+    c->cuMemAllocPitch_v2 = fake_alloc_pitch;
+    c->cuModuleGetGlobal_v2 = fake_global;
+    c->cuLibraryGetGlobal = fake_library_global;
+    c->cuMemcpyHtoDAsync_v2 = fake_in;
+    c->cuMemcpyDtoHAsync_v2 = fake_out;
+    c->cuMemcpy3DAsync_v2 = fake_3d;
+    c->cuLaunchKernel = fake_launch;
+    c->cuLaunchKernelEx = fake_launch_ex;
+    c->cuOccupancyMaxActiveClusters = fake_cluster;
+    c->cuOccupancyMaxPotentialClusterSize = fake_cluster;
+    c->cuFuncGetParamInfo = fake_func_param;
+    c->cuKernelGetParamInfo = fake_kernel_param;
+    c->cuModuleLoadDataEx = fake_load_module;
+    c->cuLibraryLoadData = fake_load_library;
+    c->cuLaunchHostFunc = fake_host_func;
+    c->cuStreamAddCallback = fake_callback;
+    c->cuUserObjectCreate = fake_user_object;
+    c->cuGraphRetainUserObject = fake_retain;
+    c->cuStreamQuery = fake_stream_query;
+    c->cuEventQuery = fake_event_query;
+    c->cuEventCreate = fake_event_create;
+    c->cuStreamIsCapturing = fake_capturing;
+    c->cuStreamGetCaptureInfo_v2 = fake_capture_info;
+    c->cuStreamUpdateCaptureDependencies = fake_update_dependencies;
+    c->cuStreamEndCapture = fake_end_capture;
+    c->cuGraphGetNodes = fake_nodes;
+    c->cuGraphGetRootNodes = fake_nodes;
+    c->cuGraphGetEdges = fake_edges;
+    c->cuGraphGetEdges_v2 = fake_edges_v2;
+    c->cuGraphNodeGetDependencies = fake_near;
+    c->cuGraphNodeGetDependencies_v2 = fake_near_v2;
+    c->cuGraphNodeGetDependentNodes = fake_near;
+    c->cuGraphNodeGetDependentNodes_v2 = fake_near_v2;
+    c->cuStreamBatchMemOp_v2 = fake_batch;
+    c->cuMemPoolGetAttribute = fake_pool_attribute;
+    c->cuMemPoolSetAttribute = fake_pool_attribute;
+    c->cuDevicePrimaryCtxGetState = fake_state;
+    c->cuDeviceGetCount = fake_count;
+    c->cuDriverGetVersion = fake_count;
+    c->cuDeviceGetName = fake_name;
+    c->cuDeviceGetUuid_v2 = fake_uuid;
+    c->cuDeviceTotalMem_v2 = fake_total;
+}

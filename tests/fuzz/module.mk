@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+# `make fuzz` builds with the sanitizers in a variant of its own and runs for FUZZ_SECONDS. New
+# inputs stay in $(O)/fuzz/corpus, so that the next run goes on from there.
+FUZZ_SECONDS ?= 60
+
+ifeq ($(VARIANT),fuzz)
+progs += fuzz-executor
+fuzz-executor-src    := tests/fuzz/fuzz_executor.c tests/fuzz/fake_cuda.c
+fuzz-executor-libs   := libvgexec.a libvgproto.a
+fuzz-executor-ldlibs := -fsanitize=fuzzer -ldl
+endif
+
+.PHONY: fuzz
+fuzz:
+	@$(MAKE) --no-print-directory VARIANT=fuzz $(O)/fuzz/bin/fuzz-executor
+	@mkdir -p $(O)/fuzz/corpus $(O)/fuzz/findings
+	@UBSAN_OPTIONS=print_stacktrace=1 $(O)/fuzz/bin/fuzz-executor -max_total_time=$(FUZZ_SECONDS) \
+	    -max_len=8192 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=1 \
+	    -artifact_prefix=$(O)/fuzz/findings/ $(O)/fuzz/corpus tests/fuzz/corpus
