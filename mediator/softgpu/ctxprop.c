@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a context can be asked and told, once it exists.
+ */
+#include "capture.h"
+#include "ctx.h"
+#include "device.h"
+
+VG_API(cuCtxGetDevice_v2, (CUdevice *dev, CUcontext handle))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_from_handle(handle, &ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (dev == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    *dev = ctx->dev->ordinal;
+    return CUDA_SUCCESS;
+}
+
+VG_API(cuCtxGetDevice, (CUdevice *dev))
+{
+    return cuCtxGetDevice_v2(dev, NULL);
+}
+
+VG_API(cuCtxGetFlags, (unsigned *flags))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_current(&ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (flags == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    *flags = ctx->flags;
+    return CUDA_SUCCESS;
+}
+
+VG_API(cuCtxSetFlags, (unsigned flags))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_current(&ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (flags & ~(unsigned)VG_CTX_FLAGS)
+        return CUDA_ERROR_INVALID_VALUE;
+    ctx->flags = flags;
+    return CUDA_SUCCESS;
+}
+
+VG_API(cuCtxGetId, (CUcontext handle, unsigned long long *id))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_from_handle(handle, &ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (id == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    *id = ctx->id;
+    return CUDA_SUCCESS;
+}
+
+VG_API(cuCtxGetApiVersion, (CUcontext handle, unsigned *version))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_from_handle(handle, &ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (version == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    *version = 3020;            /* of every context since CUDA 3.2 */
+    return CUDA_SUCCESS;
+}
+
+VG_API(cuCtxSynchronize_v2, (CUcontext handle))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_from_handle(handle, &ctx);
+
+    if (rc == CUDA_SUCCESS)
+        rc = vg_ctx_error(ctx);
+    if (rc == CUDA_SUCCESS)
+        rc = vg_capture_check_ctx_sync(ctx);
+    return rc != CUDA_SUCCESS ? rc : vg_ctx_synchronize(ctx);
+}
+
+VG_API(cuCtxSynchronize, (void))
+{
+    return cuCtxSynchronize_v2(NULL);
+}
+
+static bool limit_is_known(CUlimit limit)
+{
+    return limit == CU_LIMIT_STACK_SIZE || limit == CU_LIMIT_PRINTF_FIFO_SIZE ||
+           limit == CU_LIMIT_MALLOC_HEAP_SIZE || limit == CU_LIMIT_MAX_L2_FETCH_GRANULARITY ||
+           limit == CU_LIMIT_PERSISTING_L2_CACHE_SIZE;
+}
+
+VG_API(cuCtxSetLimit, (CUlimit limit, size_t value))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_enter(&ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if ((unsigned)limit >= CU_LIMIT_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (!limit_is_known(limit))
+        return CUDA_ERROR_UNSUPPORTED_LIMIT;
+    if (limit == CU_LIMIT_STACK_SIZE && value > (512u << 10))
+        return CUDA_ERROR_INVALID_VALUE;
+    ctx->limit[limit] = value;
+    return CUDA_SUCCESS;
+}
+
+VG_API(cuCtxGetLimit, (size_t *value, CUlimit limit))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_enter(&ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (value == NULL || (unsigned)limit >= CU_LIMIT_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (!limit_is_known(limit))
+        return CUDA_ERROR_UNSUPPORTED_LIMIT;
+    *value = ctx->limit[limit];
+    return CUDA_SUCCESS;
+}
+
+VG_API(cuCtxGetCacheConfig, (CUfunc_cache *config))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_enter(&ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (config == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    *config = ctx->cache_config;
+    return CUDA_SUCCESS;
+}
+
+VG_API(cuCtxSetCacheConfig, (CUfunc_cache config))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_enter(&ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if ((unsigned)config > CU_FUNC_CACHE_PREFER_EQUAL)
+        return CUDA_ERROR_INVALID_VALUE;
+    ctx->cache_config = config;
+    return CUDA_SUCCESS;
+}
+
+VG_API(cuCtxGetSharedMemConfig, (CUsharedconfig *config))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_enter(&ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (config == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    *config = CU_SHARED_MEM_CONFIG_FOUR_BYTE_BANK_SIZE;
+    return CUDA_SUCCESS;
+}
+
+VG_API(cuCtxSetSharedMemConfig, (CUsharedconfig config))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_enter(&ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    return (unsigned)config <= CU_SHARED_MEM_CONFIG_EIGHT_BYTE_BANK_SIZE
+               ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+VG_API(cuCtxGetStreamPriorityRange, (int *least, int *greatest))
+{
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_enter(&ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (least != NULL)
+        *least = 0;
+    if (greatest != NULL)
+        *greatest = VG_PRIORITY_GREATEST;
+    return CUDA_SUCCESS;
+}
+
+VG_API(cuCtxResetPersistingL2Cache, (void))
+{
+    struct vg_ctx *ctx;
+
+    return vg_ctx_enter(&ctx);
+}
+
+/* Devices share one memory: access between them needs no switch, but the calls keep their rules. */
+VG_API(cuCtxEnablePeerAccess, (CUcontext peer, unsigned flags))
+{
+    struct vg_ctx *ctx, *other;
+    CUresult rc = vg_ctx_enter(&ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    rc = peer != NULL ? vg_ctx_from_handle(peer, &other) : CUDA_ERROR_INVALID_CONTEXT;
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (flags != 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    return other->dev != ctx->dev ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+}
+
+VG_API(cuCtxDisablePeerAccess, (CUcontext peer))
+{
+    struct vg_ctx *ctx, *other;
+    CUresult rc = vg_ctx_enter(&ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    return peer != NULL ? vg_ctx_from_handle(peer, &other) : CUDA_ERROR_INVALID_CONTEXT;
+}
