@@ -21,8 +21,8 @@ vm=${VM:-yes}
 backend=${VGPU_BACKEND:-soft}
 programs='devicequery vectoradd matmul reduce histogram'     # and mandelbrot
 vm_files='demo/devicequery demo/vectoradd demo/matmul demo/reduce demo/histogram demo/mandelbrot'
-# shellcheck source=tests/stage.sh
-. "$top/tests/stage.sh"
+# shellcheck source=tests/demo/stage.sh
+. "$top/tests/demo/stage.sh"
 
 terminal=no
 [ -t 1 ] && terminal=yes

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
 #
-# Sets the stage for the demo and the benchmark: a mediator of their own and,
+# Sets the stage for the demo: a mediator of its own and,
 # if wanted, a VM with a vGPU on it.  Sourced; needs $top (root of the tree)
 # and $build (what make built).  Defines $stage (a temporary directory, gone
 # at exit) and the functions below.  One mediator and one VM per script.
