@@ -24,3 +24,4 @@ check-base-pkgs   := check
 check-daemon-src  := tests/mediator/check_daemon.c
 check-daemon-libs := libvgdaemon.a libvgbase.a libvgproto.a
 check-daemon-pkgs := check json-c
+test-scripts += tests/mediator/programs.sh

@@ -1,0 +1,198 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# timeout: 120
+#
+# vgpu-mediator, vgpu-admin and vgpu-run by their command lines: options, errors,
+# exit codes, output, readiness, what is left behind. No GPU and no guest library
+# is needed but for the last part, which measures what vgpu-run adds to a start.
+set -u
+top=$(cd "$(dirname "$0")/../.." && pwd)
+build=$(cd "$VG_BUILD" && pwd)
+bin=$build/bin
+work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-programs.XXXXXX")
+failures=0
+trap 'rm -rf "$work"' EXIT
+
+# wants TEXT STATUS PATTERN COMMAND...: exit status, and a line of the output.
+wants() {
+    local text=$1 status=$2 pattern=$3 rc
+    shift 3
+    "$@" >"$work/out" 2>&1 </dev/null
+    rc=$?
+    if [ $rc = "$status" ] && { [ -z "$pattern" ] || grep -Eq -- "$pattern" "$work/out"; }; then
+        echo "ok      $text"
+    else
+        echo "NOT OK  $text: status $rc, not $status, or no /$pattern/ in:"
+        sed 's/^/        | /' "$work/out"
+        failures=$((failures + 1))
+    fi
+}
+
+admin() { "$bin/vgpu-admin" --socket "$work/control.sock" "$@"; }
+daemon() {
+    "$bin/vgpu-mediator" --socket "$work/m.sock" --control-socket "$work/control.sock" \
+        --config "${config:-/dev/null}" --set "state_dir=$work/state" --backend soft "$@"
+}
+gone() { [ ! -e "$work/m.sock" ] && [ ! -e "$work/control.sock" ] && [ ! -e "$work/m.sock.lock" ]; }
+
+# ---- vgpu-mediator ----
+
+wants 'mediator: help' 0 '^Usage: vgpu-mediator' "$bin/vgpu-mediator" --help
+wants 'mediator: unknown option' 2 'unrecognized option' daemon --speed
+wants 'mediator: argument' 2 'takes no arguments' daemon now
+wants 'mediator: bad backend' 2 'command line: backend: "gpu" is not one of auto, cuda, soft' \
+    daemon --backend gpu
+wants 'mediator: bad setting' 2 'max_clients: "0" is not a number from 1 to 4096' \
+    daemon --set max_clients=0
+wants 'mediator: setting without value' 2 'KEY=VALUE' daemon --set max_clients
+printf 'log_level = info\nregion_mib = lots\n' >"$work/bad.conf"
+config=$work/bad.conf
+wants 'mediator: bad file' 2 "$work/bad.conf:2: region_mib: \"lots\" is not a number" daemon
+config=$work/none.conf
+wants 'mediator: no file' 2 "$work/none.conf: No such file" daemon
+config=/dev/null
+wants 'mediator: no such group' 1 'group: there is no group "nobodys"' \
+    daemon --foreground --set group=nobodys
+wants 'mediator: directory that cannot be' 1 'directory of /proc/x/m.sock' \
+    daemon --foreground --socket /proc/x/m.sock
+wants 'mediator: nothing left of all that' 0 '' gone
+
+# Into the background: when the command returns, it serves.
+wants 'mediator: into the background' 0 'started pid=' daemon
+pid=$(sed -n 's/.*started pid=\([0-9]*\).*/\1/p' "$work/out")
+wants 'mediator: serves at once' 0 '"status":"ok"|"status": *"(ok|unusable)"' \
+    admin show-health --json
+wants 'mediator: a second one' 1 'another vgpu-mediator serves it' daemon --foreground
+
+# ---- vgpu-admin ----
+
+wants 'admin: help' 0 '^Usage: vgpu-admin' "$bin/vgpu-admin" --help
+wants 'admin: no command' 2 '^Usage: vgpu-admin' admin
+wants 'admin: unknown command' 2 'no command "reboot"' admin reboot
+wants 'admin: unknown option' 2 'unrecognized option' admin list --colour
+wants 'admin: two commands' 2 'one command at a time' admin list show-health
+wants 'admin: option of another command' 2 'list takes no --weight' admin list --weight=3
+wants 'admin: name missing' 2 'needs --vm-name' admin register-vm
+wants 'admin: nobody there' 1 'is vgpu-mediator running' \
+    "$bin/vgpu-admin" --socket "$work/none.sock" list
+wants 'admin: empty list' 0 'No VM is registered' admin list
+wants 'admin: register' 0 '^priority +high$' \
+    admin register-vm --vm-name=web1 --pool=B --priority=high --weight=80 --rate=1000 \
+    --queue-depth=16 --memory-mib=2048
+wants 'admin: option before the command' 0 '^weight +7$' \
+    admin --vm-name web1 --weight 7 register-vm
+wants 'admin: bad weight' 1 'weight: "101" is not a number from 1 to 100' \
+    admin register-vm --vm-name=web1 --weight=101
+wants 'admin: bad priority' 1 'priority: "top" is not one of high, medium, low' \
+    admin register-vm --vm-name=web1 --priority=top
+wants 'admin: bad name' 1 'vm_name: "a b" is not a VM name' admin register-vm --vm-name='a b'
+wants 'admin: list' 0 '^web1 +yes +B +high +7 ' admin list
+wants 'admin: show-vm' 0 '^memory limit +2048 MiB$' admin show-vm --vm-name=web1
+wants 'admin: unknown VM' 1 'there is no VM "web2"' admin show-vm --vm-name=web2
+wants 'admin: metrics' 0 '^bytes out +0 B$' admin show-metrics --vm-name=web1
+wants 'admin: health' 0 '^executors +0$' admin show-health
+if command -v python3 >/dev/null; then
+    admin list --json >"$work/list.json"
+    wants 'admin: JSON is JSON' 0 '^web1 7$' python3 -c \
+        'import json,sys; v=json.load(open(sys.argv[1]))["vms"][0]; print(v["name"], v["weight"])' \
+        "$work/list.json"
+    admin show-vm --vm-name=none --json >"$work/error.json" 2>/dev/null
+    wants 'admin: so is an error' 0 '^False$' python3 -c \
+        'import json,sys; print(json.load(open(sys.argv[1]))["ok"])' "$work/error.json"
+fi
+kill -TERM "$pid"
+for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.02; done
+wants 'mediator: leaves nothing behind' 0 '' gone
+wants 'mediator: background again' 0 'vms=1' daemon
+pid=$(sed -n 's/.*started pid=\([0-9]*\).*/\1/p' "$work/out")
+wants 'admin: registration survived' 0 '^web1 +yes +B +high +7 ' admin list
+wants 'admin: unregister' 0 'done' admin unregister-vm --vm-name=web1
+wants 'admin: gone' 0 'No VM is registered' admin list
+kill -TERM "$pid"
+for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.02; done
+
+# Damage is told, not overwritten.
+echo '{"vms":[{"name":"web1","weight":700}]}' >"$work/state/vms.json"
+wants 'mediator: damaged state' 1 'vms.json: weight: "700" is not' daemon --foreground
+wants 'mediator: and it is still there' 0 700 cat "$work/state/vms.json"
+wants 'mediator: nothing left' 0 '' gone
+
+# ---- the manual has every setting and option ----
+
+for key in $(sed -n 's/.*\(TEXT\|CHOICE\|NUMBER\)(\([a-z_]*\).*/\2/p' "$top/mediator/daemon/config.c" |
+             grep -v '^key$'); do
+    wants "manual: $key" 0 "$key" cat "$top/mediator/man/vgpu-mediator.conf.5"
+done
+
+# ---- vgpu-run ----
+
+if [ ! -e "$build/lib/guest/libcuda.so.1" ]; then
+    echo "without the guest's libcuda.so.1 the rest cannot run"
+    [ $failures = 0 ] && exit 77
+    exit 1
+fi
+run() { "$bin/vgpu-run" --backend soft "$@"; }
+wants 'run: help' 0 '^Usage: vgpu-run' "$bin/vgpu-run" --help
+wants 'run: no command' 2 'which command' "$bin/vgpu-run"
+wants 'run: bad VM name' 2 '"a b" is not a VM name' "$bin/vgpu-run" --vm 'a b' true
+wants 'run: bad memory' 2 '"1" is not a number from 64' "$bin/vgpu-run" --memory 1 true
+wants 'run: memory of a real GPU' 2 'software GPU' "$bin/vgpu-run" --backend cuda --memory 64 true
+wants 'run: not executable' 126 'Permission denied' run -- /etc/passwd
+wants 'run: options of the command stay' 0 '^--vm x$' run echo --vm x
+wants 'run: environment' 0 '/mediator.sock unix vm7$' \
+    run --vm vm7 -- sh -c 'echo $VGPU_SOCKET $VGPU_TRANSPORT $VGPU_VM_NAME'
+wants 'run: library path in front' 0 "^$build/lib/guest:/a:/b$" \
+    env LD_LIBRARY_PATH=/a:/b "$bin/vgpu-run" --backend soft -- sh -c 'echo $LD_LIBRARY_PATH'
+wants 'run: other descriptors are kept' 0 '^nine$' \
+    bash -c 'exec 9<<<nine; exec "$0" --backend soft -- sh -c "cat <&9"' "$bin/vgpu-run"
+wants 'run: ignored signals stay ignored' 0 '^alive$' \
+    bash -c 'trap "" HUP; exec "$0" --backend soft -- sh -c "kill -HUP \$\$; echo alive"' \
+    "$bin/vgpu-run"
+# shellcheck disable=SC2016 # for the inner shell
+wants 'run: SIGTERM is passed on' 5 '^got it$' bash -c '
+    "$0" --backend soft -- bash -c "trap \"echo got it; exit 5\" TERM; echo up >$1; \
+        while :; do sleep 0.05; done" &
+    until [ -s "$1" ]; do sleep 0.02; done; kill -TERM $!; wait $!' "$bin/vgpu-run" "$work/up"
+if command -v script >/dev/null; then
+    wants 'run: the terminal is the command'"'"'s' 0 'tty yes' \
+        script -qec "$bin/vgpu-run --backend soft -- sh -c 'test -t 0 && test -t 1 && echo tty yes'" \
+        /dev/null
+fi
+# Killed itself, it leaves no daemon: the private one has a death signal.
+"$bin/vgpu-run" --backend soft -- sh -c 'echo $VGPU_SOCKET >"$0"; exec sleep 5' "$work/sock" &
+runner=$!
+until [ -s "$work/sock" ]; do sleep 0.02; done
+kill -KILL $runner
+sock=$(cat "$work/sock")
+for _ in $(seq 100); do [ -e "$sock" ] || break; sleep 0.02; done
+wants 'run: killed, its mediator ends' 1 '' test -e "$sock"
+rm -rf "$(dirname "$sock")"
+
+# ---- what it adds to a start: best of 10, with the software GPU on both sides ----
+
+now_us() { echo $(($(date +%s%N) / 1000)); }
+best_us() {
+    local best=999999999 before t
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        before=$(now_us)
+        "$@" >/dev/null 2>&1 || { echo failed; return; }
+        t=$(($(now_us) - before))
+        [ $t -lt $best ] && best=$t
+    done
+    echo $best
+}
+program=$build/demo/devicequery
+if [ -e "$build/lib/libvgpu-softcuda.so" ] && [ -x "$program" ]; then
+    mkdir "$work/native"
+    ln -s "$build/lib/libvgpu-softcuda.so" "$work/native/libcuda.so.1"
+    native=$(best_us env LD_LIBRARY_PATH="$work/native" "$program")
+    ours=$(best_us "$bin/vgpu-run" --backend soft -- "$program")
+    echo "start of devicequery: $native us by itself, $ours us under vgpu-run"
+    wants 'run: adds less than 100 ms' 0 '' [ $((ours - native)) -lt 100000 ]
+else
+    bare=$(best_us true)
+    ours=$(best_us "$bin/vgpu-run" --backend soft -- true)
+    echo "start of true: $bare us by itself, $ours us under vgpu-run"
+    wants 'run: adds less than 100 ms' 0 '' [ $((ours - bare)) -lt 100000 ]
+fi
+[ $failures = 0 ]
