@@ -283,6 +283,12 @@ static CUresult check_memset(struct vg_exec *x, const struct memset_row *m, cons
     return vg_own_range(x, w[0], bytes);
 }
 
+/* Memsets are a group of ids of their own. */
+static bool is_memset(const struct vg_call *c)
+{
+    return c->call >> 8 == VG_CALL_cuMemsetD8_v2 >> 8;
+}
+
 static CUresult check_lengths(struct vg_exec *x, const struct vg_call *c)
 {
     for (size_t i = 0; i < sizeof(memset_rows) / sizeof(memset_rows[0]); i++)
@@ -293,32 +299,33 @@ static CUresult check_lengths(struct vg_exec *x, const struct vg_call *c)
 
 /* ---- One request ---- */
 
-static handler find_handler(struct vg_exec *x, const struct vg_call *c)
+/* Counts the call too, unless it was counted before it was put aside. */
+static handler find_handler(struct vg_exec *x, const struct vg_call *c, bool again)
 {
     if (c->call < VG_CALL_INTERNAL_END) {
         if (c->call >= VG_STATS_INTERNAL)
             return NULL;
-        VG_STAT_ADD(x, call[c->call], 1);
+        VG_STAT_ADD(x, call[c->call], !again);
         return internal_handler[c->call];
     }
     if (c->call >= VG_CALL_END || index_of[c->call] == 0)
         return NULL;
     unsigned index = index_of[c->call] - 1u;
-    VG_STAT_ADD(x, call[VG_STATS_INTERNAL + index], 1);
-    VG_STAT_ADD(x, class_calls[vg_api_rows[index].class], 1);
+    VG_STAT_ADD(x, call[VG_STATS_INTERNAL + index], !again);
+    VG_STAT_ADD(x, class_calls[vg_api_rows[index].class], !again);
     return api_handler[index];
 }
 
 bool vg_dispatch(struct vg_exec *x, struct vg_req *r)
 {
-    handler h = find_handler(x, &r->call);
+    handler h = find_handler(x, &r->call, r->drained);
     CUresult rc = CUDA_ERROR_NOT_SUPPORTED;
 
     vg_dec_init_call(&r->dec, &r->call, r->payload);
     vg_enc_init_result(&r->enc, &r->res, x->out, vg_reply_capacity(&r->call));
     r->later = false;
     if (h)
-        rc = check_lengths(x, &r->call);
+        rc = is_memset(&r->call) ? check_lengths(x, &r->call) : CUDA_SUCCESS;
     if (h && rc == CUDA_SUCCESS)
         rc = h(x, r);
     if (r->breach)

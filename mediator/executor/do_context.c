@@ -91,23 +91,31 @@ static void find_primary(struct vg_obj *o, void *arg)
         p->handle = o->handle;
 }
 
-/* After a release or reset: if the driver has ended the context, so do we. */
-static void check_primary(struct vg_exec *x, CUdevice dev)
+/* The device's primary context if the guest holds it, else NULL. */
+static CUcontext primary_of(struct vg_exec *x, CUdevice dev)
 {
     struct primary p = {.info = VG_CTX_PRIMARY | (uint32_t)dev};
+
+    vg_obj_each(&x->obj, VG_OBJ_CUcontext, find_primary, &p);
+    return (CUcontext)(uintptr_t)p.handle;
+}
+
+/* After a release: if the driver has ended the context, so do we. */
+static void check_primary(struct vg_exec *x, CUdevice dev)
+{
     unsigned flags;
     int active = 0;
 
     if (x->cuda.cuDevicePrimaryCtxGetState(dev, &flags, &active) == CUDA_SUCCESS && active)
         return;
-    vg_obj_each(&x->obj, VG_OBJ_CUcontext, find_primary, &p);
-    if (p.handle)
-        vg_context_gone(x, (CUcontext)(uintptr_t)p.handle);
+    vg_context_gone(x, primary_of(x, dev));
 }
 
 CUresult vg_do_cuDevicePrimaryCtxRelease_v2(struct vg_exec *x, struct vg_req *r,
                                             struct vg_args_cuDevicePrimaryCtxRelease_v2 *a)
 {
+    if (!primary_of(x, a->dev))
+        return CUDA_ERROR_INVALID_CONTEXT;
     if (!vg_wait_drained(x, r))
         return CUDA_SUCCESS;
     CUresult rc = x->cuda.cuDevicePrimaryCtxRelease_v2(a->dev);
@@ -118,14 +126,15 @@ CUresult vg_do_cuDevicePrimaryCtxRelease_v2(struct vg_exec *x, struct vg_req *r,
 CUresult vg_do_cuDevicePrimaryCtxReset_v2(struct vg_exec *x, struct vg_req *r,
                                           struct vg_args_cuDevicePrimaryCtxReset_v2 *a)
 {
-    struct primary p = {.info = VG_CTX_PRIMARY | (uint32_t)a->dev};
+    CUcontext ctx = primary_of(x, a->dev);
 
+    if (!ctx)
+        return CUDA_SUCCESS; /* as natively: nothing to reset */
     if (!vg_wait_drained(x, r))
         return CUDA_SUCCESS;
     CUresult rc = x->cuda.cuDevicePrimaryCtxReset_v2(a->dev);
-    vg_obj_each(&x->obj, VG_OBJ_CUcontext, find_primary, &p);
-    if (rc == CUDA_SUCCESS && p.handle)
-        vg_context_gone(x, (CUcontext)(uintptr_t)p.handle);
+    if (rc == CUDA_SUCCESS)
+        vg_context_gone(x, ctx);
     return rc;
 }
 
@@ -201,10 +210,11 @@ static void ask_priorities(struct vg_exec *x, int32_t *ret_least, int32_t *ret_g
 {
     int least = 0, greatest = 0;
 
-    if (!x->warm && x->cuda.cuDevicePrimaryCtxRetain(&x->warm, 0) != CUDA_SUCCESS)
+    CUcontext ctx = primary_of(x, 0);
+
+    if (!ctx && !x->warm && x->cuda.cuDevicePrimaryCtxRetain(&x->warm, 0) != CUDA_SUCCESS)
         x->warm = NULL;
-    if (x->warm)
-        x->cuda.cuCtxSetCurrent(x->warm);
+    x->cuda.cuCtxSetCurrent(ctx ? ctx : x->warm);
     x->cuda.cuCtxGetStreamPriorityRange(&least, &greatest);
     x->cuda.cuCtxSetCurrent(x->ctx);
     *ret_least = least;

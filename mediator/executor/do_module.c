@@ -256,11 +256,10 @@ CUresult vg_do_cuKernelGetFunction(struct vg_exec *x, struct vg_req *r,
                                    struct vg_args_cuKernelGetFunction *a)
 {
     const struct vg_obj *k = vg_obj_find(&x->obj, VG_OBJ_CUkernel, (uintptr_t)a->kernel);
-    uint32_t bytes = k ? k->info : VG_PARAMS_UNKNOWN;
-    CUresult rc = x->cuda.cuKernelGetFunction(&a->pFunc, a->kernel);
+    CUresult rc = k ? x->cuda.cuKernelGetFunction(&a->pFunc, a->kernel) : CUDA_ERROR_INVALID_HANDLE;
 
     (void)r;
-    return rc ? rc : vg_own_add(x, VG_OBJ_CUfunction, (uintptr_t)a->pFunc, (uintptr_t)a->kernel, bytes);
+    return rc ? rc : vg_own_add(x, VG_OBJ_CUfunction, (uintptr_t)a->pFunc, k->parent, k->info);
 }
 
 /* ---- Variables: memory that ends with its module and its context ---- */

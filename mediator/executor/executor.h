@@ -52,6 +52,7 @@ struct vg_req {
     CUgraph graph;                  /* last graph named: parent of nodes in the answer */
     bool drained;                   /* comes a second time, its context was idle meanwhile */
     bool later;                     /* a wait answers it */
+    bool sync;                      /* answered after a wait: what kernels printed goes first */
     bool payload_always;            /* the payload goes with a failure too (a log) */
 };
 

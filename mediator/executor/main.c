@@ -84,6 +84,7 @@ static int start(struct vg_exec *x)
     if (vg_console_watch(&x->console, VG_FD_CONTROL) < 0 || vg_sandbox_enter() < 0)
         return fail(x, VG_GONE_CRASHED, "cannot restrict the process");
     vg_ring_consumer_init(&x->ring, x->guest.slot);
+    vg_log(x, "event=ready device=\"%s\"", device);
     vg_guest_ready(&x->guest);
     tell(VG_MSG_READY, 0, device);
     return 0;

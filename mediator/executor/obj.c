@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_SIZE 256u
+#define FIRST_SIZE      256u
+#define ORPHANS_AT_ONCE 1024u
 
 void vg_objset_init(struct vg_objset *s)
 {
@@ -89,6 +90,12 @@ static void erase(struct vg_objset *s, size_t i)
     s->used--;
 }
 
+static bool has_children(enum vg_obj_type type)
+{
+    return type == VG_OBJ_CUcontext || type == VG_OBJ_CUmodule || type == VG_OBJ_CUlibrary ||
+           type == VG_OBJ_CUgraph;
+}
+
 void vg_obj_remove(struct vg_objset *s, enum vg_obj_type type, uint64_t handle)
 {
     struct vg_obj *o = vg_obj_find(s, type, handle);
@@ -96,31 +103,29 @@ void vg_obj_remove(struct vg_objset *s, enum vg_obj_type type, uint64_t handle)
     if (!o)
         return;
     erase(s, (size_t)(o - s->table));
-    if (type == VG_OBJ_CUcontext || type == VG_OBJ_CUmodule || type == VG_OBJ_CUlibrary ||
-        type == VG_OBJ_CUkernel || type == VG_OBJ_CUgraph)
+    if (has_children(type))
         vg_obj_orphan(s, handle);
 }
 
-static struct vg_obj *child_of(struct vg_objset *s, uint64_t parent)
+/* Up to `max` children. Erasing shifts entries, so they are collected before any is removed. */
+static size_t children_of(const struct vg_objset *s, uint64_t parent, struct vg_obj *child, size_t max)
 {
-    for (size_t i = 0; i < s->size; i++)
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->size && n < max; i++)
         if (s->table[i].type != VG_OBJ_NONE && s->table[i].parent == parent)
-            return &s->table[i];
-    return NULL;
+            child[n++] = s->table[i];
+    return n;
 }
 
-/*
- * Erasing shifts entries and a child may have children, so the scan starts again
- * after each: quadratic, but ends of modules and contexts are rare and slow anyway.
- */
 void vg_obj_orphan(struct vg_objset *s, uint64_t parent)
 {
-    struct vg_obj *o;
+    struct vg_obj child[ORPHANS_AT_ONCE];
+    size_t n;
 
-    if (!parent)
-        return;
-    while ((o = child_of(s, parent)) != NULL)
-        vg_obj_remove(s, o->type, o->handle);
+    while (parent && (n = children_of(s, parent, child, ORPHANS_AT_ONCE)) > 0)
+        for (size_t i = 0; i < n; i++)
+            vg_obj_remove(s, child[i].type, child[i].handle);
 }
 
 void vg_obj_each(struct vg_objset *s, enum vg_obj_type type, void (*fn)(struct vg_obj *o, void *arg),

@@ -86,6 +86,7 @@ void vg_reply(struct vg_exec *x, struct vg_req *r, CUresult result)
     }
     if (is_error(result))
         note_sticky(x, result);
-    vg_console_drain(&x->console);
+    if (r->sync)
+        vg_console_drain(&x->console);
     publish(x, r, result);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Restrictions that hold for every driver: no new privileges, no core dumps with
- * guest data, no files written. A system call filter belongs at the end of
+ * guest data. A system call filter belongs at the end of
  * vg_sandbox_enter, after the driver has started its threads.
  */
 #include "mediator/executor/sandbox.h"
@@ -26,7 +26,7 @@ int vg_sandbox_enter(void)
 {
     int rc;
 
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
     prctl(PR_SET_TIMERSLACK, 1000ul, 0, 0, 0); /* ns: naps between looks at the GPU are short */
     rc = limit(RLIMIT_CORE, 0);

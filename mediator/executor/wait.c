@@ -152,6 +152,7 @@ CUresult vg_wait_stream(struct vg_exec *x, struct vg_req *r, CUstream stream)
 {
     CUresult rc = x->cuda.cuStreamQuery(stream);
 
+    r->sync = true;
     /* The driver passes on what kernels printed only in a synchronizing call: free here. */
     if (rc == CUDA_SUCCESS)
         return x->cuda.cuStreamSynchronize(stream);
@@ -171,6 +172,7 @@ CUresult vg_wait_event(struct vg_exec *x, struct vg_req *r, CUevent event)
 {
     CUresult rc = x->cuda.cuEventQuery(event);
 
+    r->sync = true;
     if (rc == CUDA_SUCCESS)
         return x->cuda.cuEventSynchronize(event);
     if (rc != CUDA_ERROR_NOT_READY)
@@ -262,6 +264,7 @@ CUresult vg_wait_context(struct vg_exec *x, struct vg_req *r)
     struct vg_wait *w;
     CUresult rc = mark_context(x, WAIT_REPLY, &w);
 
+    r->sync = true;
     if (rc != CUDA_SUCCESS)
         return rc;
     rc = wait_look(x, w);
