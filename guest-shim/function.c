@@ -401,7 +401,7 @@ CUresult vg_func_param(const struct vg_func *f, size_t index, size_t *ret_offset
     return CUDA_SUCCESS;
 }
 
-/* ---- entry points: CUfunction, or a CUkernel in its place ------------------------- */
+/* ---- entry points: CUfunction alone, a CUkernel will not do ------------------------ */
 
 static CUresult enter_func(CUfunction hfunc, struct vg_func **ret_func)
 {
@@ -409,8 +409,11 @@ static CUresult enter_func(CUfunction hfunc, struct vg_func **ret_func)
 
     if (r)
         return r;
-    *ret_func = vg_func_find(hfunc);
-    return *ret_func ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+    struct vg_func *f = vg_func_find(hfunc);
+    if (!f || f->kind != VG_IMAGE_MODULE)
+        return CUDA_ERROR_INVALID_HANDLE;
+    *ret_func = f;
+    return CUDA_SUCCESS;
 }
 
 CUresult cuFuncGetAttribute(int *pi, CUfunction_attribute attrib, CUfunction hfunc)
@@ -430,8 +433,6 @@ CUresult cuFuncSetAttribute(CUfunction hfunc, CUfunction_attribute attrib, int v
 
     if (r)
         return r;
-    if (f->kind == VG_IMAGE_LIBRARY)
-        return cuKernelSetAttribute(attrib, value, (CUkernel)hfunc, vg_func_device());
     r = vg_call_reply(VG_CALL_cuFuncSetAttribute, VG_WORDS(f->handle, attrib, (uint32_t)value), NULL);
     vg_func_attributes_changed(f);
     return r;
@@ -447,8 +448,7 @@ CUresult cuFuncGetModule(CUmodule *hmod, CUfunction hfunc)
         return r;
     if (!hmod)
         return CUDA_ERROR_INVALID_VALUE;
-    struct vg_module *m = f->module ? f->module : vg_module_of_library(f->library);
-    r = m ? vg_module_handle(m, &handle) : CUDA_ERROR_OUT_OF_MEMORY;
+    r = vg_module_handle(f->module, &handle);
     if (!r)
         *hmod = (CUmodule)(uintptr_t)handle;
     return r;
@@ -457,8 +457,10 @@ CUresult cuFuncGetModule(CUmodule *hmod, CUfunction hfunc)
 CUresult cuFuncGetName(const char **name, CUfunction hfunc)
 {
     struct vg_func *f;
-    CUresult r = enter_func(hfunc, &f);
 
+    if (!hfunc)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult r = enter_func(hfunc, &f);
     return r ? r : vg_func_name(f, name);
 }
 

@@ -73,7 +73,7 @@ static CUresult list(const struct list *l)
 
     if (r)
         return r;
-    if (!l->count)
+    if (!l->count || !l->handle)
         return CUDA_ERROR_INVALID_VALUE;
     if (!l->out[0] && !l->out[1])
         return count_only(l);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Kernel launches. The parameters are packed straight into the ring record; nothing
- * comes back. What CUDA rejects at the call is rejected here, from what is known about
- * device and function; what only the host can find is latched. Any thread.
+ * comes back. A launch that CUDA should reject, by what is known about device and
+ * function, waits for the host's verdict instead: the application learns it from the
+ * call, as natively, and a capture that it breaks is broken on the host too. What only
+ * the host can find is latched. Any thread.
  */
 #include <string.h>
 
@@ -35,18 +37,33 @@ static bool dims_fit(const unsigned *d, const int32_t *limit)
     return true;
 }
 
-static CUresult check_shape(const struct launch *l, const struct vg_func *f)
+static bool shape_fits(const struct launch *l, const struct vg_func *f)
 {
     const int32_t *attr = vg_process.snapshot->device[vg_tls.ctx->dev].attr;
     uint64_t threads = (uint64_t)l->block[0] * l->block[1] * l->block[2];
 
-    if (!dims_fit(l->grid, &attr[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X]) ||
-        !dims_fit(l->block, &attr[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X]) ||
-        threads > (unsigned)attr[CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK])
-        return CUDA_ERROR_INVALID_VALUE;
-    if (threads > f->limits.max_threads || l->smem > f->limits.max_dynamic)
-        return CUDA_ERROR_INVALID_VALUE;
-    return CUDA_SUCCESS;
+    return dims_fit(l->grid, &attr[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X]) &&
+           dims_fit(l->block, &attr[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X]) &&
+           threads <= f->limits.max_threads && l->smem <= f->limits.max_dynamic;
+}
+
+/* All blocks of a cooperative launch must be on the GPU at once. */
+static bool blocks_fit(const struct launch *l)
+{
+    const int32_t *attr = vg_process.snapshot->device[vg_tls.ctx->dev].attr;
+    uint64_t threads = (uint64_t)l->block[0] * l->block[1] * l->block[2];
+    uint64_t blocks = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2];
+    int per_sm;
+
+    return cuOccupancyMaxActiveBlocksPerMultiprocessor(&per_sm, l->f, (int)threads, l->smem) ==
+               CUDA_SUCCESS &&
+           blocks <= (uint64_t)per_sm * (unsigned)attr[CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT];
+}
+
+static bool is_doubtful(const struct launch *l, const struct vg_func *f, size_t bytes)
+{
+    return !shape_fits(l, f) || bytes != f->param_bytes ||
+           (l->flags & VG_LAUNCH_F_COOPERATIVE && !blocks_fit(l));
 }
 
 /* ---- parameters ------------------------------------------------------------------ */
@@ -77,9 +94,10 @@ static CUresult measure(const struct launch *l, const struct vg_func *f, const v
 {
     *ret_bytes = NULL;
     *ret_size = f->param_bytes;
-    if (l->extra) {
-        CUresult r = l->params ? CUDA_ERROR_INVALID_VALUE
-                               : vg_launch_extra(l->extra, ret_bytes, ret_size);
+    if (l->params && l->extra && l->extra[0] != CU_LAUNCH_PARAM_END)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (l->extra && !l->params) {
+        CUresult r = vg_launch_extra(l->extra, ret_bytes, ret_size);
         return !r && *ret_size < f->param_bytes ? CUDA_ERROR_INVALID_VALUE : r;
     }
     if (VG_UNLIKELY(f->param_count == VG_PARAMS_UNKNOWN))
@@ -133,8 +151,9 @@ static CUresult send(const struct launch *l, const struct vg_func *f, uint64_t s
 
     if (VG_UNLIKELY(r))
         return r;
+    bool doubtful = is_doubtful(l, f, bytes);
     size_t padded = (bytes + 7) & ~(size_t)7, attrs = l->attr_count * sizeof(*l->attrs);
-    r = vg_begin(&tx, VG_CALL_LAUNCH, padded + attrs);
+    r = (VG_UNLIKELY(doubtful) ? vg_begin_quiet : vg_begin)(&tx, VG_CALL_LAUNCH, padded + attrs);
     if (VG_UNLIKELY(r))
         return r;
     fill(tx.call, l, stream, bytes);
@@ -146,7 +165,7 @@ static CUresult send(const struct launch *l, const struct vg_func *f, uint64_t s
     }
     if (attrs)
         memcpy(tx.payload + padded, l->attrs, attrs);
-    return vg_post(&tx);
+    return VG_UNLIKELY(doubtful) ? vg_finish(&tx, NULL) : vg_post(&tx);
 }
 
 static CUresult launch(const struct launch *l)
@@ -160,8 +179,6 @@ static CUresult launch(const struct launch *l)
     if (VG_UNLIKELY(!f))
         return CUDA_ERROR_INVALID_HANDLE;
     r = vg_func_limits(f);
-    if (VG_LIKELY(!r))
-        r = check_shape(l, f);
     if (VG_LIKELY(!r))
         r = vg_stream(l->stream, &stream);
     return VG_LIKELY(!r) ? send(l, f, stream) : r;

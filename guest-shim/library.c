@@ -13,7 +13,10 @@
 struct vg_library {
     struct vg_lock loading;
     uint64_t host;                  /* 0: not loaded yet; stored with release */
-    const void *code;               /* the application's, which it preserves */
+    const void *code;               /* the application's, which it preserves, or ... */
+    struct vg_image image;          /* ... what was chosen, from `copy` */
+    uint8_t *copy;
+    CUresult error;                 /* why nothing could be chosen */
     struct vg_jit jit;              /* numbers only: log buffers are gone by then */
     struct vg_func *kernels;
 };
@@ -46,8 +49,10 @@ static CUresult load_late(struct vg_library *l)
 {
     const struct vg_image_target target = vg_module_target();
     struct vg_image image;
-    CUresult r = vg_image_select(l->code, &target, &image);
 
+    if (!l->code)
+        return l->error ? l->error : load_now(l, &l->image);
+    CUresult r = vg_image_select(l->code, &target, &image);
     return r ? r : load_now(l, &image);
 }
 
@@ -67,7 +72,7 @@ CUresult vg_library_host(struct vg_library *library, uint64_t *ret_host)
     return CUDA_SUCCESS;
 }
 
-/* Bound to the code of the caller's binary, which the host does not have. */
+/* The table of host functions and data (option 0) means nothing to a host that has neither. */
 static CUresult check_options(CUlibraryOption *options, void **values, unsigned count,
                               bool *ret_preserved)
 {
@@ -83,33 +88,64 @@ static CUresult check_options(CUlibraryOption *options, void **values, unsigned 
     return CUDA_SUCCESS;
 }
 
-/* code NULL: load at once. Otherwise when it is needed. */
-static CUresult library_new(const struct vg_image *image, const void *code, const struct vg_jit *jit,
-                            CUlibrary *ret_library)
+/* The chosen bytes outlive the application's: one piece, which begins with the header. */
+static CUresult keep_copy(struct vg_library *l, const struct vg_image *image)
+{
+    l->copy = malloc(image->size);
+    if (!l->copy)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    vg_image_read(image, 0, l->copy, image->size);
+    l->image.size = image->size;
+    l->image.pieces = 1;
+    l->image.piece[0].bytes = l->copy;
+    l->image.piece[0].size = image->size;
+    return CUDA_SUCCESS;
+}
+
+static void library_free(struct vg_library *l)
+{
+    free(l->copy);
+    free(l);
+}
+
+/* As NVIDIA's: what is wrong with an image is said when something in it is first used. */
+static struct vg_library *library_new(const struct vg_jit *jit)
 {
     struct vg_library *l = calloc(1, sizeof(*l));
 
-    if (!l)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    l->code = code;
-    l->jit = *jit;
-    CUresult r = code ? CUDA_SUCCESS : load_now(l, image);
-    if (!r && !vg_handle_map_put(&libraries, (uintptr_t)l, l)) {
-        if (l->host)
-            vg_call_reply(VG_CALL_cuLibraryUnload, VG_WORDS(l->host), NULL);
-        r = CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    if (r) {
-        free(l);
-        return r;
-    }
+    if (l)
+        l->jit = *jit;
+    return l;
+}
+
+/* Loads now if somebody wants the compiler's messages, whose buffers will not last. */
+static CUresult publish(struct vg_library *l, CUlibrary *ret_library)
+{
+    CUresult r = vg_jit_wants_log(&l->jit) ? load_late(l) : CUDA_SUCCESS;
+
     memset(&l->jit.error, 0, sizeof(l->jit.error));
     memset(&l->jit.info, 0, sizeof(l->jit.info));
+    if (!r && !vg_handle_map_put(&libraries, (uintptr_t)l, l))
+        r = CUDA_ERROR_OUT_OF_MEMORY;
+    if (r) {
+        library_free(l);
+        return r;
+    }
     *ret_library = handle_of(l);
     return CUDA_SUCCESS;
 }
 
-/* Whoever wants the compiler's messages wants them now. */
+static CUresult enter_load(struct vg_jit *jit, unsigned jit_count, CUjit_option *jit_options,
+                           void **jit_values, unsigned count, CUlibraryOption *options,
+                           void **values, bool *ret_preserved)
+{
+    CUresult r = vg_enter();
+
+    if (!r)
+        r = vg_jit_init(jit, jit_count, jit_options, jit_values);
+    return r ? r : check_options(options, values, count, ret_preserved);
+}
+
 CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *jitOptions,
                            void **jitOptionsValues, unsigned numJitOptions,
                            CUlibraryOption *libraryOptions, void **libraryOptionValues,
@@ -118,23 +154,27 @@ CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *j
     struct vg_image image;
     struct vg_jit jit;
     bool preserved;
-    CUresult r = vg_enter();
+    CUresult r = enter_load(&jit, numJitOptions, jitOptions, jitOptionsValues, numLibraryOptions,
+                            libraryOptions, libraryOptionValues, &preserved);
 
     if (r)
         return r;
     if (!library || !code)
         return CUDA_ERROR_INVALID_VALUE;
-    r = vg_jit_init(&jit, numJitOptions, jitOptions, jitOptionsValues);
-    if (!r)
-        r = check_options(libraryOptions, libraryOptionValues, numLibraryOptions, &preserved);
-    if (r)
-        return r;
+    struct vg_library *l = library_new(&jit);
+    if (!l)
+        return CUDA_ERROR_OUT_OF_MEMORY;
     const struct vg_image_target target = vg_module_target();
-    r = vg_image_select(code, &target, &image);
-    if (r)
+    if (preserved)
+        l->code = code;
+    else
+        l->error = vg_image_select(code, &target, &image);
+    r = preserved || l->error ? CUDA_SUCCESS : keep_copy(l, &image);
+    if (r) {
+        library_free(l);
         return r;
-    bool late = preserved && !vg_jit_wants_log(&jit);
-    return library_new(&image, late ? code : NULL, &jit, library);
+    }
+    return publish(l, library);
 }
 
 CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *fileName, CUjit_option *jitOptions,
@@ -142,30 +182,29 @@ CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *fileName, CUjit_o
                                CUlibraryOption *libraryOptions, void **libraryOptionValues,
                                unsigned numLibraryOptions)
 {
-    struct vg_image image;
     struct vg_jit jit;
     bool preserved;
     char *bytes;
     size_t size;
-    CUresult r = vg_enter();
+    CUresult r = enter_load(&jit, numJitOptions, jitOptions, jitOptionsValues, numLibraryOptions,
+                            libraryOptions, libraryOptionValues, &preserved);
 
     if (r)
         return r;
     if (!library || !fileName)
         return CUDA_ERROR_INVALID_VALUE;
-    r = vg_jit_init(&jit, numJitOptions, jitOptions, jitOptionsValues);
-    if (!r)
-        r = check_options(libraryOptions, libraryOptionValues, numLibraryOptions, &preserved);
-    if (!r)
-        r = vg_module_read_file(fileName, &bytes, &size);
+    r = vg_module_read_file(fileName, &bytes, &size);
     if (r)
         return r;
+    struct vg_library *l = library_new(&jit);
+    if (!l) {
+        free(bytes);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
     const struct vg_image_target target = vg_module_target();
-    r = vg_image_select_sized(bytes, size, &target, &image);
-    if (!r)
-        r = library_new(&image, NULL, &jit, library);
-    free(bytes);
-    return r;
+    l->copy = (uint8_t *)bytes;
+    l->error = vg_image_select_sized(bytes, size, &target, &l->image);
+    return publish(l, library);
 }
 
 /* As with modules: forget first, since the host will give the handles to others. */
@@ -185,7 +224,7 @@ CUresult cuLibraryUnload(CUlibrary library)
     vg_unlock(&vg_modules_lock);
     if (l->host)
         r = vg_call_reply(VG_CALL_cuLibraryUnload, VG_WORDS(l->host), NULL);
-    free(l);
+    library_free(l);
     return r;
 }
 
@@ -210,7 +249,7 @@ CUresult cuLibraryGetKernel(CUkernel *pKernel, CUlibrary library, const char *na
 
     if (r)
         return r;
-    if (!pKernel || !name)
+    if (!pKernel || !name || !*name)
         return CUDA_ERROR_INVALID_VALUE;
     const struct vg_func_owner owner = {.library = l, .host = host, .list = &l->kernels};
     r = vg_func_get(&owner, name, &f);
@@ -244,7 +283,9 @@ CUresult cuLibraryEnumerateKernels(CUkernel *kernels, unsigned numKernels, CUlib
 
     if (r)
         return r;
-    if (!kernels || numKernels == 0 || numKernels > VG_FUNCTIONS_MAX)
+    if (numKernels == 0)
+        return CUDA_SUCCESS;
+    if (!kernels || numKernels > VG_FUNCTIONS_MAX)
         return CUDA_ERROR_INVALID_VALUE;
     memset(kernels, 0, numKernels * sizeof(*kernels));
     const struct vg_func_owner owner = {.library = l, .host = host, .list = &l->kernels};
@@ -281,7 +322,7 @@ CUresult cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
         r = enter_library(library, &l, &host);
     if (r)
         return r;
-    if (!name)
+    if (!name || (!dptr && !bytes))
         return CUDA_ERROR_INVALID_VALUE;
     struct vg_module *m = vg_module_of_library(l);
     if (!m)
@@ -292,15 +333,17 @@ CUresult cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
 /* The host's managed memory cannot be seen by this process: no address would be true. */
 CUresult cuLibraryGetManaged(CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
 {
-    CUresult r = vg_enter();
+    struct vg_library *l;
+    struct vg_reply reply;
+    uint64_t host;
+    CUresult r = enter_library(library, &l, &host);
 
-    (void)dptr;
-    (void)bytes;
     if (r)
         return r;
-    if (!library_find(library))
-        return CUDA_ERROR_INVALID_HANDLE;
-    return name ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
+    if (!name || (!dptr && !bytes))
+        return CUDA_ERROR_INVALID_VALUE;
+    r = vg_module_ask_global(VG_CALL_cuLibraryGetManaged, host, name, &reply);
+    return r ? r : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 /* ---- kernels -------------------------------------------------------------------------- */
@@ -378,8 +421,10 @@ CUresult cuKernelGetParamInfo(CUkernel kernel, size_t paramIndex, size_t *paramO
                               size_t *paramSize)
 {
     struct vg_func *k;
-    CUresult r = enter_kernel(kernel, &k);
+    CUresult r = vg_enter_ctx();
 
+    if (!r)
+        r = enter_kernel(kernel, &k);
     return r ? r : vg_func_param(k, paramIndex, paramOffset, paramSize);
 }
 

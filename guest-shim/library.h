@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Libraries: images that belong to no context. The application's handle is our note,
- * since the image is brought to the host only when something in it is first used (if
- * the application keeps it in memory until then) .
+ * since the image is brought to the host only when something in it is first used: from
+ * where the application keeps it, or from a copy if it does not promise to.
  */
 #ifndef VG_SHIM_LIBRARY_H
 #define VG_SHIM_LIBRARY_H

@@ -246,8 +246,10 @@ CUresult cuModuleUnload(CUmodule hmod)
     if (r)
         return r;
     struct vg_module *m = module_find(hmod);
-    if (!m || m->library)
+    if (!m)
         return CUDA_ERROR_INVALID_HANDLE;
+    if (m->library)
+        return CUDA_ERROR_NOT_PERMITTED;
     forget(m, NULL, NULL);
     r = vg_call_reply(VG_CALL_cuModuleUnload, VG_WORDS((uintptr_t)hmod), NULL);
     vg_console_drain();
@@ -287,7 +289,7 @@ CUresult cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char *name)
 
     if (r)
         return r;
-    if (!hfunc || !name)
+    if (!hfunc || !name || !*name)
         return CUDA_ERROR_INVALID_VALUE;
     const struct vg_func_owner owner = {.module = m, .host = m->handle, .list = &m->funcs};
     r = vg_func_get(&owner, name, &f);
@@ -319,7 +321,9 @@ CUresult cuModuleEnumerateFunctions(CUfunction *functions, unsigned numFunctions
 
     if (r)
         return r;
-    if (!functions || numFunctions == 0 || numFunctions > VG_FUNCTIONS_MAX)
+    if (numFunctions == 0)
+        return CUDA_SUCCESS;
+    if (!functions || numFunctions > VG_FUNCTIONS_MAX)
         return CUDA_ERROR_INVALID_VALUE;
     memset(functions, 0, numFunctions * sizeof(*functions));
     const struct vg_func_owner owner = {.module = m, .host = m->handle, .list = &m->funcs};
@@ -339,7 +343,8 @@ static struct vg_global *find_global(struct vg_module *m, const char *name)
     return g;
 }
 
-static CUresult ask_global(uint32_t id, uint64_t host, const char *name, struct vg_reply *ret_reply)
+CUresult vg_module_ask_global(uint32_t id, uint64_t host, const char *name,
+                              struct vg_reply *ret_reply)
 {
     struct vg_tx tx;
     struct vg_enc e;
@@ -393,7 +398,7 @@ CUresult vg_module_global(struct vg_module *m, uint32_t id, uint64_t host, const
     struct vg_reply reply;
 
     if (!g) {
-        CUresult r = ask_global(id, host, name, &reply);
+        CUresult r = vg_module_ask_global(id, host, name, &reply);
         if (!r)
             r = keep_global(m, name, reply.val[0], reply.val[1]);
         if (r)
@@ -413,7 +418,7 @@ CUresult cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule hmod, c
 
     if (r)
         return r;
-    if (!name)
+    if (!name || (!dptr && !bytes))
         return CUDA_ERROR_INVALID_VALUE;
     return vg_module_global(m, VG_CALL_cuModuleGetGlobal_v2, m->handle, name, dptr, bytes);
 }

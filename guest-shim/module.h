@@ -7,6 +7,7 @@
 #ifndef VG_SHIM_MODULE_H
 #define VG_SHIM_MODULE_H
 
+#include "guest-shim/call.h"
 #include "guest-shim/function.h"
 #include "guest-shim/image.h"
 #include "guest-shim/lock.h"
@@ -40,6 +41,10 @@ CUresult vg_module_handle(struct vg_module *m, uint64_t *ret_handle);
 /* Where a variable is: the known place, or the answer to call `id` about the owner `host`. */
 CUresult vg_module_global(struct vg_module *m, uint32_t id, uint64_t host, const char *name,
                           CUdeviceptr *ret_addr, size_t *ret_size);
+
+/* The question alone: val 0 and 1 of the answer. */
+CUresult vg_module_ask_global(uint32_t id, uint64_t host, const char *name,
+                              struct vg_reply *ret_reply);
 
 /* What images are chosen for: the current context's device, or the first one. */
 struct vg_image_target vg_module_target(void);

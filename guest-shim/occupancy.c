@@ -197,9 +197,11 @@ CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(int *minGridSize, int *blockS
 
     if (r)
         return r;
-    if (!minGridSize || !blockSize || !func)
+    if (!minGridSize || !blockSize)
         return CUDA_ERROR_INVALID_VALUE;
-    r = cuFuncGetAttribute(&limit, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, func);
+    struct vg_func *f = vg_func_find(func);
+    r = f ? vg_func_attribute(f, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, vg_func_device(), &limit)
+          : CUDA_ERROR_INVALID_HANDLE;
     if (r)
         return r;
     const int32_t *attr = vg_process.snapshot->device[vg_func_device()].attr;
