@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "guest-shim/chan.h"
 #include "guest-shim/state.h"
 #include "guest-shim/warden_spawn.h"
+#include "vg_atomic.h"
 #include "vg_regs.h"
 #include "vg_wire.h"
 
@@ -208,15 +210,34 @@ static CUresult claim_slot(struct pci_chan *p)
                          reg_read(p, VG_REG_SLOT_COUNT), VG_TOKEN_SLOT(p->token));
 }
 
-static CUresult attach(struct pci_chan *p)
+/* 0 once the warden beats, or -errno. */
+static int start_warden(struct pci_chan *p)
 {
     uint64_t slot_off = (uint64_t)((char *)p->chan.slot - (char *)p->chan.base);
+    uint32_t before = vg_load_relaxed(&p->chan.slot->heartbeat);
+    int end = vg_warden_spawn(p->device, p->token, slot_off);
 
-    p->warden = vg_warden_spawn(p->device, p->token, slot_off);
-    if (p->warden < 0)
-        vg_log(1, "cannot start vgpu-warden (%s): the host keeps this process's memory if it is killed",
-               strerror(-p->warden));
-    vg_chan_hello(&p->chan, p->warden >= 0);
+    if (end < 0)
+        return end;
+    struct pollfd pipe = {end, 0, 0};   /* POLLERR: the reading end is closed */
+    for (int ms = 0; ms < 2000 && poll(&pipe, 1, 1) == 0; ms++) {
+        if (vg_load_relaxed(&p->chan.slot->heartbeat) != before) {
+            p->warden = end;
+            return 0;
+        }
+    }
+    close(end);
+    return pipe.revents ? -ECHILD : -ETIMEDOUT;
+}
+
+static CUresult attach(struct pci_chan *p)
+{
+    int e = start_warden(p);
+
+    if (e)
+        vg_log(1, "cannot start vgpu-warden (%s): if this process is killed, the host keeps its memory",
+               strerror(-e));
+    vg_chan_hello(&p->chan, e == 0);
     reg_write(p, VG_REG_ATTACH, p->token);
     return vg_chan_await_ready(&p->chan);
 }

@@ -35,7 +35,7 @@ static void *map_resource(const char *device, const char *name, uint64_t off, si
     return p == MAP_FAILED ? NULL : p;
 }
 
-/* The pipe's write end came along if the application ran without close-on-exec: close all but 0. */
+/* Descriptors that the application opened without close-on-exec: not ours to keep open. */
 static void close_others(void)
 {
     long max = sysconf(_SC_OPEN_MAX);
@@ -82,11 +82,7 @@ int main(int argc, char **argv)
 
     if (!regs || !slot)
         return 1;
-    /* Away from the application's session and signals; it only ever sees this first process end. */
-    pid_t pid = fork();
-    if (pid != 0)
-        return pid < 0;
-    setsid();
+    setsid();       /* away from the application's terminal and its signals */
     unblock_signals();
     if (chdir("/") < 0)
         return 1;
@@ -94,6 +90,7 @@ int main(int argc, char **argv)
     dup2(null, STDOUT_FILENO);
     dup2(null, STDERR_FILENO);
     close_others();
+    vg_fetch_add(&slot->heartbeat, 1);  /* "I am there": the application waits for it */
     beat_until_end(slot);
     regs[VG_REG_RELEASE / 4] = token;
     return 0;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Starts vgpu-warden without the application noticing: clone() with exit signal 0,
- * so that there is no SIGCHLD and no wait() of the application's sees the child.
+ * Starts vgpu-warden without the application noticing. A first child, made by
+ * clone() with exit signal 0 (no SIGCHLD, no wait() of the application's sees it),
+ * starts the warden as its own child and ends: the warden belongs to init. The first
+ * child must not exec, because exec restores SIGCHLD.
  */
 #include "guest-shim/warden_spawn.h"
 
@@ -24,15 +26,17 @@
 struct child {
     const char *path;
     char *const *argv;
+    char *stack;    /* of the second child; the first one's lies above */
     int pipe_read;
-    int error;      /* the child runs in our memory until exec, so it can tell */
+    int error;      /* the children run in our memory until exec, so they can tell */
 };
 
 /*
- * Between clone and exec: other threads run on, so no malloc and no locks here. All
- * signals stay blocked, lest a handler of the application runs; the warden unblocks.
+ * In both children other threads of the application run on, so no malloc and no
+ * locks here. All signals stay blocked, lest a handler of the application runs; the
+ * warden unblocks them.
  */
-static int child_main(void *arg)
+static int warden_main(void *arg)
 {
     struct child *c = arg;
     static char *const no_env[] = {NULL};
@@ -41,6 +45,15 @@ static int child_main(void *arg)
         execve(c->path, c->argv, no_env);
     c->error = errno;
     _exit(127);
+}
+
+static int first_main(void *arg)
+{
+    struct child *c = arg;
+
+    if (clone(warden_main, c->stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, c) < 0)
+        c->error = errno;
+    _exit(0);
 }
 
 /* Beside this library, beside its directory's bin, or where VGPU_WARDEN says. */
@@ -67,25 +80,23 @@ static int find_warden(char *path, size_t size)
     return -ENOENT;
 }
 
-/* Runs c->argv; the program forks itself away and its first process ends at once. */
-static int run_child(struct child *c)
+static int run_children(struct child *c)
 {
-    char *stack = malloc(CHILD_STACK);
     sigset_t all, old;
-    int status = 0;
 
-    if (!stack)
+    c->stack = malloc(2 * CHILD_STACK);
+    if (!c->stack)
         return -ENOMEM;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    pid_t pid = clone(child_main, stack + CHILD_STACK, CLONE_VM | CLONE_VFORK, c);
+    pid_t pid = clone(first_main, c->stack + 2 * CHILD_STACK, CLONE_VM | CLONE_VFORK, c);
     int e = pid < 0 ? -errno : -c->error;
     if (pid > 0)
-        while (waitpid(pid, &status, __WCLONE) < 0 && errno == EINTR)
+        while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
             ;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    free(stack);
-    return e ? e : status == 0 ? 0 : -ECHILD;
+    free(c->stack);
+    return e;
 }
 
 int vg_warden_spawn(const char *device, uint32_t token, uint64_t slot_off)
@@ -104,7 +115,7 @@ int vg_warden_spawn(const char *device, uint32_t token, uint64_t slot_off)
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
     struct child c = {.path = path, .argv = argv, .pipe_read = ends[0]};
-    e = run_child(&c);
+    e = run_children(&c);
     close(ends[0]);
     if (e) {
         close(ends[1]);
