@@ -131,8 +131,8 @@ struct ptx_range {
  * What a kernel may touch. The arena must stay mapped readable and writable
  * as long as a launch runs; page_map (one PTX_PAGE_* byte per page of
  * 1 << page_shift bytes) is read live, so an allocation made or freed by
- * another thread takes effect at the next access to a page not yet cached by
- * that CTA (a kernel that uses memory while it is being freed is undefined, as
+ * another thread takes effect at the next access to a range the launch has not
+ * met before (a kernel that uses memory while it is being freed is undefined, as
  * on a GPU, but stays inside the arena). ranges must not change during a launch.
  */
 struct ptx_space {
