@@ -475,7 +475,7 @@ END_TEST
 
 static const char ptx[] =
     ".version 7.0\n.target sm_52\n.address_size 64\n"
-    ".global .align 4 .u32 counter = 5;\n"
+    ".visible .global .align 4 .u32 counter = 5;\n"
     ".visible .entry fill(.param .u64 p, .param .u32 v)\n{\n"
     ".reg .u64 %a, %o;\n.reg .u32 %i, %c, %n, %t, %v;\n"
     "ld.param.u64 %a, [p];\nld.param.u32 %v, [v];\n"
