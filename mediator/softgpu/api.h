@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every file that defines driver entry points needs: the CUDA types and VG_API.
- *
- * Entry points are written under the exact symbol they export (cuMemAlloc_v2, never cuMemAlloc), so
- * the renaming macros that a CUDA header may carry never apply to them.
+ * What every file that defines driver entry points needs: the CUDA types, the prototypes of all
+ * symbols, and VG_ENTRY. Entry points are written under the exact symbol they export: cuMemAlloc_v2
+ * is what a program that calls cuMemAlloc gets.
  */
 #ifndef VG_SOFTGPU_API_H
 #define VG_SOFTGPU_API_H
@@ -12,12 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "protocol/vg_cuda.h"
+#include "protocol/vg_api.h"
 
-/* Declares and defines one exported entry point: VG_API(cuInit, (unsigned flags)) { ... } */
-#define VG_API(name, args)                                         \
-    CUresult name args;                                            \
-    __attribute__((visibility("default"))) CUresult name args
+/* Defines one exported entry point, checked against the table's prototype:
+ * VG_ENTRY(cuInit, (unsigned flags)) { ... } */
+#define VG_ENTRY(name, args) CUresult name args
 
 #define VG_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

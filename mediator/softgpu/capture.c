@@ -358,18 +358,17 @@ static CUresult capture_begin(CUstream stream, struct vg_graph *graph,
     return rc;
 }
 
-VG_API(cuStreamBeginCapture_v2, (CUstream stream, CUstreamCaptureMode mode))
+VG_ENTRY(cuStreamBeginCapture_v2, (CUstream stream, CUstreamCaptureMode mode))
 {
     return capture_begin(stream, NULL, NULL, 0, mode);
 }
 
-#undef cuStreamBeginCapture
-VG_API(cuStreamBeginCapture, (CUstream stream))
+VG_ENTRY(cuStreamBeginCapture, (CUstream stream))
 {
     return capture_begin(stream, NULL, NULL, 0, CU_STREAM_CAPTURE_MODE_GLOBAL);
 }
 
-VG_API(cuStreamBeginCaptureToGraph,
+VG_ENTRY(cuStreamBeginCaptureToGraph,
        (CUstream stream, CUgraph graph, const CUgraphNode *deps, const CUgraphEdgeData *edges,
         size_t n, CUstreamCaptureMode mode))
 {
@@ -379,7 +378,7 @@ VG_API(cuStreamBeginCaptureToGraph,
     return g != NULL ? capture_begin(stream, g, deps, n, mode) : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuStreamEndCapture, (CUstream stream, CUgraph *graph))
+VG_ENTRY(cuStreamEndCapture, (CUstream stream, CUgraph *graph))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -401,7 +400,7 @@ static CUstreamCaptureStatus capture_status(const struct vg_stream *s)
                                  : CU_STREAM_CAPTURE_STATUS_ACTIVE;
 }
 
-VG_API(cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus *status))
+VG_ENTRY(cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus *status))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -437,7 +436,7 @@ static const CUgraphNode *frontier_handles(const struct vg_stream *s)
     return list;
 }
 
-VG_API(cuStreamGetCaptureInfo_v2,
+VG_ENTRY(cuStreamGetCaptureInfo_v2,
        (CUstream stream, CUstreamCaptureStatus *status, uint64_t *id, CUgraph *graph,
         const CUgraphNode **deps, size_t *n))
 {
@@ -465,7 +464,7 @@ VG_API(cuStreamGetCaptureInfo_v2,
     return rc;
 }
 
-VG_API(cuStreamGetCaptureInfo_v3,
+VG_ENTRY(cuStreamGetCaptureInfo_v3,
        (CUstream stream, CUstreamCaptureStatus *status, uint64_t *id, CUgraph *graph,
         const CUgraphNode **deps, const CUgraphEdgeData **edges, size_t *n))
 {
@@ -474,8 +473,7 @@ VG_API(cuStreamGetCaptureInfo_v3,
     return cuStreamGetCaptureInfo_v2(stream, status, id, graph, deps, n);
 }
 
-#undef cuStreamGetCaptureInfo
-VG_API(cuStreamGetCaptureInfo, (CUstream stream, CUstreamCaptureStatus *status, uint64_t *id))
+VG_ENTRY(cuStreamGetCaptureInfo, (CUstream stream, CUstreamCaptureStatus *status, uint64_t *id))
 {
     return cuStreamGetCaptureInfo_v2(stream, status, id, NULL, NULL, NULL);
 }
@@ -498,7 +496,7 @@ static CUresult update_frontier_locked(struct vg_stream *s, const CUgraphNode *d
     return CUDA_SUCCESS;
 }
 
-VG_API(cuStreamUpdateCaptureDependencies,
+VG_ENTRY(cuStreamUpdateCaptureDependencies,
        (CUstream stream, CUgraphNode *deps, size_t n, unsigned flags))
 {
     struct vg_stream *s;
@@ -514,7 +512,7 @@ VG_API(cuStreamUpdateCaptureDependencies,
     return rc;
 }
 
-VG_API(cuStreamUpdateCaptureDependencies_v2,
+VG_ENTRY(cuStreamUpdateCaptureDependencies_v2,
        (CUstream stream, CUgraphNode *deps, const CUgraphEdgeData *edges, size_t n,
         unsigned flags))
 {
@@ -522,7 +520,7 @@ VG_API(cuStreamUpdateCaptureDependencies_v2,
     return cuStreamUpdateCaptureDependencies(stream, deps, n, flags);
 }
 
-VG_API(cuThreadExchangeStreamCaptureMode, (CUstreamCaptureMode *mode))
+VG_ENTRY(cuThreadExchangeStreamCaptureMode, (CUstreamCaptureMode *mode))
 {
     CUstreamCaptureMode old = thread_mode;
 

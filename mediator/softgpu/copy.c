@@ -163,46 +163,46 @@ static CUresult copy_linear(CUmemorytype to, uint64_t dst, CUmemorytype from, ui
     return copy_issue(&d, stream, wait);
 }
 
-VG_API(cuMemcpy, (CUdeviceptr dst, CUdeviceptr src, size_t n))
+VG_ENTRY(cuMemcpy, (CUdeviceptr dst, CUdeviceptr src, size_t n))
 {
     return copy_linear(CU_MEMORYTYPE_UNIFIED, dst, CU_MEMORYTYPE_UNIFIED, src, n, NULL, true);
 }
 
-VG_API(cuMemcpyAsync, (CUdeviceptr dst, CUdeviceptr src, size_t n, CUstream stream))
+VG_ENTRY(cuMemcpyAsync, (CUdeviceptr dst, CUdeviceptr src, size_t n, CUstream stream))
 {
     return copy_linear(CU_MEMORYTYPE_UNIFIED, dst, CU_MEMORYTYPE_UNIFIED, src, n, stream, false);
 }
 
-VG_API(cuMemcpyHtoD_v2, (CUdeviceptr dst, const void *src, size_t n))
+VG_ENTRY(cuMemcpyHtoD_v2, (CUdeviceptr dst, const void *src, size_t n))
 {
     return copy_linear(CU_MEMORYTYPE_DEVICE, dst, CU_MEMORYTYPE_HOST, (uintptr_t)src, n, NULL,
                        true);
 }
 
-VG_API(cuMemcpyHtoDAsync_v2, (CUdeviceptr dst, const void *src, size_t n, CUstream stream))
+VG_ENTRY(cuMemcpyHtoDAsync_v2, (CUdeviceptr dst, const void *src, size_t n, CUstream stream))
 {
     return copy_linear(CU_MEMORYTYPE_DEVICE, dst, CU_MEMORYTYPE_HOST, (uintptr_t)src, n, stream,
                        false);
 }
 
-VG_API(cuMemcpyDtoH_v2, (void *dst, CUdeviceptr src, size_t n))
+VG_ENTRY(cuMemcpyDtoH_v2, (void *dst, CUdeviceptr src, size_t n))
 {
     return copy_linear(CU_MEMORYTYPE_HOST, (uintptr_t)dst, CU_MEMORYTYPE_DEVICE, src, n, NULL,
                        true);
 }
 
-VG_API(cuMemcpyDtoHAsync_v2, (void *dst, CUdeviceptr src, size_t n, CUstream stream))
+VG_ENTRY(cuMemcpyDtoHAsync_v2, (void *dst, CUdeviceptr src, size_t n, CUstream stream))
 {
     return copy_linear(CU_MEMORYTYPE_HOST, (uintptr_t)dst, CU_MEMORYTYPE_DEVICE, src, n, stream,
                        false);
 }
 
-VG_API(cuMemcpyDtoD_v2, (CUdeviceptr dst, CUdeviceptr src, size_t n))
+VG_ENTRY(cuMemcpyDtoD_v2, (CUdeviceptr dst, CUdeviceptr src, size_t n))
 {
     return copy_linear(CU_MEMORYTYPE_DEVICE, dst, CU_MEMORYTYPE_DEVICE, src, n, NULL, true);
 }
 
-VG_API(cuMemcpyDtoDAsync_v2, (CUdeviceptr dst, CUdeviceptr src, size_t n, CUstream stream))
+VG_ENTRY(cuMemcpyDtoDAsync_v2, (CUdeviceptr dst, CUdeviceptr src, size_t n, CUstream stream))
 {
     return copy_linear(CU_MEMORYTYPE_DEVICE, dst, CU_MEMORYTYPE_DEVICE, src, n, stream, false);
 }
@@ -216,7 +216,7 @@ static CUresult peers_check(CUcontext a, CUcontext b)
     return rc != CUDA_SUCCESS ? rc : vg_ctx_from_handle(b, &ctx);
 }
 
-VG_API(cuMemcpyPeer,
+VG_ENTRY(cuMemcpyPeer,
        (CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src, CUcontext src_ctx, size_t n))
 {
     CUresult rc = peers_check(dst_ctx, src_ctx);
@@ -224,7 +224,7 @@ VG_API(cuMemcpyPeer,
     return rc != CUDA_SUCCESS ? rc : cuMemcpyDtoD_v2(dst, src, n);
 }
 
-VG_API(cuMemcpyPeerAsync,
+VG_ENTRY(cuMemcpyPeerAsync,
        (CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src, CUcontext src_ctx, size_t n,
         CUstream stream))
 {
@@ -290,27 +290,27 @@ static CUresult copy_3d(const CUDA_MEMCPY3D *p, CUstream stream, bool wait)
     return copy_issue(&d, stream, wait);
 }
 
-VG_API(cuMemcpy2D_v2, (const CUDA_MEMCPY2D *p))
+VG_ENTRY(cuMemcpy2D_v2, (const CUDA_MEMCPY2D *p))
 {
     return copy_2d(p, NULL, true);
 }
 
-VG_API(cuMemcpy2DUnaligned_v2, (const CUDA_MEMCPY2D *p))
+VG_ENTRY(cuMemcpy2DUnaligned_v2, (const CUDA_MEMCPY2D *p))
 {
     return copy_2d(p, NULL, true);
 }
 
-VG_API(cuMemcpy2DAsync_v2, (const CUDA_MEMCPY2D *p, CUstream stream))
+VG_ENTRY(cuMemcpy2DAsync_v2, (const CUDA_MEMCPY2D *p, CUstream stream))
 {
     return copy_2d(p, stream, false);
 }
 
-VG_API(cuMemcpy3D_v2, (const CUDA_MEMCPY3D *p))
+VG_ENTRY(cuMemcpy3D_v2, (const CUDA_MEMCPY3D *p))
 {
     return copy_3d(p, NULL, true);
 }
 
-VG_API(cuMemcpy3DAsync_v2, (const CUDA_MEMCPY3D *p, CUstream stream))
+VG_ENTRY(cuMemcpy3DAsync_v2, (const CUDA_MEMCPY3D *p, CUstream stream))
 {
     return copy_3d(p, stream, false);
 }
@@ -331,12 +331,12 @@ static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *p, CUstream stream, bool 
     return copy_3d(&d, stream, wait);
 }
 
-VG_API(cuMemcpy3DPeer, (const CUDA_MEMCPY3D_PEER *p))
+VG_ENTRY(cuMemcpy3DPeer, (const CUDA_MEMCPY3D_PEER *p))
 {
     return copy_3d_peer(p, NULL, true);
 }
 
-VG_API(cuMemcpy3DPeerAsync, (const CUDA_MEMCPY3D_PEER *p, CUstream stream))
+VG_ENTRY(cuMemcpy3DPeerAsync, (const CUDA_MEMCPY3D_PEER *p, CUstream stream))
 {
     return copy_3d_peer(p, stream, false);
 }

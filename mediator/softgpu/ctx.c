@@ -163,7 +163,7 @@ CUresult vg_ctx_synchronize(struct vg_ctx *ctx)
 
 /* ----------------------------------------------------------- primary contexts */
 
-VG_API(cuDevicePrimaryCtxRetain, (CUcontext *ctx, CUdevice dev))
+VG_ENTRY(cuDevicePrimaryCtxRetain, (CUcontext *ctx, CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -183,7 +183,7 @@ VG_API(cuDevicePrimaryCtxRetain, (CUcontext *ctx, CUdevice dev))
     return rc;
 }
 
-VG_API(cuDevicePrimaryCtxRelease_v2, (CUdevice dev))
+VG_ENTRY(cuDevicePrimaryCtxRelease_v2, (CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -203,7 +203,7 @@ VG_API(cuDevicePrimaryCtxRelease_v2, (CUdevice dev))
     return rc;
 }
 
-VG_API(cuDevicePrimaryCtxReset_v2, (CUdevice dev))
+VG_ENTRY(cuDevicePrimaryCtxReset_v2, (CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -215,7 +215,7 @@ VG_API(cuDevicePrimaryCtxReset_v2, (CUdevice dev))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDevicePrimaryCtxSetFlags_v2, (CUdevice dev, unsigned flags))
+VG_ENTRY(cuDevicePrimaryCtxSetFlags_v2, (CUdevice dev, unsigned flags))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -228,7 +228,7 @@ VG_API(cuDevicePrimaryCtxSetFlags_v2, (CUdevice dev, unsigned flags))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDevicePrimaryCtxGetState, (CUdevice dev, unsigned *flags, int *active))
+VG_ENTRY(cuDevicePrimaryCtxGetState, (CUdevice dev, unsigned *flags, int *active))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -242,27 +242,24 @@ VG_API(cuDevicePrimaryCtxGetState, (CUdevice dev, unsigned *flags, int *active))
     return CUDA_SUCCESS;
 }
 
-#undef cuDevicePrimaryCtxRelease
-VG_API(cuDevicePrimaryCtxRelease, (CUdevice dev))
+VG_ENTRY(cuDevicePrimaryCtxRelease, (CUdevice dev))
 {
     return cuDevicePrimaryCtxRelease_v2(dev);
 }
 
-#undef cuDevicePrimaryCtxReset
-VG_API(cuDevicePrimaryCtxReset, (CUdevice dev))
+VG_ENTRY(cuDevicePrimaryCtxReset, (CUdevice dev))
 {
     return cuDevicePrimaryCtxReset_v2(dev);
 }
 
-#undef cuDevicePrimaryCtxSetFlags
-VG_API(cuDevicePrimaryCtxSetFlags, (CUdevice dev, unsigned flags))
+VG_ENTRY(cuDevicePrimaryCtxSetFlags, (CUdevice dev, unsigned flags))
 {
     return cuDevicePrimaryCtxSetFlags_v2(dev, flags);
 }
 
 /* ---------------------------------------------------------- created contexts */
 
-VG_API(cuCtxCreate_v4,
+VG_ENTRY(cuCtxCreate_v4,
        (CUcontext *ctx, CUctxCreateParams *params, unsigned flags, CUdevice dev))
 {
     struct vg_device *d;
@@ -286,7 +283,7 @@ VG_API(cuCtxCreate_v4,
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxCreate_v3,
+VG_ENTRY(cuCtxCreate_v3,
        (CUcontext *ctx, CUexecAffinityParam *params, int n, unsigned flags, CUdevice dev))
 {
     CUctxCreateParams p = { .execAffinityParams = params, .numExecAffinityParams = n };
@@ -294,19 +291,18 @@ VG_API(cuCtxCreate_v3,
     return cuCtxCreate_v4(ctx, &p, flags, dev);
 }
 
-VG_API(cuCtxCreate_v2, (CUcontext *ctx, unsigned flags, CUdevice dev))
+VG_ENTRY(cuCtxCreate_v2, (CUcontext *ctx, unsigned flags, CUdevice dev))
 {
     return cuCtxCreate_v4(ctx, NULL, flags, dev);
 }
 
-#undef cuCtxCreate
-VG_API(cuCtxCreate, (CUcontext *ctx, unsigned flags, CUdevice dev))
+VG_ENTRY(cuCtxCreate, (CUcontext *ctx, unsigned flags, CUdevice dev))
 {
     return cuCtxCreate_v4(ctx, NULL, flags, dev);
 }
 
 /* The object itself stays: tasks and blocks of other contexts may still name it. */
-VG_API(cuCtxDestroy_v2, (CUcontext handle))
+VG_ENTRY(cuCtxDestroy_v2, (CUcontext handle))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_init_check();
@@ -323,8 +319,7 @@ VG_API(cuCtxDestroy_v2, (CUcontext handle))
     return CUDA_SUCCESS;
 }
 
-#undef cuCtxDestroy
-VG_API(cuCtxDestroy, (CUcontext handle))
+VG_ENTRY(cuCtxDestroy, (CUcontext handle))
 {
     return cuCtxDestroy_v2(handle);
 }
@@ -342,7 +337,7 @@ static CUresult ctx_settable(CUcontext handle)
                                                         : CUDA_ERROR_INVALID_CONTEXT;
 }
 
-VG_API(cuCtxPushCurrent_v2, (CUcontext ctx))
+VG_ENTRY(cuCtxPushCurrent_v2, (CUcontext ctx))
 {
     CUresult rc = ctx_settable(ctx);
 
@@ -354,7 +349,7 @@ VG_API(cuCtxPushCurrent_v2, (CUcontext ctx))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxPopCurrent_v2, (CUcontext *ctx))
+VG_ENTRY(cuCtxPopCurrent_v2, (CUcontext *ctx))
 {
     CUresult rc = vg_init_check();
 
@@ -369,7 +364,7 @@ VG_API(cuCtxPopCurrent_v2, (CUcontext *ctx))
 }
 
 /* Replaces the top; NULL takes it away. */
-VG_API(cuCtxSetCurrent, (CUcontext ctx))
+VG_ENTRY(cuCtxSetCurrent, (CUcontext ctx))
 {
     CUresult rc = ctx != NULL ? ctx_settable(ctx) : vg_init_check();
 
@@ -384,7 +379,7 @@ VG_API(cuCtxSetCurrent, (CUcontext ctx))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxGetCurrent, (CUcontext *ctx))
+VG_ENTRY(cuCtxGetCurrent, (CUcontext *ctx))
 {
     CUresult rc = vg_init_check();
 
@@ -396,14 +391,12 @@ VG_API(cuCtxGetCurrent, (CUcontext *ctx))
     return CUDA_SUCCESS;
 }
 
-#undef cuCtxPushCurrent
-VG_API(cuCtxPushCurrent, (CUcontext ctx))
+VG_ENTRY(cuCtxPushCurrent, (CUcontext ctx))
 {
     return cuCtxPushCurrent_v2(ctx);
 }
 
-#undef cuCtxPopCurrent
-VG_API(cuCtxPopCurrent, (CUcontext *ctx))
+VG_ENTRY(cuCtxPopCurrent, (CUcontext *ctx))
 {
     return cuCtxPopCurrent_v2(ctx);
 }

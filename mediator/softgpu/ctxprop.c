@@ -6,7 +6,7 @@
 #include "ctx.h"
 #include "device.h"
 
-VG_API(cuCtxGetDevice_v2, (CUdevice *dev, CUcontext handle))
+VG_ENTRY(cuCtxGetDevice_v2, (CUdevice *dev, CUcontext handle))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_from_handle(handle, &ctx);
@@ -19,12 +19,12 @@ VG_API(cuCtxGetDevice_v2, (CUdevice *dev, CUcontext handle))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxGetDevice, (CUdevice *dev))
+VG_ENTRY(cuCtxGetDevice, (CUdevice *dev))
 {
     return cuCtxGetDevice_v2(dev, NULL);
 }
 
-VG_API(cuCtxGetFlags, (unsigned *flags))
+VG_ENTRY(cuCtxGetFlags, (unsigned *flags))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_current(&ctx);
@@ -37,7 +37,7 @@ VG_API(cuCtxGetFlags, (unsigned *flags))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxSetFlags, (unsigned flags))
+VG_ENTRY(cuCtxSetFlags, (unsigned flags))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_current(&ctx);
@@ -50,7 +50,7 @@ VG_API(cuCtxSetFlags, (unsigned flags))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxGetId, (CUcontext handle, unsigned long long *id))
+VG_ENTRY(cuCtxGetId, (CUcontext handle, unsigned long long *id))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_from_handle(handle, &ctx);
@@ -63,7 +63,7 @@ VG_API(cuCtxGetId, (CUcontext handle, unsigned long long *id))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxGetApiVersion, (CUcontext handle, unsigned *version))
+VG_ENTRY(cuCtxGetApiVersion, (CUcontext handle, unsigned *version))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_from_handle(handle, &ctx);
@@ -76,7 +76,7 @@ VG_API(cuCtxGetApiVersion, (CUcontext handle, unsigned *version))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxSynchronize_v2, (CUcontext handle))
+VG_ENTRY(cuCtxSynchronize_v2, (CUcontext handle))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_from_handle(handle, &ctx);
@@ -88,7 +88,7 @@ VG_API(cuCtxSynchronize_v2, (CUcontext handle))
     return rc != CUDA_SUCCESS ? rc : vg_ctx_synchronize(ctx);
 }
 
-VG_API(cuCtxSynchronize, (void))
+VG_ENTRY(cuCtxSynchronize, (void))
 {
     return cuCtxSynchronize_v2(NULL);
 }
@@ -100,7 +100,7 @@ static bool limit_is_known(CUlimit limit)
            limit == CU_LIMIT_PERSISTING_L2_CACHE_SIZE;
 }
 
-VG_API(cuCtxSetLimit, (CUlimit limit, size_t value))
+VG_ENTRY(cuCtxSetLimit, (CUlimit limit, size_t value))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_enter(&ctx);
@@ -117,7 +117,7 @@ VG_API(cuCtxSetLimit, (CUlimit limit, size_t value))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxGetLimit, (size_t *value, CUlimit limit))
+VG_ENTRY(cuCtxGetLimit, (size_t *value, CUlimit limit))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_enter(&ctx);
@@ -132,7 +132,7 @@ VG_API(cuCtxGetLimit, (size_t *value, CUlimit limit))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxGetCacheConfig, (CUfunc_cache *config))
+VG_ENTRY(cuCtxGetCacheConfig, (CUfunc_cache *config))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_enter(&ctx);
@@ -145,7 +145,7 @@ VG_API(cuCtxGetCacheConfig, (CUfunc_cache *config))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxSetCacheConfig, (CUfunc_cache config))
+VG_ENTRY(cuCtxSetCacheConfig, (CUfunc_cache config))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_enter(&ctx);
@@ -158,7 +158,7 @@ VG_API(cuCtxSetCacheConfig, (CUfunc_cache config))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxGetSharedMemConfig, (CUsharedconfig *config))
+VG_ENTRY(cuCtxGetSharedMemConfig, (CUsharedconfig *config))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_enter(&ctx);
@@ -171,7 +171,7 @@ VG_API(cuCtxGetSharedMemConfig, (CUsharedconfig *config))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxSetSharedMemConfig, (CUsharedconfig config))
+VG_ENTRY(cuCtxSetSharedMemConfig, (CUsharedconfig config))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_enter(&ctx);
@@ -182,7 +182,7 @@ VG_API(cuCtxSetSharedMemConfig, (CUsharedconfig config))
                ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuCtxGetStreamPriorityRange, (int *least, int *greatest))
+VG_ENTRY(cuCtxGetStreamPriorityRange, (int *least, int *greatest))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_enter(&ctx);
@@ -196,7 +196,7 @@ VG_API(cuCtxGetStreamPriorityRange, (int *least, int *greatest))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuCtxResetPersistingL2Cache, (void))
+VG_ENTRY(cuCtxResetPersistingL2Cache, (void))
 {
     struct vg_ctx *ctx;
 
@@ -204,7 +204,7 @@ VG_API(cuCtxResetPersistingL2Cache, (void))
 }
 
 /* Devices share one memory: access between them needs no switch, but the calls keep their rules. */
-VG_API(cuCtxEnablePeerAccess, (CUcontext peer, unsigned flags))
+VG_ENTRY(cuCtxEnablePeerAccess, (CUcontext peer, unsigned flags))
 {
     struct vg_ctx *ctx, *other;
     CUresult rc = vg_ctx_enter(&ctx);
@@ -219,7 +219,7 @@ VG_API(cuCtxEnablePeerAccess, (CUcontext peer, unsigned flags))
     return other->dev != ctx->dev ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
-VG_API(cuCtxDisablePeerAccess, (CUcontext peer))
+VG_ENTRY(cuCtxDisablePeerAccess, (CUcontext peer))
 {
     struct vg_ctx *ctx, *other;
     CUresult rc = vg_ctx_enter(&ctx);

@@ -250,7 +250,7 @@ CUresult vg_device_enter(CUdevice ordinal, struct vg_device **ret)
 
 /* ------------------------------------------------------------- entry points */
 
-VG_API(cuInit, (unsigned flags))
+VG_ENTRY(cuInit, (unsigned flags))
 {
     if (flags != 0)
         return CUDA_ERROR_INVALID_VALUE;
@@ -258,7 +258,7 @@ VG_API(cuInit, (unsigned flags))
     return vg_init_check();
 }
 
-VG_API(cuDriverGetVersion, (int *version))
+VG_ENTRY(cuDriverGetVersion, (int *version))
 {
     if (version == NULL)
         return CUDA_ERROR_INVALID_VALUE;
@@ -266,7 +266,7 @@ VG_API(cuDriverGetVersion, (int *version))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceGetCount, (int *count))
+VG_ENTRY(cuDeviceGetCount, (int *count))
 {
     CUresult rc = vg_init_check();
 
@@ -278,7 +278,7 @@ VG_API(cuDeviceGetCount, (int *count))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceGet, (CUdevice *device, int ordinal))
+VG_ENTRY(cuDeviceGet, (CUdevice *device, int ordinal))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(ordinal, &d);
@@ -291,7 +291,7 @@ VG_API(cuDeviceGet, (CUdevice *device, int ordinal))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceGetName, (char *name, int len, CUdevice dev))
+VG_ENTRY(cuDeviceGetName, (char *name, int len, CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -304,7 +304,7 @@ VG_API(cuDeviceGetName, (char *name, int len, CUdevice dev))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceGetUuid_v2, (CUuuid *uuid, CUdevice dev))
+VG_ENTRY(cuDeviceGetUuid_v2, (CUuuid *uuid, CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -317,14 +317,13 @@ VG_API(cuDeviceGetUuid_v2, (CUuuid *uuid, CUdevice dev))
     return CUDA_SUCCESS;
 }
 
-#undef cuDeviceGetUuid
-VG_API(cuDeviceGetUuid, (CUuuid *uuid, CUdevice dev))
+VG_ENTRY(cuDeviceGetUuid, (CUuuid *uuid, CUdevice dev))
 {
     return cuDeviceGetUuid_v2(uuid, dev);
 }
 
 /* LUIDs name adapters of Windows. */
-VG_API(cuDeviceGetLuid, (char *luid, unsigned *node_mask, CUdevice dev))
+VG_ENTRY(cuDeviceGetLuid, (char *luid, unsigned *node_mask, CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -334,7 +333,7 @@ VG_API(cuDeviceGetLuid, (char *luid, unsigned *node_mask, CUdevice dev))
     return rc != CUDA_SUCCESS ? rc : CUDA_ERROR_NOT_SUPPORTED;
 }
 
-VG_API(cuDeviceTotalMem_v2, (size_t *bytes, CUdevice dev))
+VG_ENTRY(cuDeviceTotalMem_v2, (size_t *bytes, CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -347,7 +346,7 @@ VG_API(cuDeviceTotalMem_v2, (size_t *bytes, CUdevice dev))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceGetAttribute, (int *value, CUdevice_attribute attr, CUdevice dev))
+VG_ENTRY(cuDeviceGetAttribute, (int *value, CUdevice_attribute attr, CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -360,7 +359,7 @@ VG_API(cuDeviceGetAttribute, (int *value, CUdevice_attribute attr, CUdevice dev)
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceGetPCIBusId, (char *id, int len, CUdevice dev))
+VG_ENTRY(cuDeviceGetPCIBusId, (char *id, int len, CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -388,7 +387,7 @@ static int pci_id_parse(const char *s, unsigned id[4])
     return sscanf(s, "%x:%x%c", &id[1], &id[2], &end) == 2 ? 0 : -1;
 }
 
-VG_API(cuDeviceGetByPCIBusId, (CUdevice *dev, const char *pci_id))
+VG_ENTRY(cuDeviceGetByPCIBusId, (CUdevice *dev, const char *pci_id))
 {
     CUresult rc = vg_init_check();
     unsigned id[4];
@@ -403,7 +402,7 @@ VG_API(cuDeviceGetByPCIBusId, (CUdevice *dev, const char *pci_id))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceComputeCapability, (int *major, int *minor, CUdevice dev))
+VG_ENTRY(cuDeviceComputeCapability, (int *major, int *minor, CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -417,7 +416,7 @@ VG_API(cuDeviceComputeCapability, (int *major, int *minor, CUdevice dev))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceGetProperties, (CUdevprop *prop, CUdevice dev))
+VG_ENTRY(cuDeviceGetProperties, (CUdevprop *prop, CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -440,7 +439,7 @@ VG_API(cuDeviceGetProperties, (CUdevprop *prop, CUdevice dev))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceGetExecAffinitySupport, (int *value, CUexecAffinityType type, CUdevice dev))
+VG_ENTRY(cuDeviceGetExecAffinitySupport, (int *value, CUexecAffinityType type, CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -453,7 +452,7 @@ VG_API(cuDeviceGetExecAffinitySupport, (int *value, CUexecAffinityType type, CUd
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceCanAccessPeer, (int *can, CUdevice dev, CUdevice peer))
+VG_ENTRY(cuDeviceCanAccessPeer, (int *can, CUdevice dev, CUdevice peer))
 {
     struct vg_device *d, *p;
     CUresult rc = vg_device_enter(dev, &d);
@@ -469,7 +468,7 @@ VG_API(cuDeviceCanAccessPeer, (int *can, CUdevice dev, CUdevice peer))
 }
 
 /* All devices are the same memory, so peers are as near as a device is to itself. */
-VG_API(cuDeviceGetP2PAttribute,
+VG_ENTRY(cuDeviceGetP2PAttribute,
        (int *value, CUdevice_P2PAttribute attr, CUdevice src, CUdevice dst))
 {
     struct vg_device *d, *p;

@@ -67,7 +67,7 @@ void vg_event_end_ctx(struct vg_ctx *ctx)
     vg_engine_unlock();
 }
 
-VG_API(cuEventCreate, (CUevent *event, unsigned flags))
+VG_ENTRY(cuEventCreate, (CUevent *event, unsigned flags))
 {
     struct vg_ctx *ctx;
     struct vg_event *e;
@@ -96,7 +96,7 @@ VG_API(cuEventCreate, (CUevent *event, unsigned flags))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuEventDestroy_v2, (CUevent event))
+VG_ENTRY(cuEventDestroy_v2, (CUevent event))
 {
     struct vg_event *e;
     CUresult rc = vg_event_from_handle(event, &e), fault;
@@ -131,17 +131,17 @@ static CUresult event_record(CUevent event, CUstream stream, unsigned flags)
     return vg_stream_issue(s, &op, false);
 }
 
-VG_API(cuEventRecord, (CUevent event, CUstream stream))
+VG_ENTRY(cuEventRecord, (CUevent event, CUstream stream))
 {
     return event_record(event, stream, 0);
 }
 
-VG_API(cuEventRecordWithFlags, (CUevent event, CUstream stream, unsigned flags))
+VG_ENTRY(cuEventRecordWithFlags, (CUevent event, CUstream stream, unsigned flags))
 {
     return event_record(event, stream, flags);
 }
 
-VG_API(cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned flags))
+VG_ENTRY(cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned flags))
 {
     struct vg_op op = { .type = VG_OP_EVENT_WAIT, .external = flags != 0 };
     struct vg_stream *s;
@@ -160,7 +160,7 @@ VG_API(cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned flags))
     return vg_stream_issue(s, &op, false);
 }
 
-VG_API(cuEventQuery, (CUevent event))
+VG_ENTRY(cuEventQuery, (CUevent event))
 {
     struct vg_event *e;
     CUresult rc = vg_event_from_handle(event, &e);
@@ -178,7 +178,7 @@ VG_API(cuEventQuery, (CUevent event))
     return rc;
 }
 
-VG_API(cuEventSynchronize, (CUevent event))
+VG_ENTRY(cuEventSynchronize, (CUevent event))
 {
     struct vg_event *e;
     CUresult rc = vg_event_from_handle(event, &e);
@@ -204,7 +204,7 @@ static CUresult elapsed_locked(const struct vg_event *a, const struct vg_event *
     return CUDA_SUCCESS;
 }
 
-VG_API(cuEventElapsedTime_v2, (float *ms, CUevent start, CUevent end))
+VG_ENTRY(cuEventElapsedTime_v2, (float *ms, CUevent start, CUevent end))
 {
     struct vg_event *a, *b;
     CUresult rc = vg_event_from_handle(start, &a);
@@ -223,14 +223,12 @@ VG_API(cuEventElapsedTime_v2, (float *ms, CUevent start, CUevent end))
     return rc;
 }
 
-#undef cuEventElapsedTime
-VG_API(cuEventElapsedTime, (float *ms, CUevent start, CUevent end))
+VG_ENTRY(cuEventElapsedTime, (float *ms, CUevent start, CUevent end))
 {
     return cuEventElapsedTime_v2(ms, start, end);
 }
 
-#undef cuEventDestroy
-VG_API(cuEventDestroy, (CUevent event))
+VG_ENTRY(cuEventDestroy, (CUevent event))
 {
     return cuEventDestroy_v2(event);
 }

@@ -115,7 +115,7 @@ CUresult vg_func_set_attribute(struct vg_func *f, CUfunction_attribute attr, int
     return CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuFuncGetAttribute, (int *value, CUfunction_attribute attr, CUfunction func))
+VG_ENTRY(cuFuncGetAttribute, (int *value, CUfunction_attribute attr, CUfunction func))
 {
     struct vg_func *f;
     CUresult rc = func_enter(func, &f);
@@ -125,7 +125,7 @@ VG_API(cuFuncGetAttribute, (int *value, CUfunction_attribute attr, CUfunction fu
     return value != NULL ? vg_func_get_attribute(f, attr, value) : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuFuncSetAttribute, (CUfunction func, CUfunction_attribute attr, int value))
+VG_ENTRY(cuFuncSetAttribute, (CUfunction func, CUfunction_attribute attr, int value))
 {
     struct vg_func *f;
     CUresult rc = func_enter(func, &f);
@@ -133,7 +133,7 @@ VG_API(cuFuncSetAttribute, (CUfunction func, CUfunction_attribute attr, int valu
     return rc != CUDA_SUCCESS ? rc : vg_func_set_attribute(f, attr, value);
 }
 
-VG_API(cuFuncSetCacheConfig, (CUfunction func, CUfunc_cache config))
+VG_ENTRY(cuFuncSetCacheConfig, (CUfunction func, CUfunc_cache config))
 {
     struct vg_func *f;
     CUresult rc = func_enter(func, &f);
@@ -146,7 +146,7 @@ VG_API(cuFuncSetCacheConfig, (CUfunction func, CUfunc_cache config))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuFuncSetSharedMemConfig, (CUfunction func, CUsharedconfig config))
+VG_ENTRY(cuFuncSetSharedMemConfig, (CUfunction func, CUsharedconfig config))
 {
     struct vg_func *f;
     CUresult rc = func_enter(func, &f);
@@ -157,7 +157,7 @@ VG_API(cuFuncSetSharedMemConfig, (CUfunction func, CUsharedconfig config))
                ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuFuncGetModule, (CUmodule *module, CUfunction func))
+VG_ENTRY(cuFuncGetModule, (CUmodule *module, CUfunction func))
 {
     struct vg_func *f;
     CUresult rc = func_enter(func, &f);
@@ -170,7 +170,7 @@ VG_API(cuFuncGetModule, (CUmodule *module, CUfunction func))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuFuncGetName, (const char **name, CUfunction func))
+VG_ENTRY(cuFuncGetName, (const char **name, CUfunction func))
 {
     struct vg_func *f;
     CUresult rc = func_enter(func, &f);
@@ -183,7 +183,7 @@ VG_API(cuFuncGetName, (const char **name, CUfunction func))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuFuncGetParamInfo, (CUfunction func, size_t index, size_t *offset, size_t *size))
+VG_ENTRY(cuFuncGetParamInfo, (CUfunction func, size_t index, size_t *offset, size_t *size))
 {
     struct vg_func *f;
     CUresult rc = func_enter(func, &f);
@@ -198,7 +198,7 @@ VG_API(cuFuncGetParamInfo, (CUfunction func, size_t index, size_t *offset, size_
     return CUDA_SUCCESS;
 }
 
-VG_API(cuFuncIsLoaded, (CUfunctionLoadingState *state, CUfunction func))
+VG_ENTRY(cuFuncIsLoaded, (CUfunctionLoadingState *state, CUfunction func))
 {
     struct vg_func *f;
     CUresult rc = func_enter(func, &f);
@@ -211,7 +211,7 @@ VG_API(cuFuncIsLoaded, (CUfunctionLoadingState *state, CUfunction func))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuFuncLoad, (CUfunction func))
+VG_ENTRY(cuFuncLoad, (CUfunction func))
 {
     struct vg_func *f;
 

@@ -13,7 +13,7 @@
 
 /* ---------------------------------------------------------------- whole graphs */
 
-VG_API(cuGraphCreate, (CUgraph *graph, unsigned flags))
+VG_ENTRY(cuGraphCreate, (CUgraph *graph, unsigned flags))
 {
     struct vg_graph *g;
     CUresult rc = vg_init_check();
@@ -29,7 +29,7 @@ VG_API(cuGraphCreate, (CUgraph *graph, unsigned flags))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuGraphDestroy, (CUgraph graph))
+VG_ENTRY(cuGraphDestroy, (CUgraph graph))
 {
     struct vg_graph *g = vg_graph_get(graph);
 
@@ -41,7 +41,7 @@ VG_API(cuGraphDestroy, (CUgraph graph))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuGraphClone, (CUgraph *clone, CUgraph original))
+VG_ENTRY(cuGraphClone, (CUgraph *clone, CUgraph original))
 {
     struct vg_graph *g = vg_graph_get(original), *copy;
     CUresult rc;
@@ -56,7 +56,7 @@ VG_API(cuGraphClone, (CUgraph *clone, CUgraph original))
     return rc;
 }
 
-VG_API(cuGraphNodeFindInClone, (CUgraphNode *node, CUgraphNode original, CUgraph clone))
+VG_ENTRY(cuGraphNodeFindInClone, (CUgraphNode *node, CUgraphNode original, CUgraph clone))
 {
     struct vg_graph *g = vg_graph_get(clone);
     size_t i;
@@ -71,7 +71,7 @@ VG_API(cuGraphNodeFindInClone, (CUgraphNode *node, CUgraphNode original, CUgraph
     return CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphDestroyNode, (CUgraphNode handle))
+VG_ENTRY(cuGraphDestroyNode, (CUgraphNode handle))
 {
     struct vg_node *node = vg_node_get(handle);
 
@@ -125,12 +125,12 @@ static CUresult list_nodes(CUgraph graph, CUgraphNode *nodes, size_t *count, boo
     return CUDA_SUCCESS;
 }
 
-VG_API(cuGraphGetNodes, (CUgraph graph, CUgraphNode *nodes, size_t *count))
+VG_ENTRY(cuGraphGetNodes, (CUgraph graph, CUgraphNode *nodes, size_t *count))
 {
     return list_nodes(graph, nodes, count, false);
 }
 
-VG_API(cuGraphGetRootNodes, (CUgraph graph, CUgraphNode *nodes, size_t *count))
+VG_ENTRY(cuGraphGetRootNodes, (CUgraph graph, CUgraphNode *nodes, size_t *count))
 {
     return list_nodes(graph, nodes, count, true);
 }
@@ -141,7 +141,7 @@ static void clear_edges(CUgraphEdgeData *edges, size_t n)
         memset(edges, 0, n * sizeof(*edges));
 }
 
-VG_API(cuGraphGetEdges_v2,
+VG_ENTRY(cuGraphGetEdges_v2,
        (CUgraph graph, CUgraphNode *from, CUgraphNode *to, CUgraphEdgeData *edges, size_t *count))
 {
     struct vg_graph *g = vg_graph_get(graph);
@@ -166,13 +166,12 @@ VG_API(cuGraphGetEdges_v2,
     return CUDA_SUCCESS;
 }
 
-#undef cuGraphGetEdges
-VG_API(cuGraphGetEdges, (CUgraph graph, CUgraphNode *from, CUgraphNode *to, size_t *count))
+VG_ENTRY(cuGraphGetEdges, (CUgraph graph, CUgraphNode *from, CUgraphNode *to, size_t *count))
 {
     return cuGraphGetEdges_v2(graph, from, to, NULL, count);
 }
 
-VG_API(cuGraphNodeGetDependencies_v2,
+VG_ENTRY(cuGraphNodeGetDependencies_v2,
        (CUgraphNode handle, CUgraphNode *deps, CUgraphEdgeData *edges, size_t *count))
 {
     struct vg_node *node = vg_node_get(handle);
@@ -192,13 +191,12 @@ VG_API(cuGraphNodeGetDependencies_v2,
     return CUDA_SUCCESS;
 }
 
-#undef cuGraphNodeGetDependencies
-VG_API(cuGraphNodeGetDependencies, (CUgraphNode node, CUgraphNode *deps, size_t *count))
+VG_ENTRY(cuGraphNodeGetDependencies, (CUgraphNode node, CUgraphNode *deps, size_t *count))
 {
     return cuGraphNodeGetDependencies_v2(node, deps, NULL, count);
 }
 
-VG_API(cuGraphNodeGetDependentNodes_v2,
+VG_ENTRY(cuGraphNodeGetDependentNodes_v2,
        (CUgraphNode handle, CUgraphNode *nodes, CUgraphEdgeData *edges, size_t *count))
 {
     struct vg_node *node = vg_node_get(handle);
@@ -220,13 +218,12 @@ VG_API(cuGraphNodeGetDependentNodes_v2,
     return CUDA_SUCCESS;
 }
 
-#undef cuGraphNodeGetDependentNodes
-VG_API(cuGraphNodeGetDependentNodes, (CUgraphNode node, CUgraphNode *nodes, size_t *count))
+VG_ENTRY(cuGraphNodeGetDependentNodes, (CUgraphNode node, CUgraphNode *nodes, size_t *count))
 {
     return cuGraphNodeGetDependentNodes_v2(node, nodes, NULL, count);
 }
 
-VG_API(cuGraphNodeGetType, (CUgraphNode handle, CUgraphNodeType *type))
+VG_ENTRY(cuGraphNodeGetType, (CUgraphNode handle, CUgraphNodeType *type))
 {
     struct vg_node *node = vg_node_get(handle);
 
@@ -287,7 +284,7 @@ static CUresult change_edges(CUgraph graph, const CUgraphNode *from, const CUgra
     return rc;
 }
 
-VG_API(cuGraphAddDependencies_v2,
+VG_ENTRY(cuGraphAddDependencies_v2,
        (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
         const CUgraphEdgeData *edges, size_t n))
 {
@@ -295,7 +292,7 @@ VG_API(cuGraphAddDependencies_v2,
     return change_edges(graph, from, to, n, true);
 }
 
-VG_API(cuGraphRemoveDependencies_v2,
+VG_ENTRY(cuGraphRemoveDependencies_v2,
        (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
         const CUgraphEdgeData *edges, size_t n))
 {
@@ -303,15 +300,13 @@ VG_API(cuGraphRemoveDependencies_v2,
     return change_edges(graph, from, to, n, false);
 }
 
-#undef cuGraphAddDependencies
-VG_API(cuGraphAddDependencies,
+VG_ENTRY(cuGraphAddDependencies,
        (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, size_t n))
 {
     return change_edges(graph, from, to, n, true);
 }
 
-#undef cuGraphRemoveDependencies
-VG_API(cuGraphRemoveDependencies,
+VG_ENTRY(cuGraphRemoveDependencies,
        (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, size_t n))
 {
     return change_edges(graph, from, to, n, false);
@@ -340,7 +335,7 @@ static void **kernel_param_list(struct vg_node *node)
     return node->param_list;
 }
 
-VG_API(cuGraphKernelNodeGetParams_v2, (CUgraphNode handle, CUDA_KERNEL_NODE_PARAMS *params))
+VG_ENTRY(cuGraphKernelNodeGetParams_v2, (CUgraphNode handle, CUDA_KERNEL_NODE_PARAMS *params))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_KERNEL);
     const struct vg_op_kernel *k;
@@ -364,7 +359,7 @@ VG_API(cuGraphKernelNodeGetParams_v2, (CUgraphNode handle, CUDA_KERNEL_NODE_PARA
     return params->kernelParams != NULL ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-VG_API(cuGraphMemcpyNodeGetParams, (CUgraphNode handle, CUDA_MEMCPY3D *params))
+VG_ENTRY(cuGraphMemcpyNodeGetParams, (CUgraphNode handle, CUDA_MEMCPY3D *params))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_COPY);
 
@@ -374,7 +369,7 @@ VG_API(cuGraphMemcpyNodeGetParams, (CUgraphNode handle, CUDA_MEMCPY3D *params))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuGraphMemsetNodeGetParams, (CUgraphNode handle, CUDA_MEMSET_NODE_PARAMS *params))
+VG_ENTRY(cuGraphMemsetNodeGetParams, (CUgraphNode handle, CUDA_MEMSET_NODE_PARAMS *params))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_MEMSET);
     const struct vg_op_memset *m;
@@ -391,7 +386,7 @@ VG_API(cuGraphMemsetNodeGetParams, (CUgraphNode handle, CUDA_MEMSET_NODE_PARAMS 
     return CUDA_SUCCESS;
 }
 
-VG_API(cuGraphHostNodeGetParams, (CUgraphNode handle, CUDA_HOST_NODE_PARAMS *params))
+VG_ENTRY(cuGraphHostNodeGetParams, (CUgraphNode handle, CUDA_HOST_NODE_PARAMS *params))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_HOST);
 
@@ -402,7 +397,7 @@ VG_API(cuGraphHostNodeGetParams, (CUgraphNode handle, CUDA_HOST_NODE_PARAMS *par
     return CUDA_SUCCESS;
 }
 
-VG_API(cuGraphChildGraphNodeGetGraph, (CUgraphNode handle, CUgraph *graph))
+VG_ENTRY(cuGraphChildGraphNodeGetGraph, (CUgraphNode handle, CUgraph *graph))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_CHILD);
 
@@ -420,17 +415,17 @@ static CUresult get_event(struct vg_node *node, CUevent *event)
     return CUDA_SUCCESS;
 }
 
-VG_API(cuGraphEventRecordNodeGetEvent, (CUgraphNode handle, CUevent *event))
+VG_ENTRY(cuGraphEventRecordNodeGetEvent, (CUgraphNode handle, CUevent *event))
 {
     return get_event(node_of_type(handle, VG_OP_EVENT_RECORD), event);
 }
 
-VG_API(cuGraphEventWaitNodeGetEvent, (CUgraphNode handle, CUevent *event))
+VG_ENTRY(cuGraphEventWaitNodeGetEvent, (CUgraphNode handle, CUevent *event))
 {
     return get_event(node_of_type(handle, VG_OP_EVENT_WAIT), event);
 }
 
-VG_API(cuGraphMemAllocNodeGetParams, (CUgraphNode handle, CUDA_MEM_ALLOC_NODE_PARAMS_v1 *params))
+VG_ENTRY(cuGraphMemAllocNodeGetParams, (CUgraphNode handle, CUDA_MEM_ALLOC_NODE_PARAMS_v1 *params))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_ALLOC);
 
@@ -444,7 +439,7 @@ VG_API(cuGraphMemAllocNodeGetParams, (CUgraphNode handle, CUDA_MEM_ALLOC_NODE_PA
     return CUDA_SUCCESS;
 }
 
-VG_API(cuGraphMemFreeNodeGetParams, (CUgraphNode handle, CUdeviceptr *ptr))
+VG_ENTRY(cuGraphMemFreeNodeGetParams, (CUgraphNode handle, CUdeviceptr *ptr))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_FREE);
 
@@ -455,7 +450,7 @@ VG_API(cuGraphMemFreeNodeGetParams, (CUgraphNode handle, CUdeviceptr *ptr))
 }
 
 /* Graph memory is taken when a node is made and returned with it: there is no cache to trim. */
-VG_API(cuDeviceGraphMemTrim, (CUdevice dev))
+VG_ENTRY(cuDeviceGraphMemTrim, (CUdevice dev))
 {
     struct vg_device *d;
 
@@ -463,7 +458,7 @@ VG_API(cuDeviceGraphMemTrim, (CUdevice dev))
 }
 
 /* Of a node's attributes, those that launches honour are all defaults here. */
-VG_API(cuGraphKernelNodeGetAttribute,
+VG_ENTRY(cuGraphKernelNodeGetAttribute,
        (CUgraphNode handle, CUkernelNodeAttrID attr, CUkernelNodeAttrValue *value))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_KERNEL);
@@ -476,7 +471,7 @@ VG_API(cuGraphKernelNodeGetAttribute,
     return CUDA_SUCCESS;
 }
 
-VG_API(cuGraphKernelNodeSetAttribute,
+VG_ENTRY(cuGraphKernelNodeSetAttribute,
        (CUgraphNode handle, CUkernelNodeAttrID attr, const CUkernelNodeAttrValue *value))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_KERNEL);
@@ -488,7 +483,7 @@ VG_API(cuGraphKernelNodeSetAttribute,
     return CUDA_SUCCESS;
 }
 
-VG_API(cuGraphKernelNodeCopyAttributes, (CUgraphNode dst, CUgraphNode src))
+VG_ENTRY(cuGraphKernelNodeCopyAttributes, (CUgraphNode dst, CUgraphNode src))
 {
     struct vg_node *d = node_of_type(dst, VG_OP_KERNEL), *s = node_of_type(src, VG_OP_KERNEL);
 

@@ -59,7 +59,7 @@ static CUresult exec_make_locked(const struct vg_graph *g, uint64_t flags,
     return rc;
 }
 
-VG_API(cuGraphInstantiateWithFlags, (CUgraphExec *exec, CUgraph graph, unsigned long long flags))
+VG_ENTRY(cuGraphInstantiateWithFlags, (CUgraphExec *exec, CUgraph graph, unsigned long long flags))
 {
     struct vg_graph *g;
     struct vg_graph_exec *e = NULL;
@@ -81,7 +81,7 @@ VG_API(cuGraphInstantiateWithFlags, (CUgraphExec *exec, CUgraph graph, unsigned 
     return rc;
 }
 
-VG_API(cuGraphInstantiateWithParams,
+VG_ENTRY(cuGraphInstantiateWithParams,
        (CUgraphExec *exec, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PARAMS *params))
 {
     CUresult rc;
@@ -97,7 +97,7 @@ VG_API(cuGraphInstantiateWithParams,
     return rc;
 }
 
-VG_API(cuGraphInstantiate_v2,
+VG_ENTRY(cuGraphInstantiate_v2,
        (CUgraphExec *exec, CUgraph graph, CUgraphNode *error_node, char *log, size_t log_size))
 {
     if (error_node != NULL)
@@ -107,14 +107,13 @@ VG_API(cuGraphInstantiate_v2,
     return cuGraphInstantiateWithFlags(exec, graph, 0);
 }
 
-#undef cuGraphInstantiate
-VG_API(cuGraphInstantiate,
+VG_ENTRY(cuGraphInstantiate,
        (CUgraphExec *exec, CUgraph graph, CUgraphNode *error_node, char *log, size_t log_size))
 {
     return cuGraphInstantiate_v2(exec, graph, error_node, log, log_size);
 }
 
-VG_API(cuGraphExecGetFlags, (CUgraphExec exec, uint64_t *flags))
+VG_ENTRY(cuGraphExecGetFlags, (CUgraphExec exec, uint64_t *flags))
 {
     struct vg_graph_exec *e = exec_get(exec);
 
@@ -135,7 +134,7 @@ static bool owns_memory(const struct vg_graph *g)
 }
 
 /* What a launch under way needs was copied into its tasks, but for memory that the graph owns. */
-VG_API(cuGraphExecDestroy, (CUgraphExec exec))
+VG_ENTRY(cuGraphExecDestroy, (CUgraphExec exec))
 {
     struct vg_graph_exec *e = exec_get(exec);
 
@@ -284,7 +283,7 @@ static CUresult exec_capture(struct vg_graph_exec *e, struct vg_stream *s)
     return rc != CUDA_SUCCESS ? rc : vg_stream_issue(s, &op, false);
 }
 
-VG_API(cuGraphLaunch, (CUgraphExec exec, CUstream stream))
+VG_ENTRY(cuGraphLaunch, (CUgraphExec exec, CUstream stream))
 {
     struct vg_graph_exec *e = NULL;
     struct vg_op op = { .type = VG_OP_EMPTY };
@@ -308,7 +307,7 @@ VG_API(cuGraphLaunch, (CUgraphExec exec, CUstream stream))
     return rc;
 }
 
-VG_API(cuGraphUpload, (CUgraphExec exec, CUstream stream))
+VG_ENTRY(cuGraphUpload, (CUgraphExec exec, CUstream stream))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -384,7 +383,7 @@ static CUresult exec_update_locked(struct vg_graph_exec *e, const struct vg_grap
     return rc;
 }
 
-VG_API(cuGraphExecUpdate_v2,
+VG_ENTRY(cuGraphExecUpdate_v2,
        (CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo *info))
 {
     struct vg_graph_exec *e = exec_get(exec);
@@ -400,8 +399,7 @@ VG_API(cuGraphExecUpdate_v2,
     return rc;
 }
 
-#undef cuGraphExecUpdate
-VG_API(cuGraphExecUpdate,
+VG_ENTRY(cuGraphExecUpdate,
        (CUgraphExec exec, CUgraph graph, CUgraphNode *error_node, CUgraphExecUpdateResult *result))
 {
     CUgraphExecUpdateResultInfo info = { .result = CU_GRAPH_EXEC_UPDATE_ERROR };
@@ -451,7 +449,7 @@ CUresult vg_exec_replace(CUgraphExec exec, CUgraphNode origin, struct vg_op *op)
     return rc;
 }
 
-VG_API(cuGraphNodeSetEnabled, (CUgraphExec exec, CUgraphNode node, unsigned enabled))
+VG_ENTRY(cuGraphNodeSetEnabled, (CUgraphExec exec, CUgraphNode node, unsigned enabled))
 {
     struct vg_graph_exec *e = exec_get(exec);
     struct vg_node *copy = e != NULL ? find_copy(e->graph, node) : NULL;
@@ -463,7 +461,7 @@ VG_API(cuGraphNodeSetEnabled, (CUgraphExec exec, CUgraphNode node, unsigned enab
     return CUDA_SUCCESS;
 }
 
-VG_API(cuGraphNodeGetEnabled, (CUgraphExec exec, CUgraphNode node, unsigned *enabled))
+VG_ENTRY(cuGraphNodeGetEnabled, (CUgraphExec exec, CUgraphNode node, unsigned *enabled))
 {
     struct vg_graph_exec *e = exec_get(exec);
     struct vg_node *copy = e != NULL ? find_copy(e->graph, node) : NULL;

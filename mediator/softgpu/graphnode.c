@@ -190,7 +190,7 @@ static CUresult resolve_deps(const struct vg_graph *g, const CUgraphNode *deps, 
     return CUDA_SUCCESS;
 }
 
-VG_API(cuGraphAddNode_v2,
+VG_ENTRY(cuGraphAddNode_v2,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, const CUgraphEdgeData *edges,
         size_t n, CUgraphNodeParams *params))
 {
@@ -217,15 +217,14 @@ VG_API(cuGraphAddNode_v2,
     return rc;
 }
 
-#undef cuGraphAddNode
-VG_API(cuGraphAddNode,
+VG_ENTRY(cuGraphAddNode,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
         CUgraphNodeParams *params))
 {
     return cuGraphAddNode_v2(ret, graph, deps, NULL, n, params);
 }
 
-VG_API(cuGraphNodeSetParams, (CUgraphNode handle, CUgraphNodeParams *params))
+VG_ENTRY(cuGraphNodeSetParams, (CUgraphNode handle, CUgraphNodeParams *params))
 {
     struct vg_node *node = vg_node_get(handle);
     struct vg_op op;
@@ -245,7 +244,7 @@ VG_API(cuGraphNodeSetParams, (CUgraphNode handle, CUgraphNodeParams *params))
     return rc;
 }
 
-VG_API(cuGraphExecNodeSetParams, (CUgraphExec exec, CUgraphNode node, CUgraphNodeParams *params))
+VG_ENTRY(cuGraphExecNodeSetParams, (CUgraphExec exec, CUgraphNode node, CUgraphNodeParams *params))
 {
     struct vg_op op;
     CUresult rc;
@@ -305,7 +304,7 @@ static bool batch_params(CUgraphNodeParams *p, const CUDA_BATCH_MEM_OP_NODE_PARA
     return b != NULL;
 }
 
-VG_API(cuGraphAddKernelNode_v2,
+VG_ENTRY(cuGraphAddKernelNode_v2,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
         const CUDA_KERNEL_NODE_PARAMS *params))
 {
@@ -315,7 +314,7 @@ VG_API(cuGraphAddKernelNode_v2,
                                : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphAddHostNode,
+VG_ENTRY(cuGraphAddHostNode,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
         const CUDA_HOST_NODE_PARAMS *params))
 {
@@ -325,7 +324,7 @@ VG_API(cuGraphAddHostNode,
                                : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphAddBatchMemOpNode,
+VG_ENTRY(cuGraphAddBatchMemOpNode,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
         const CUDA_BATCH_MEM_OP_NODE_PARAMS *params))
 {
@@ -335,8 +334,7 @@ VG_API(cuGraphAddBatchMemOpNode,
                                : CUDA_ERROR_INVALID_VALUE;
 }
 
-#undef cuGraphAddKernelNode
-VG_API(cuGraphAddKernelNode,
+VG_ENTRY(cuGraphAddKernelNode,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
         const CUDA_KERNEL_NODE_PARAMS_v1 *params))
 {
@@ -348,7 +346,7 @@ VG_API(cuGraphAddKernelNode,
     return cuGraphAddKernelNode_v2(ret, graph, deps, n, &p);
 }
 
-VG_API(cuGraphAddMemcpyNode,
+VG_ENTRY(cuGraphAddMemcpyNode,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
         const CUDA_MEMCPY3D *params, CUcontext ctx))
 {
@@ -359,7 +357,7 @@ VG_API(cuGraphAddMemcpyNode,
                                    : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphAddMemsetNode,
+VG_ENTRY(cuGraphAddMemsetNode,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
         const CUDA_MEMSET_NODE_PARAMS *params, CUcontext ctx))
 {
@@ -370,7 +368,7 @@ VG_API(cuGraphAddMemsetNode,
                                      : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphAddEmptyNode, (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n))
+VG_ENTRY(cuGraphAddEmptyNode, (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n))
 {
     CUgraphNodeParams p;
 
@@ -378,7 +376,7 @@ VG_API(cuGraphAddEmptyNode, (CUgraphNode *ret, CUgraph graph, const CUgraphNode 
     return cuGraphAddNode_v2(ret, graph, deps, NULL, n, &p);
 }
 
-VG_API(cuGraphAddChildGraphNode,
+VG_ENTRY(cuGraphAddChildGraphNode,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n, CUgraph child))
 {
     CUgraphNodeParams p;
@@ -388,7 +386,7 @@ VG_API(cuGraphAddChildGraphNode,
     return cuGraphAddNode_v2(ret, graph, deps, NULL, n, &p);
 }
 
-VG_API(cuGraphAddEventRecordNode,
+VG_ENTRY(cuGraphAddEventRecordNode,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n, CUevent event))
 {
     CUgraphNodeParams p;
@@ -398,7 +396,7 @@ VG_API(cuGraphAddEventRecordNode,
     return cuGraphAddNode_v2(ret, graph, deps, NULL, n, &p);
 }
 
-VG_API(cuGraphAddEventWaitNode,
+VG_ENTRY(cuGraphAddEventWaitNode,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n, CUevent event))
 {
     CUgraphNodeParams p;
@@ -408,7 +406,7 @@ VG_API(cuGraphAddEventWaitNode,
     return cuGraphAddNode_v2(ret, graph, deps, NULL, n, &p);
 }
 
-VG_API(cuGraphAddMemAllocNode,
+VG_ENTRY(cuGraphAddMemAllocNode,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
         CUDA_MEM_ALLOC_NODE_PARAMS_v1 *params))
 {
@@ -424,7 +422,7 @@ VG_API(cuGraphAddMemAllocNode,
     return rc;
 }
 
-VG_API(cuGraphAddMemFreeNode,
+VG_ENTRY(cuGraphAddMemFreeNode,
        (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n, CUdeviceptr ptr))
 {
     CUgraphNodeParams p;
@@ -436,7 +434,7 @@ VG_API(cuGraphAddMemFreeNode,
 
 /* ------------------------------------------------------------- setting parameters */
 
-VG_API(cuGraphKernelNodeSetParams_v2,
+VG_ENTRY(cuGraphKernelNodeSetParams_v2,
        (CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *params))
 {
     CUgraphNodeParams p;
@@ -444,28 +442,28 @@ VG_API(cuGraphKernelNodeSetParams_v2,
     return kernel_params(&p, params) ? cuGraphNodeSetParams(node, &p) : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphMemcpyNodeSetParams, (CUgraphNode node, const CUDA_MEMCPY3D *params))
+VG_ENTRY(cuGraphMemcpyNodeSetParams, (CUgraphNode node, const CUDA_MEMCPY3D *params))
 {
     CUgraphNodeParams p;
 
     return copy_params(&p, params) ? cuGraphNodeSetParams(node, &p) : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphMemsetNodeSetParams, (CUgraphNode node, const CUDA_MEMSET_NODE_PARAMS *params))
+VG_ENTRY(cuGraphMemsetNodeSetParams, (CUgraphNode node, const CUDA_MEMSET_NODE_PARAMS *params))
 {
     CUgraphNodeParams p;
 
     return memset_params(&p, params) ? cuGraphNodeSetParams(node, &p) : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphHostNodeSetParams, (CUgraphNode node, const CUDA_HOST_NODE_PARAMS *params))
+VG_ENTRY(cuGraphHostNodeSetParams, (CUgraphNode node, const CUDA_HOST_NODE_PARAMS *params))
 {
     CUgraphNodeParams p;
 
     return host_params(&p, params) ? cuGraphNodeSetParams(node, &p) : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphExecKernelNodeSetParams_v2,
+VG_ENTRY(cuGraphExecKernelNodeSetParams_v2,
        (CUgraphExec exec, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *params))
 {
     CUgraphNodeParams p;
@@ -474,7 +472,7 @@ VG_API(cuGraphExecKernelNodeSetParams_v2,
                                      : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphExecMemcpyNodeSetParams,
+VG_ENTRY(cuGraphExecMemcpyNodeSetParams,
        (CUgraphExec exec, CUgraphNode node, const CUDA_MEMCPY3D *params, CUcontext ctx))
 {
     CUgraphNodeParams p;
@@ -484,7 +482,7 @@ VG_API(cuGraphExecMemcpyNodeSetParams,
                                    : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphExecMemsetNodeSetParams,
+VG_ENTRY(cuGraphExecMemsetNodeSetParams,
        (CUgraphExec exec, CUgraphNode node, const CUDA_MEMSET_NODE_PARAMS *params, CUcontext ctx))
 {
     CUgraphNodeParams p;
@@ -494,7 +492,7 @@ VG_API(cuGraphExecMemsetNodeSetParams,
                                      : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphExecHostNodeSetParams,
+VG_ENTRY(cuGraphExecHostNodeSetParams,
        (CUgraphExec exec, CUgraphNode node, const CUDA_HOST_NODE_PARAMS *params))
 {
     CUgraphNodeParams p;
@@ -503,7 +501,7 @@ VG_API(cuGraphExecHostNodeSetParams,
                                    : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphExecChildGraphNodeSetParams, (CUgraphExec exec, CUgraphNode node, CUgraph child))
+VG_ENTRY(cuGraphExecChildGraphNodeSetParams, (CUgraphExec exec, CUgraphNode node, CUgraph child))
 {
     CUgraphNodeParams p;
 
@@ -522,23 +520,23 @@ static CUresult set_event(CUgraphExec exec, CUgraphNode node, CUgraphNodeType ty
                         : cuGraphNodeSetParams(node, &p);
 }
 
-VG_API(cuGraphEventRecordNodeSetEvent, (CUgraphNode node, CUevent event))
+VG_ENTRY(cuGraphEventRecordNodeSetEvent, (CUgraphNode node, CUevent event))
 {
     return set_event(NULL, node, CU_GRAPH_NODE_TYPE_EVENT_RECORD, event);
 }
 
-VG_API(cuGraphEventWaitNodeSetEvent, (CUgraphNode node, CUevent event))
+VG_ENTRY(cuGraphEventWaitNodeSetEvent, (CUgraphNode node, CUevent event))
 {
     return set_event(NULL, node, CU_GRAPH_NODE_TYPE_WAIT_EVENT, event);
 }
 
-VG_API(cuGraphExecEventRecordNodeSetEvent, (CUgraphExec exec, CUgraphNode node, CUevent event))
+VG_ENTRY(cuGraphExecEventRecordNodeSetEvent, (CUgraphExec exec, CUgraphNode node, CUevent event))
 {
     return exec != NULL ? set_event(exec, node, CU_GRAPH_NODE_TYPE_EVENT_RECORD, event)
                         : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuGraphExecEventWaitNodeSetEvent, (CUgraphExec exec, CUgraphNode node, CUevent event))
+VG_ENTRY(cuGraphExecEventWaitNodeSetEvent, (CUgraphExec exec, CUgraphNode node, CUevent event))
 {
     return exec != NULL ? set_event(exec, node, CU_GRAPH_NODE_TYPE_WAIT_EVENT, event)
                         : CUDA_ERROR_INVALID_VALUE;

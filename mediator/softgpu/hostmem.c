@@ -178,7 +178,7 @@ bool vg_hostmem_is_mapped(const void *p, size_t size)
 
 /* ------------------------------------------------------------------ entry points */
 
-VG_API(cuMemHostAlloc, (void **pp, size_t size, unsigned flags))
+VG_ENTRY(cuMemHostAlloc, (void **pp, size_t size, unsigned flags))
 {
     struct vg_hostmem_info info = { .size = size, .flags = flags, .allocated = true };
     CUresult rc = vg_ctx_enter(&info.ctx);
@@ -205,7 +205,7 @@ VG_API(cuMemHostAlloc, (void **pp, size_t size, unsigned flags))
     return rc;
 }
 
-VG_API(cuMemAllocHost_v2, (void **pp, size_t size))
+VG_ENTRY(cuMemAllocHost_v2, (void **pp, size_t size))
 {
     return cuMemHostAlloc(pp, size, 0);
 }
@@ -228,7 +228,7 @@ static CUresult range_end(void *p, bool allocated, CUresult missing)
     return rc;
 }
 
-VG_API(cuMemFreeHost, (void *p))
+VG_ENTRY(cuMemFreeHost, (void *p))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_enter(&ctx);
@@ -240,7 +240,7 @@ VG_API(cuMemFreeHost, (void *p))
     return range_end(p, true, CUDA_ERROR_INVALID_VALUE);
 }
 
-VG_API(cuMemHostRegister_v2, (void *p, size_t size, unsigned flags))
+VG_ENTRY(cuMemHostRegister_v2, (void *p, size_t size, unsigned flags))
 {
     struct vg_hostmem_info info = { .base = (uintptr_t)p, .size = size, .flags = flags };
     CUresult rc = vg_ctx_enter(&info.ctx);
@@ -255,7 +255,7 @@ VG_API(cuMemHostRegister_v2, (void *p, size_t size, unsigned flags))
     return range_insert(&info);
 }
 
-VG_API(cuMemHostUnregister, (void *p))
+VG_ENTRY(cuMemHostUnregister, (void *p))
 {
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_enter(&ctx);
@@ -265,7 +265,7 @@ VG_API(cuMemHostUnregister, (void *p))
     return range_end(p, false, CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
 }
 
-VG_API(cuMemHostGetDevicePointer_v2, (CUdeviceptr *dptr, void *p, unsigned flags))
+VG_ENTRY(cuMemHostGetDevicePointer_v2, (CUdeviceptr *dptr, void *p, unsigned flags))
 {
     struct vg_hostmem_info info;
     struct vg_ctx *ctx;
@@ -279,7 +279,7 @@ VG_API(cuMemHostGetDevicePointer_v2, (CUdeviceptr *dptr, void *p, unsigned flags
     return CUDA_SUCCESS;
 }
 
-VG_API(cuMemHostGetFlags, (unsigned *flags, void *p))
+VG_ENTRY(cuMemHostGetFlags, (unsigned *flags, void *p))
 {
     struct vg_hostmem_info info;
     struct vg_ctx *ctx;

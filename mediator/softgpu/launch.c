@@ -181,7 +181,7 @@ static CUresult launch(struct vg_op *op, CUstream stream, void **params, void **
     return rc != CUDA_SUCCESS ? rc : vg_stream_issue(s, op, false);
 }
 
-VG_API(cuLaunchKernel,
+VG_ENTRY(cuLaunchKernel,
        (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
         unsigned shared, CUstream stream, void **params, void **extra))
 {
@@ -192,7 +192,7 @@ VG_API(cuLaunchKernel,
     return launch(&op, stream, params, extra);
 }
 
-VG_API(cuLaunchCooperativeKernel,
+VG_ENTRY(cuLaunchCooperativeKernel,
        (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
         unsigned shared, CUstream stream, void **params))
 {
@@ -204,7 +204,7 @@ VG_API(cuLaunchCooperativeKernel,
     return launch(&op, stream, params, NULL);
 }
 
-VG_API(cuLaunchKernelEx,
+VG_ENTRY(cuLaunchKernelEx,
        (const CUlaunchConfig *c, CUfunction f, void **params, void **extra))
 {
     struct vg_op op = { .type = VG_OP_KERNEL };
@@ -228,7 +228,7 @@ static CUresult launch_host(CUstream stream, struct vg_op *op)
     return rc != CUDA_SUCCESS ? rc : vg_stream_issue(s, op, false);
 }
 
-VG_API(cuLaunchHostFunc, (CUstream stream, CUhostFn fn, void *data))
+VG_ENTRY(cuLaunchHostFunc, (CUstream stream, CUhostFn fn, void *data))
 {
     struct vg_op op = { .type = VG_OP_HOST };
 
@@ -238,7 +238,7 @@ VG_API(cuLaunchHostFunc, (CUstream stream, CUhostFn fn, void *data))
     return launch_host(stream, &op);
 }
 
-VG_API(cuStreamAddCallback,
+VG_ENTRY(cuStreamAddCallback,
        (CUstream stream, CUstreamCallback callback, void *data, unsigned flags))
 {
     struct vg_op op = { .type = VG_OP_CALLBACK };

@@ -121,7 +121,7 @@ static unsigned lowest_cc(void)
 }
 
 /* A library is bound to no context; the thread need not have one. */
-VG_API(cuLibraryLoadData,
+VG_ENTRY(cuLibraryLoadData,
        (CUlibrary *library, const void *code, CUjit_option *jit_options, void **jit_values,
         unsigned njit, CUlibraryOption *options, void **option_values, unsigned noptions))
 {
@@ -141,7 +141,7 @@ VG_API(cuLibraryLoadData,
     return rc != CUDA_SUCCESS ? rc : library_from_image(&image, &jit, library);
 }
 
-VG_API(cuLibraryLoadFromFile,
+VG_ENTRY(cuLibraryLoadFromFile,
        (CUlibrary *library, const char *path, CUjit_option *jit_options, void **jit_values,
         unsigned njit, CUlibraryOption *options, void **option_values, unsigned noptions))
 {
@@ -189,7 +189,7 @@ static void library_leave_ctx(const struct vg_library *lib, struct vg_ctx *ctx)
     }
 }
 
-VG_API(cuLibraryUnload, (CUlibrary library))
+VG_ENTRY(cuLibraryUnload, (CUlibrary library))
 {
     struct vg_library *lib;
     CUresult rc = library_enter(library, &lib);
@@ -205,7 +205,7 @@ VG_API(cuLibraryUnload, (CUlibrary library))
 
 /* ------------------------------------------------------------------------- queries */
 
-VG_API(cuLibraryGetKernel, (CUkernel *kernel, CUlibrary library, const char *name))
+VG_ENTRY(cuLibraryGetKernel, (CUkernel *kernel, CUlibrary library, const char *name))
 {
     struct vg_library *lib;
     CUresult rc = library_enter(library, &lib);
@@ -223,7 +223,7 @@ VG_API(cuLibraryGetKernel, (CUkernel *kernel, CUlibrary library, const char *nam
     return CUDA_ERROR_NOT_FOUND;
 }
 
-VG_API(cuLibraryGetKernelCount, (unsigned *count, CUlibrary library))
+VG_ENTRY(cuLibraryGetKernelCount, (unsigned *count, CUlibrary library))
 {
     struct vg_library *lib;
     CUresult rc = library_enter(library, &lib);
@@ -236,7 +236,7 @@ VG_API(cuLibraryGetKernelCount, (unsigned *count, CUlibrary library))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuLibraryEnumerateKernels, (CUkernel *kernels, unsigned n, CUlibrary library))
+VG_ENTRY(cuLibraryEnumerateKernels, (CUkernel *kernels, unsigned n, CUlibrary library))
 {
     struct vg_library *lib;
     CUresult rc = library_enter(library, &lib);
@@ -251,7 +251,7 @@ VG_API(cuLibraryEnumerateKernels, (CUkernel *kernels, unsigned n, CUlibrary libr
     return CUDA_SUCCESS;
 }
 
-VG_API(cuLibraryGetModule, (CUmodule *module, CUlibrary library))
+VG_ENTRY(cuLibraryGetModule, (CUmodule *module, CUlibrary library))
 {
     struct vg_library *lib;
     struct vg_module *m;
@@ -267,7 +267,7 @@ VG_API(cuLibraryGetModule, (CUmodule *module, CUlibrary library))
     return rc;
 }
 
-VG_API(cuLibraryGetGlobal, (CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name))
+VG_ENTRY(cuLibraryGetGlobal, (CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name))
 {
     struct vg_library *lib;
     struct vg_module *m;
@@ -281,7 +281,7 @@ VG_API(cuLibraryGetGlobal, (CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
     return rc != CUDA_SUCCESS ? rc : vg_module_global(m, name, dptr, bytes);
 }
 
-VG_API(cuLibraryGetManaged, (CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name))
+VG_ENTRY(cuLibraryGetManaged, (CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name))
 {
     struct vg_library *lib;
     CUresult rc = library_enter(library, &lib);
@@ -315,7 +315,7 @@ static struct vg_func *kernel_proto(const struct vg_kernel *k)
     return &k->library->proto->funcs[k->index];
 }
 
-VG_API(cuKernelGetFunction, (CUfunction *func, CUkernel kernel))
+VG_ENTRY(cuKernelGetFunction, (CUfunction *func, CUkernel kernel))
 {
     struct vg_kernel *k;
     struct vg_func *f;
@@ -332,7 +332,7 @@ VG_API(cuKernelGetFunction, (CUfunction *func, CUkernel kernel))
     return rc;
 }
 
-VG_API(cuKernelGetLibrary, (CUlibrary *library, CUkernel kernel))
+VG_ENTRY(cuKernelGetLibrary, (CUlibrary *library, CUkernel kernel))
 {
     struct vg_kernel *k;
     CUresult rc = kernel_enter(kernel, &k);
@@ -345,7 +345,7 @@ VG_API(cuKernelGetLibrary, (CUlibrary *library, CUkernel kernel))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuKernelGetName, (const char **name, CUkernel kernel))
+VG_ENTRY(cuKernelGetName, (const char **name, CUkernel kernel))
 {
     struct vg_kernel *k;
     CUresult rc = kernel_enter(kernel, &k);
@@ -358,7 +358,7 @@ VG_API(cuKernelGetName, (const char **name, CUkernel kernel))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuKernelGetParamInfo, (CUkernel kernel, size_t index, size_t *offset, size_t *size))
+VG_ENTRY(cuKernelGetParamInfo, (CUkernel kernel, size_t index, size_t *offset, size_t *size))
 {
     struct vg_kernel *k;
     CUresult rc = kernel_enter(kernel, &k);
@@ -386,7 +386,7 @@ static struct vg_func *kernel_on_device(const struct vg_kernel *k, const struct 
     return m != NULL ? &m->funcs[k->index] : kernel_proto(k);
 }
 
-VG_API(cuKernelGetAttribute,
+VG_ENTRY(cuKernelGetAttribute,
        (int *value, CUfunction_attribute attr, CUkernel kernel, CUdevice dev))
 {
     struct vg_device *d;
@@ -406,7 +406,7 @@ VG_API(cuKernelGetAttribute,
     return vg_func_get_attribute(kernel_on_device(k, d), attr, value);
 }
 
-VG_API(cuKernelSetAttribute, (CUfunction_attribute attr, int value, CUkernel kernel, CUdevice dev))
+VG_ENTRY(cuKernelSetAttribute, (CUfunction_attribute attr, int value, CUkernel kernel, CUdevice dev))
 {
     struct vg_device *d;
     struct vg_kernel *k;
@@ -423,7 +423,7 @@ VG_API(cuKernelSetAttribute, (CUfunction_attribute attr, int value, CUkernel ker
     return vg_func_set_attribute(kernel_on_device(k, d), attr, value);
 }
 
-VG_API(cuKernelSetCacheConfig, (CUkernel kernel, CUfunc_cache config, CUdevice dev))
+VG_ENTRY(cuKernelSetCacheConfig, (CUkernel kernel, CUfunc_cache config, CUdevice dev))
 {
     struct vg_device *d;
     struct vg_kernel *k;

@@ -75,19 +75,19 @@ static CUresult mem_alloc(enum vg_block_kind kind, CUdeviceptr *dptr, size_t siz
     return CUDA_SUCCESS;
 }
 
-VG_API(cuMemAlloc_v2, (CUdeviceptr *dptr, size_t size))
+VG_ENTRY(cuMemAlloc_v2, (CUdeviceptr *dptr, size_t size))
 {
     return mem_alloc(VG_BLOCK_PLAIN, dptr, size);
 }
 
-VG_API(cuMemAllocManaged, (CUdeviceptr *dptr, size_t size, unsigned flags))
+VG_ENTRY(cuMemAllocManaged, (CUdeviceptr *dptr, size_t size, unsigned flags))
 {
     if (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST)
         return CUDA_ERROR_INVALID_VALUE;
     return mem_alloc(VG_BLOCK_MANAGED, dptr, size);
 }
 
-VG_API(cuMemAllocPitch_v2,
+VG_ENTRY(cuMemAllocPitch_v2,
        (CUdeviceptr *dptr, size_t *pitch, size_t width, size_t height, unsigned element))
 {
     size_t row = vg_round_up(width, VG_PITCH);
@@ -110,7 +110,7 @@ static bool block_is_freeable(const struct vg_block_info *b)
            b->owner.kind == VG_BLOCK_POOL;
 }
 
-VG_API(cuMemFree_v2, (CUdeviceptr dptr))
+VG_ENTRY(cuMemFree_v2, (CUdeviceptr dptr))
 {
     struct vg_block_info block;
     struct vg_ctx *ctx;
@@ -128,7 +128,7 @@ VG_API(cuMemFree_v2, (CUdeviceptr dptr))
     return vg_arena_free(dptr) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuMemGetInfo_v2, (size_t *free_bytes, size_t *total))
+VG_ENTRY(cuMemGetInfo_v2, (size_t *free_bytes, size_t *total))
 {
     struct vg_ctx *ctx;
     size_t used, limit;
@@ -144,7 +144,7 @@ VG_API(cuMemGetInfo_v2, (size_t *free_bytes, size_t *total))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuMemGetAddressRange_v2, (CUdeviceptr *base, size_t *size, CUdeviceptr dptr))
+VG_ENTRY(cuMemGetAddressRange_v2, (CUdeviceptr *base, size_t *size, CUdeviceptr dptr))
 {
     struct vg_hostmem_info host;
     struct vg_block_info block;
@@ -181,7 +181,7 @@ static CUresult managed_check(CUdeviceptr dptr, size_t size)
     return CUDA_SUCCESS;
 }
 
-VG_API(cuMemAdvise_v2,
+VG_ENTRY(cuMemAdvise_v2,
        (CUdeviceptr dptr, size_t size, CUmem_advise advice, CUmemLocation location))
 {
     (void)location;
@@ -190,7 +190,7 @@ VG_API(cuMemAdvise_v2,
     return managed_check(dptr, size);
 }
 
-VG_API(cuMemPrefetchAsync_v2,
+VG_ENTRY(cuMemPrefetchAsync_v2,
        (CUdeviceptr dptr, size_t size, CUmemLocation location, unsigned flags, CUstream stream))
 {
     (void)location;

@@ -42,67 +42,67 @@ static CUresult memset_issue(CUdeviceptr dst, size_t pitch, unsigned value, unsi
     return vg_stream_issue(s, &op, wait);
 }
 
-VG_API(cuMemsetD8_v2, (CUdeviceptr dst, unsigned char value, size_t n))
+VG_ENTRY(cuMemsetD8_v2, (CUdeviceptr dst, unsigned char value, size_t n))
 {
     return memset_issue(dst, 0, value, 1, n, 1, NULL, true);
 }
 
-VG_API(cuMemsetD16_v2, (CUdeviceptr dst, unsigned short value, size_t n))
+VG_ENTRY(cuMemsetD16_v2, (CUdeviceptr dst, unsigned short value, size_t n))
 {
     return memset_issue(dst, 0, value, 2, n, 1, NULL, true);
 }
 
-VG_API(cuMemsetD32_v2, (CUdeviceptr dst, unsigned value, size_t n))
+VG_ENTRY(cuMemsetD32_v2, (CUdeviceptr dst, unsigned value, size_t n))
 {
     return memset_issue(dst, 0, value, 4, n, 1, NULL, true);
 }
 
-VG_API(cuMemsetD2D8_v2,
+VG_ENTRY(cuMemsetD2D8_v2,
        (CUdeviceptr dst, size_t pitch, unsigned char value, size_t width, size_t height))
 {
     return memset_issue(dst, pitch, value, 1, width, height, NULL, true);
 }
 
-VG_API(cuMemsetD2D16_v2,
+VG_ENTRY(cuMemsetD2D16_v2,
        (CUdeviceptr dst, size_t pitch, unsigned short value, size_t width, size_t height))
 {
     return memset_issue(dst, pitch, value, 2, width, height, NULL, true);
 }
 
-VG_API(cuMemsetD2D32_v2,
+VG_ENTRY(cuMemsetD2D32_v2,
        (CUdeviceptr dst, size_t pitch, unsigned value, size_t width, size_t height))
 {
     return memset_issue(dst, pitch, value, 4, width, height, NULL, true);
 }
 
-VG_API(cuMemsetD8Async, (CUdeviceptr dst, unsigned char value, size_t n, CUstream stream))
+VG_ENTRY(cuMemsetD8Async, (CUdeviceptr dst, unsigned char value, size_t n, CUstream stream))
 {
     return memset_issue(dst, 0, value, 1, n, 1, stream, false);
 }
 
-VG_API(cuMemsetD16Async, (CUdeviceptr dst, unsigned short value, size_t n, CUstream stream))
+VG_ENTRY(cuMemsetD16Async, (CUdeviceptr dst, unsigned short value, size_t n, CUstream stream))
 {
     return memset_issue(dst, 0, value, 2, n, 1, stream, false);
 }
 
-VG_API(cuMemsetD32Async, (CUdeviceptr dst, unsigned value, size_t n, CUstream stream))
+VG_ENTRY(cuMemsetD32Async, (CUdeviceptr dst, unsigned value, size_t n, CUstream stream))
 {
     return memset_issue(dst, 0, value, 4, n, 1, stream, false);
 }
 
-VG_API(cuMemsetD2D8Async, (CUdeviceptr dst, size_t pitch, unsigned char value, size_t width,
+VG_ENTRY(cuMemsetD2D8Async, (CUdeviceptr dst, size_t pitch, unsigned char value, size_t width,
                            size_t height, CUstream stream))
 {
     return memset_issue(dst, pitch, value, 1, width, height, stream, false);
 }
 
-VG_API(cuMemsetD2D16Async, (CUdeviceptr dst, size_t pitch, unsigned short value, size_t width,
+VG_ENTRY(cuMemsetD2D16Async, (CUdeviceptr dst, size_t pitch, unsigned short value, size_t width,
                             size_t height, CUstream stream))
 {
     return memset_issue(dst, pitch, value, 2, width, height, stream, false);
 }
 
-VG_API(cuMemsetD2D32Async, (CUdeviceptr dst, size_t pitch, unsigned value, size_t width,
+VG_ENTRY(cuMemsetD2D32Async, (CUdeviceptr dst, size_t pitch, unsigned value, size_t width,
                             size_t height, CUstream stream))
 {
     return memset_issue(dst, pitch, value, 4, width, height, stream, false);

@@ -294,7 +294,7 @@ static CUresult module_from_image(struct vg_ctx *ctx, struct vg_image *image,
     return rc;
 }
 
-VG_API(cuModuleLoadDataEx, (CUmodule *module, const void *data, unsigned n, CUjit_option *options,
+VG_ENTRY(cuModuleLoadDataEx, (CUmodule *module, const void *data, unsigned n, CUjit_option *options,
                             void **values))
 {
     struct vg_jit jit = { n, options, values };
@@ -318,17 +318,17 @@ VG_API(cuModuleLoadDataEx, (CUmodule *module, const void *data, unsigned n, CUji
     return module_from_image(ctx, &image, &jit, module);
 }
 
-VG_API(cuModuleLoadData, (CUmodule *module, const void *data))
+VG_ENTRY(cuModuleLoadData, (CUmodule *module, const void *data))
 {
     return cuModuleLoadDataEx(module, data, 0, NULL, NULL);
 }
 
-VG_API(cuModuleLoadFatBinary, (CUmodule *module, const void *data))
+VG_ENTRY(cuModuleLoadFatBinary, (CUmodule *module, const void *data))
 {
     return cuModuleLoadDataEx(module, data, 0, NULL, NULL);
 }
 
-VG_API(cuModuleLoad, (CUmodule *module, const char *path))
+VG_ENTRY(cuModuleLoad, (CUmodule *module, const char *path))
 {
     struct vg_jit none = { 0, NULL, NULL };
     struct vg_image image;
@@ -345,7 +345,7 @@ VG_API(cuModuleLoad, (CUmodule *module, const char *path))
     return rc != CUDA_SUCCESS ? rc : module_from_image(ctx, &image, &none, module);
 }
 
-VG_API(cuModuleUnload, (CUmodule module))
+VG_ENTRY(cuModuleUnload, (CUmodule module))
 {
     struct vg_module *m;
     struct vg_ctx *ctx;
@@ -364,7 +364,7 @@ VG_API(cuModuleUnload, (CUmodule module))
     return rc;
 }
 
-VG_API(cuModuleGetLoadingMode, (CUmoduleLoadingMode *mode))
+VG_ENTRY(cuModuleGetLoadingMode, (CUmoduleLoadingMode *mode))
 {
     if (mode == NULL)
         return CUDA_ERROR_INVALID_VALUE;
@@ -383,7 +383,7 @@ static CUresult module_enter(CUmodule handle, struct vg_module **ret)
     return *ret != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
-VG_API(cuModuleGetFunction, (CUfunction *func, CUmodule module, const char *name))
+VG_ENTRY(cuModuleGetFunction, (CUfunction *func, CUmodule module, const char *name))
 {
     struct vg_module *m;
     struct vg_func *f;
@@ -400,7 +400,7 @@ VG_API(cuModuleGetFunction, (CUfunction *func, CUmodule module, const char *name
     return CUDA_SUCCESS;
 }
 
-VG_API(cuModuleGetFunctionCount, (unsigned *count, CUmodule module))
+VG_ENTRY(cuModuleGetFunctionCount, (unsigned *count, CUmodule module))
 {
     struct vg_module *m;
     CUresult rc = module_enter(module, &m);
@@ -413,7 +413,7 @@ VG_API(cuModuleGetFunctionCount, (unsigned *count, CUmodule module))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuModuleEnumerateFunctions, (CUfunction *funcs, unsigned n, CUmodule module))
+VG_ENTRY(cuModuleEnumerateFunctions, (CUfunction *funcs, unsigned n, CUmodule module))
 {
     struct vg_module *m;
     CUresult rc = module_enter(module, &m);
@@ -428,7 +428,7 @@ VG_API(cuModuleEnumerateFunctions, (CUfunction *funcs, unsigned n, CUmodule modu
     return CUDA_SUCCESS;
 }
 
-VG_API(cuModuleGetGlobal_v2, (CUdeviceptr *dptr, size_t *bytes, CUmodule module, const char *name))
+VG_ENTRY(cuModuleGetGlobal_v2, (CUdeviceptr *dptr, size_t *bytes, CUmodule module, const char *name))
 {
     struct vg_module *m;
     CUresult rc = module_enter(module, &m);

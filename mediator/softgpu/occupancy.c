@@ -41,7 +41,7 @@ static CUresult occupancy_enter(CUfunction func, struct vg_func **ret, struct vg
     return rc != CUDA_SUCCESS ? rc : vg_func_resolve(func, *ret_ctx, ret);
 }
 
-VG_API(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,
+VG_ENTRY(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,
        (int *blocks, CUfunction func, int threads, size_t shared, unsigned flags))
 {
     struct vg_func *f;
@@ -56,14 +56,14 @@ VG_API(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,
     return CUDA_SUCCESS;
 }
 
-VG_API(cuOccupancyMaxActiveBlocksPerMultiprocessor,
+VG_ENTRY(cuOccupancyMaxActiveBlocksPerMultiprocessor,
        (int *blocks, CUfunction func, int threads, size_t shared))
 {
     return cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, func, threads, shared, 0);
 }
 
 /* The largest block size, in whole warps, that gives the most resident threads. */
-VG_API(cuOccupancyMaxPotentialBlockSizeWithFlags,
+VG_ENTRY(cuOccupancyMaxPotentialBlockSizeWithFlags,
        (int *grid, int *block, CUfunction func, CUoccupancyB2DSize shared_of, size_t shared,
         int limit, unsigned flags))
 {
@@ -93,7 +93,7 @@ VG_API(cuOccupancyMaxPotentialBlockSizeWithFlags,
     return CUDA_SUCCESS;
 }
 
-VG_API(cuOccupancyMaxPotentialBlockSize,
+VG_ENTRY(cuOccupancyMaxPotentialBlockSize,
        (int *grid, int *block, CUfunction func, CUoccupancyB2DSize shared_of, size_t shared,
         int limit))
 {
@@ -101,7 +101,7 @@ VG_API(cuOccupancyMaxPotentialBlockSize,
                                                      0);
 }
 
-VG_API(cuOccupancyAvailableDynamicSMemPerBlock,
+VG_ENTRY(cuOccupancyAvailableDynamicSMemPerBlock,
        (size_t *bytes, CUfunction func, int blocks, int threads))
 {
     struct vg_func *f;
@@ -122,7 +122,7 @@ VG_API(cuOccupancyAvailableDynamicSMemPerBlock,
 }
 
 /* Blocks stand alone here: a cluster of more than one cannot be formed. */
-VG_API(cuOccupancyMaxPotentialClusterSize,
+VG_ENTRY(cuOccupancyMaxPotentialClusterSize,
        (int *size, CUfunction func, const CUlaunchConfig *config))
 {
     struct vg_func *f;
@@ -137,7 +137,7 @@ VG_API(cuOccupancyMaxPotentialClusterSize,
     return CUDA_SUCCESS;
 }
 
-VG_API(cuOccupancyMaxActiveClusters, (int *n, CUfunction func, const CUlaunchConfig *config))
+VG_ENTRY(cuOccupancyMaxActiveClusters, (int *n, CUfunction func, const CUlaunchConfig *config))
 {
     struct vg_func *f;
     struct vg_ctx *ctx;

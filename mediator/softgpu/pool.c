@@ -93,12 +93,12 @@ static CUresult alloc_async(CUdeviceptr *dptr, size_t size, struct vg_pool *p, C
     return rc != CUDA_SUCCESS ? rc : vg_stream_issue(s, &op, false);
 }
 
-VG_API(cuMemAllocAsync, (CUdeviceptr *dptr, size_t size, CUstream stream))
+VG_ENTRY(cuMemAllocAsync, (CUdeviceptr *dptr, size_t size, CUstream stream))
 {
     return alloc_async(dptr, size, NULL, stream);
 }
 
-VG_API(cuMemAllocFromPoolAsync,
+VG_ENTRY(cuMemAllocFromPoolAsync,
        (CUdeviceptr *dptr, size_t size, CUmemoryPool pool, CUstream stream))
 {
     struct vg_pool *p;
@@ -107,7 +107,7 @@ VG_API(cuMemAllocFromPoolAsync,
     return rc != CUDA_SUCCESS ? rc : alloc_async(dptr, size, p, stream);
 }
 
-VG_API(cuMemFreeAsync, (CUdeviceptr dptr, CUstream stream))
+VG_ENTRY(cuMemFreeAsync, (CUdeviceptr dptr, CUstream stream))
 {
     struct vg_op op = { .type = VG_OP_FREE };
     struct vg_block_info block;
@@ -134,7 +134,7 @@ static bool is_reuse(CUmemPool_attribute attr)
            attr <= CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES;
 }
 
-VG_API(cuMemPoolGetAttribute, (CUmemoryPool pool, CUmemPool_attribute attr, void *value))
+VG_ENTRY(cuMemPoolGetAttribute, (CUmemoryPool pool, CUmemPool_attribute attr, void *value))
 {
     struct vg_pool *p;
     CUresult rc = pool_enter(pool, &p);
@@ -158,7 +158,7 @@ VG_API(cuMemPoolGetAttribute, (CUmemoryPool pool, CUmemPool_attribute attr, void
 }
 
 /* High-water marks can be reset to 0 only. */
-VG_API(cuMemPoolSetAttribute, (CUmemoryPool pool, CUmemPool_attribute attr, void *value))
+VG_ENTRY(cuMemPoolSetAttribute, (CUmemoryPool pool, CUmemPool_attribute attr, void *value))
 {
     struct vg_pool *p;
     CUresult rc = pool_enter(pool, &p);
@@ -182,7 +182,7 @@ VG_API(cuMemPoolSetAttribute, (CUmemoryPool pool, CUmemPool_attribute attr, void
     return CUDA_SUCCESS;
 }
 
-VG_API(cuMemPoolTrimTo, (CUmemoryPool pool, size_t keep))
+VG_ENTRY(cuMemPoolTrimTo, (CUmemoryPool pool, size_t keep))
 {
     struct vg_pool *p;
 
@@ -196,7 +196,7 @@ static bool location_is_device(const CUmemLocation *at)
 }
 
 /* Every device reaches every pool; the owner's access cannot be taken away. */
-VG_API(cuMemPoolSetAccess, (CUmemoryPool pool, const CUmemAccessDesc *map, size_t n))
+VG_ENTRY(cuMemPoolSetAccess, (CUmemoryPool pool, const CUmemAccessDesc *map, size_t n))
 {
     struct vg_pool *p;
     CUresult rc = pool_enter(pool, &p);
@@ -216,7 +216,7 @@ VG_API(cuMemPoolSetAccess, (CUmemoryPool pool, const CUmemAccessDesc *map, size_
     return CUDA_SUCCESS;
 }
 
-VG_API(cuMemPoolGetAccess, (CUmemAccess_flags *flags, CUmemoryPool pool, CUmemLocation *location))
+VG_ENTRY(cuMemPoolGetAccess, (CUmemAccess_flags *flags, CUmemoryPool pool, CUmemLocation *location))
 {
     struct vg_pool *p;
     CUresult rc = pool_enter(pool, &p);
@@ -231,7 +231,7 @@ VG_API(cuMemPoolGetAccess, (CUmemAccess_flags *flags, CUmemoryPool pool, CUmemLo
 
 /* ------------------------------------------------------------------ life of pools */
 
-VG_API(cuMemPoolCreate, (CUmemoryPool *pool, const CUmemPoolProps *props))
+VG_ENTRY(cuMemPoolCreate, (CUmemoryPool *pool, const CUmemPoolProps *props))
 {
     struct vg_pool *p;
     CUresult rc = vg_init_check();
@@ -255,7 +255,7 @@ VG_API(cuMemPoolCreate, (CUmemoryPool *pool, const CUmemPoolProps *props))
 
 /* Blocks of a destroyed pool stay valid until they are freed; only the name goes, so the object
  * stays for them. */
-VG_API(cuMemPoolDestroy, (CUmemoryPool pool))
+VG_ENTRY(cuMemPoolDestroy, (CUmemoryPool pool))
 {
     struct vg_pool *p;
     CUresult rc = pool_enter(pool, &p);
@@ -270,7 +270,7 @@ VG_API(cuMemPoolDestroy, (CUmemoryPool pool))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceGetDefaultMemPool, (CUmemoryPool *pool, CUdevice dev))
+VG_ENTRY(cuDeviceGetDefaultMemPool, (CUmemoryPool *pool, CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -283,7 +283,7 @@ VG_API(cuDeviceGetDefaultMemPool, (CUmemoryPool *pool, CUdevice dev))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceGetMemPool, (CUmemoryPool *pool, CUdevice dev))
+VG_ENTRY(cuDeviceGetMemPool, (CUmemoryPool *pool, CUdevice dev))
 {
     struct vg_device *d;
     CUresult rc = vg_device_enter(dev, &d);
@@ -296,7 +296,7 @@ VG_API(cuDeviceGetMemPool, (CUmemoryPool *pool, CUdevice dev))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuDeviceSetMemPool, (CUdevice dev, CUmemoryPool pool))
+VG_ENTRY(cuDeviceSetMemPool, (CUdevice dev, CUmemoryPool pool))
 {
     struct vg_device *d;
     struct vg_pool *p;

@@ -7,8 +7,7 @@
 
 /* Defines name ## suffix with the given parameters; it calls name with NULL meaning that stream. */
 #define VG_OWN(name, suffix, params, args)                                                  \
-    CUresult name params;                                                                   \
-    VG_API(name##suffix, params)                                                            \
+    VG_ENTRY(name##suffix, params)                                                          \
     {                                                                                       \
         CUstream before = vg_stream_set_default(CU_STREAM_PER_THREAD);                      \
         CUresult rc = name args;                                                            \

@@ -122,7 +122,7 @@ static CUresult pointer_value(const struct vg_pointer *p, CUpointer_attribute at
     return CUDA_SUCCESS;
 }
 
-VG_API(cuPointerGetAttribute, (void *data, CUpointer_attribute attr, CUdeviceptr addr))
+VG_ENTRY(cuPointerGetAttribute, (void *data, CUpointer_attribute attr, CUdeviceptr addr))
 {
     struct vg_pointer p;
     struct vg_ctx *ctx;
@@ -145,7 +145,7 @@ static uint64_t stranger_value(CUpointer_attribute attr)
     return attr == CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL ? (uint32_t)CU_DEVICE_INVALID : 0;
 }
 
-VG_API(cuPointerGetAttributes,
+VG_ENTRY(cuPointerGetAttributes,
        (unsigned n, CUpointer_attribute *attrs, void **data, CUdeviceptr addr))
 {
     struct vg_pointer p;
@@ -171,7 +171,7 @@ VG_API(cuPointerGetAttributes,
 }
 
 /* The one attribute that can be set asks for what happens anyway. */
-VG_API(cuPointerSetAttribute, (const void *value, CUpointer_attribute attr, CUdeviceptr addr))
+VG_ENTRY(cuPointerSetAttribute, (const void *value, CUpointer_attribute attr, CUdeviceptr addr))
 {
     struct vg_pointer p;
     struct vg_ctx *ctx;

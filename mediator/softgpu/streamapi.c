@@ -15,7 +15,7 @@
 
 #define VG_MEMOPS_MAX 65536u
 
-VG_API(cuStreamCreateWithPriority, (CUstream *stream, unsigned flags, int priority))
+VG_ENTRY(cuStreamCreateWithPriority, (CUstream *stream, unsigned flags, int priority))
 {
     struct vg_stream *s;
     struct vg_ctx *ctx;
@@ -36,12 +36,12 @@ VG_API(cuStreamCreateWithPriority, (CUstream *stream, unsigned flags, int priori
     return CUDA_SUCCESS;
 }
 
-VG_API(cuStreamCreate, (CUstream *stream, unsigned flags))
+VG_ENTRY(cuStreamCreate, (CUstream *stream, unsigned flags))
 {
     return cuStreamCreateWithPriority(stream, flags, 0);
 }
 
-VG_API(cuStreamDestroy_v2, (CUstream stream))
+VG_ENTRY(cuStreamDestroy_v2, (CUstream stream))
 {
     struct vg_stream *s;
     CUresult rc = vg_init_check();
@@ -56,13 +56,12 @@ VG_API(cuStreamDestroy_v2, (CUstream stream))
     return rc;
 }
 
-#undef cuStreamDestroy
-VG_API(cuStreamDestroy, (CUstream stream))
+VG_ENTRY(cuStreamDestroy, (CUstream stream))
 {
     return cuStreamDestroy_v2(stream);
 }
 
-VG_API(cuStreamQuery, (CUstream stream))
+VG_ENTRY(cuStreamQuery, (CUstream stream))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -96,7 +95,7 @@ static CUresult sync_locked(struct vg_stream *s)
     return vg_ctx_error(s->ctx);
 }
 
-VG_API(cuStreamSynchronize, (CUstream stream))
+VG_ENTRY(cuStreamSynchronize, (CUstream stream))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -113,7 +112,7 @@ VG_API(cuStreamSynchronize, (CUstream stream))
 
 /* ------------------------------------------------------------------- properties */
 
-VG_API(cuStreamGetPriority, (CUstream stream, int *priority))
+VG_ENTRY(cuStreamGetPriority, (CUstream stream, int *priority))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -126,7 +125,7 @@ VG_API(cuStreamGetPriority, (CUstream stream, int *priority))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuStreamGetFlags, (CUstream stream, unsigned *flags))
+VG_ENTRY(cuStreamGetFlags, (CUstream stream, unsigned *flags))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -139,7 +138,7 @@ VG_API(cuStreamGetFlags, (CUstream stream, unsigned *flags))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuStreamGetId, (CUstream stream, unsigned long long *id))
+VG_ENTRY(cuStreamGetId, (CUstream stream, unsigned long long *id))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -152,7 +151,7 @@ VG_API(cuStreamGetId, (CUstream stream, unsigned long long *id))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuStreamGetCtx, (CUstream stream, CUcontext *ctx))
+VG_ENTRY(cuStreamGetCtx, (CUstream stream, CUcontext *ctx))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -165,7 +164,7 @@ VG_API(cuStreamGetCtx, (CUstream stream, CUcontext *ctx))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuStreamGetCtx_v2, (CUstream stream, CUcontext *ctx, CUgreenCtx *green))
+VG_ENTRY(cuStreamGetCtx_v2, (CUstream stream, CUcontext *ctx, CUgreenCtx *green))
 {
     CUresult rc = cuStreamGetCtx(stream, ctx);
 
@@ -174,7 +173,7 @@ VG_API(cuStreamGetCtx_v2, (CUstream stream, CUcontext *ctx, CUgreenCtx *green))
     return rc;
 }
 
-VG_API(cuStreamGetDevice, (CUstream stream, CUdevice *dev))
+VG_ENTRY(cuStreamGetDevice, (CUstream stream, CUdevice *dev))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -187,7 +186,7 @@ VG_API(cuStreamGetDevice, (CUstream stream, CUdevice *dev))
     return CUDA_SUCCESS;
 }
 
-VG_API(cuStreamAttachMemAsync, (CUstream stream, CUdeviceptr dptr, size_t size, unsigned flags))
+VG_ENTRY(cuStreamAttachMemAsync, (CUstream stream, CUdeviceptr dptr, size_t size, unsigned flags))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -201,7 +200,7 @@ VG_API(cuStreamAttachMemAsync, (CUstream stream, CUdeviceptr dptr, size_t size, 
 }
 
 /* Attributes are hints, apart from the priority, which is set at creation. */
-VG_API(cuStreamGetAttribute, (CUstream stream, CUstreamAttrID attr, CUstreamAttrValue *value))
+VG_ENTRY(cuStreamGetAttribute, (CUstream stream, CUstreamAttrID attr, CUstreamAttrValue *value))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -218,7 +217,7 @@ VG_API(cuStreamGetAttribute, (CUstream stream, CUstreamAttrID attr, CUstreamAttr
     return CUDA_SUCCESS;
 }
 
-VG_API(cuStreamSetAttribute,
+VG_ENTRY(cuStreamSetAttribute,
        (CUstream stream, CUstreamAttrID attr, const CUstreamAttrValue *value))
 {
     struct vg_stream *s;
@@ -230,7 +229,7 @@ VG_API(cuStreamSetAttribute,
                                                                     : CUDA_ERROR_INVALID_VALUE;
 }
 
-VG_API(cuStreamCopyAttributes, (CUstream dst, CUstream src))
+VG_ENTRY(cuStreamCopyAttributes, (CUstream dst, CUstream src))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(dst, &s);
@@ -288,7 +287,7 @@ CUresult vg_memops_make(struct vg_op *op, const CUstreamBatchMemOpParams *list, 
     return CUDA_SUCCESS;
 }
 
-VG_API(cuStreamBatchMemOp_v2,
+VG_ENTRY(cuStreamBatchMemOp_v2,
        (CUstream stream, unsigned n, CUstreamBatchMemOpParams *list, unsigned flags))
 {
     struct vg_op op = { .type = VG_OP_EMPTY };
@@ -314,23 +313,23 @@ static CUresult memop_one(CUstream stream, CUstreamBatchMemOpType type, CUdevice
     return cuStreamBatchMemOp_v2(stream, 1, &p, 0);
 }
 
-VG_API(cuStreamWaitValue32_v2, (CUstream stream, CUdeviceptr addr, uint32_t value, unsigned flags))
+VG_ENTRY(cuStreamWaitValue32_v2, (CUstream stream, CUdeviceptr addr, uint32_t value, unsigned flags))
 {
     return memop_one(stream, CU_STREAM_MEM_OP_WAIT_VALUE_32, addr, value, flags);
 }
 
-VG_API(cuStreamWaitValue64_v2, (CUstream stream, CUdeviceptr addr, uint64_t value, unsigned flags))
+VG_ENTRY(cuStreamWaitValue64_v2, (CUstream stream, CUdeviceptr addr, uint64_t value, unsigned flags))
 {
     return memop_one(stream, CU_STREAM_MEM_OP_WAIT_VALUE_64, addr, value, flags);
 }
 
-VG_API(cuStreamWriteValue32_v2,
+VG_ENTRY(cuStreamWriteValue32_v2,
        (CUstream stream, CUdeviceptr addr, uint32_t value, unsigned flags))
 {
     return memop_one(stream, CU_STREAM_MEM_OP_WRITE_VALUE_32, addr, value, flags);
 }
 
-VG_API(cuStreamWriteValue64_v2,
+VG_ENTRY(cuStreamWriteValue64_v2,
        (CUstream stream, CUdeviceptr addr, uint64_t value, unsigned flags))
 {
     return memop_one(stream, CU_STREAM_MEM_OP_WRITE_VALUE_64, addr, value, flags);
