@@ -96,6 +96,15 @@ static CUresult func_from_reply(const struct vg_func_owner *o, uint64_t handle, 
     return CUDA_SUCCESS;
 }
 
+/* The name of one that an enumeration brought without. Under vg_modules_lock. */
+static void set_name(struct vg_func *f, const char *name)
+{
+    if (f->name || !name)
+        return;
+    f->asked = strdup(name);
+    vg_store_release(&f->name, f->asked);
+}
+
 /* Another thread may have been faster: then its note stays and this one goes. */
 static CUresult keep(const struct vg_func_owner *o, struct vg_func *f, struct vg_func **ret_func)
 {
@@ -104,6 +113,7 @@ static CUresult keep(const struct vg_func_owner *o, struct vg_func *f, struct vg
     vg_lock(&vg_modules_lock);
     struct vg_func *known = vg_handle_map_find(&vg_funcs, f->handle);
     if (known && known->module == f->module && known->library == f->library) {
+        set_name(known, f->name);
         func_free(f);
         f = known;
     } else if (vg_handle_map_put(&vg_funcs, f->handle, f)) {
@@ -362,13 +372,11 @@ static CUresult ask_name(struct vg_func *f, char *window, size_t room)
     r = vg_finish(&tx, &reply);
     if (r)
         return r;
-    char *name = strndup(window, reply.len < room ? reply.len : room);
-    if (!name)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    if (!vg_cas(&f->asked, (char *)NULL, name))
-        free(name);
-    vg_store_release(&f->name, f->asked);
-    return CUDA_SUCCESS;
+    window[room - 1] = '\0';
+    vg_lock(&vg_modules_lock);
+    set_name(f, window);
+    vg_unlock(&vg_modules_lock);
+    return f->name ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 CUresult vg_func_name(struct vg_func *f, const char **ret_name)

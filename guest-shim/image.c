@@ -17,6 +17,7 @@
 #define WRAPPER_MAGIC  0x466243b1u
 #define FATBIN_MAGIC   0xba55ed50u
 #define ELF_MAGIC      0x464c457fu
+#define MACHINE_CUDA   190u     /* ELF e_machine */
 #define FATBIN_HEADER  16u
 #define ENTRY_HEADER   64u      /* the least */
 #define KIND_PTX       1u
@@ -238,10 +239,10 @@ static uint64_t table_end(uint64_t off, unsigned n, unsigned item, unsigned leas
     return off + (uint64_t)n * item;
 }
 
-/* Length of an ELF64 file by its own tables; 0: they make no sense. */
+/* Length of an ELF64 file for GPUs by its own tables; 0: they make no sense. */
 static size_t elf_size(const uint8_t *p, size_t limit)
 {
-    if (limit < 64 || p[4] != 2 || p[5] != 1)
+    if (limit < 64 || p[4] != 2 || p[5] != 1 || get16(p + 18) != MACHINE_CUDA)
         return 0;
     uint64_t phoff = get64(p + 32), shoff = get64(p + 40);
     unsigned phsize = get16(p + 54), phnum = get16(p + 56);
