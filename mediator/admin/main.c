@@ -14,6 +14,11 @@
 #include "protocol/vg_sock.h"
 #include "show.h"
 
+/* Paths stay readable; json-c before 0.12 escapes every slash, which is JSON too. */
+#ifndef JSON_C_TO_STRING_NOSLASHESCAPE
+#define JSON_C_TO_STRING_NOSLASHESCAPE 0
+#endif
+
 #define EXIT_REFUSED 1      /* the mediator says no, or cannot be reached */
 #define EXIT_USAGE   2
 
@@ -169,7 +174,8 @@ static int report(const struct call *c, json_object *answer)
     json_object_object_get_ex(answer, "ok", &ok);
     json_object_object_get_ex(answer, "error", &error);
     if (c->json)
-        puts(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PRETTY));
+        puts(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PRETTY |
+                                                        JSON_C_TO_STRING_NOSLASHESCAPE));
     if (!ok || !json_object_get_boolean(ok)) {
         fprintf(stderr, "vgpu-admin: %s\n", error ? json_object_get_string(error) : "no answer");
         return EXIT_REFUSED;

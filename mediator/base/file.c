@@ -19,6 +19,9 @@
 #define MFD_CLOEXEC       0x0001u
 #define MFD_ALLOW_SEALING 0x0002u
 #endif
+#if !defined(SYS_memfd_create) && defined(__x86_64__)
+#define SYS_memfd_create 319
+#endif
 #ifndef F_ADD_SEALS
 #define F_ADD_SEALS   (1024 + 9)
 #define F_SEAL_SEAL   0x0001

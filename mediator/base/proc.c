@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,6 +75,8 @@ static int become(const struct vg_proc *proc, pid_t parent, int *report)
     if (rc < 0)
         return rc;
     if (proc->session && setsid() < 0)
+        return -errno;
+    if (proc->no_core && setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }) < 0)
         return -errno;
     if (proc->death_signal && prctl(PR_SET_PDEATHSIG, proc->death_signal) < 0)
         return -errno;

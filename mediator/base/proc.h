@@ -18,6 +18,7 @@ struct vg_proc {
     const int *fds;             /* fds[i] becomes descriptor i, -1: /dev/null */
     unsigned nfds;              /* everything from nfds on is closed */
     bool session;               /* in a session of its own: no terminal, no shared signals */
+    bool no_core;               /* no core file: it would hold a guest's data */
     int death_signal;           /* what it gets when its parent dies, 0: nothing */
 };
 

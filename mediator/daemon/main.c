@@ -160,7 +160,6 @@ int main(int argc, char **argv)
            m.config.socket, m.config.control_socket, m.vms.count);
     say_ready(&ready);
     rc = vg_mediator_run(&m);
-    vg_notify("STOPPING=1\n");
     vg_mediator_fini(&m);
     return rc;
 }

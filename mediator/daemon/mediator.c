@@ -15,6 +15,7 @@
 #include "mediator/base/file.h"
 #include "mediator/base/log.h"
 #include "mediator/base/sock.h"
+#include "notify.h"
 #include "store.h"
 
 /* ---- VMs ---- */
@@ -132,6 +133,7 @@ static void on_stop(void *arg, const struct signalfd_siginfo *info)
     vg_log(VG_LOG_INFO, "stopping", "signal=%u peers=%u executors=%u", info->ssi_signo, m->client_count,
            m->session_count);
     m->stopping = true;
+    vg_notify("STOPPING=1\n");
     stop_listening(m);
     if (m->client_count == 0)
         vg_loop_quit(&m->loop, 0);

@@ -348,7 +348,7 @@ static int spawn(struct vg_session *s, const struct start *st, const char *progr
     const int fds[] = { -1, -1, st->log, st->control, c->region_fd, s->doorbell_fd, st->stats };
     vg_auto_free char **envp = vg_proc_env(kept_env, NULL);
     struct vg_proc proc = { .path = program, .argv = argv, .envp = envp, .fds = fds,
-                            .nfds = VG_ARRAY_LEN(fds), .session = true,
+                            .nfds = VG_ARRAY_LEN(fds), .session = true, .no_core = true,
                             .death_signal = SIGKILL };
 
     snprintf(slot, sizeof(slot), "%u", s->slot);

@@ -121,7 +121,8 @@ static int spawn(struct vg_private *p, const struct vg_private_options *o, const
                      (char *)"--config", (char *)"/dev/null", (char *)"--socket", p->socket,
                      (char *)"--control-socket", control,
                      (char *)"--backend", (char *)(uintptr_t)o->backend,
-                     (char *)"--set", (char *)"state_dir=", (char *)"--set",
+                     (char *)"--set", (char *)"state_dir=",
+                     (char *)"--set", (char *)"region_mib=1024", (char *)"--set",
                      (char *)(o->verbose ? "log_level=info" : "log_level=warning"), NULL };
     const int fds[] = { -1, -1, STDERR_FILENO };
     vg_auto_free char **envp = NULL;

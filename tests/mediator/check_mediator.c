@@ -134,12 +134,15 @@ START_TEST(process_killed_while_its_child_lives)
         close(peer_attach(&p, 0));
         if (fork() == 0) {
             close(alive[0]);
+            if (write(alive[1], "x", 1) != 1)
+                _exit(1);
             sleep(20);
             _exit(0);
         }
         pause();
     }
     close(alive[1]);
+    ck_assert_int_eq(read(alive[0], &c, 1), 1);
     daemon_wait_children(&d, 1);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
@@ -606,6 +609,7 @@ START_TEST(concurrent_clients)
     unsigned before;
 
     start(NULL);
+    sleep_ms(50);
     before = daemon_fds(&d);
     for (unsigned round = 0; round < 2; round++) {
         for (unsigned i = 0; i < 24; i++) {

@@ -5,6 +5,7 @@
 # vgpu-mediator, vgpu-admin and vgpu-run by their command lines: options, errors,
 # exit codes, output, readiness, what is left behind. No GPU and no guest library
 # is needed but for the last part, which measures what vgpu-run adds to a start.
+# shellcheck disable=SC2016 # single quotes are for inner shells
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=$(cd "$VG_BUILD" && pwd)
@@ -119,10 +120,10 @@ wants 'mediator: nothing left' 0 '' gone
 
 # ---- the manual has every setting and option ----
 
-for key in $(sed -n 's/.*\(TEXT\|CHOICE\|NUMBER\)(\([a-z_]*\).*/\2/p' "$top/mediator/daemon/config.c" |
-             grep -v '^key$'); do
-    wants "manual: $key" 0 "$key" cat "$top/mediator/man/vgpu-mediator.conf.5"
-done
+while read -r key; do
+    wants "manual: $key" 0 "^\\.BR $key " cat "$top/mediator/man/vgpu-mediator.conf.5"
+done < <(grep -oE '(TEXT|CHOICE|NUMBER)\([a-z_]+' "$top/mediator/daemon/config.c" |
+         sed 's/.*(//; /^key$/d')
 
 # ---- vgpu-run ----
 
@@ -148,7 +149,6 @@ wants 'run: other descriptors are kept' 0 '^nine$' \
 wants 'run: ignored signals stay ignored' 0 '^alive$' \
     bash -c 'trap "" HUP; exec "$0" --backend soft -- sh -c "kill -HUP \$\$; echo alive"' \
     "$bin/vgpu-run"
-# shellcheck disable=SC2016 # for the inner shell
 wants 'run: SIGTERM is passed on' 5 '^got it$' bash -c '
     "$0" --backend soft -- bash -c "trap \"echo got it; exit 5\" TERM; echo up >$1; \
         while :; do sleep 0.05; done" &
