@@ -52,6 +52,13 @@ static struct vg_ctx *find_any(CUcontext handle)
     return c;
 }
 
+struct vg_ctx *vg_ctx_settable(CUcontext handle)
+{
+    struct vg_ctx *c = handle ? find_any(handle) : NULL;
+
+    return c && (!c->dead || c->primary) ? c : NULL;
+}
+
 struct vg_ctx *vg_ctx_find(CUcontext handle)
 {
     struct vg_ctx *c = vg_tls.ctx;

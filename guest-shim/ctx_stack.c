@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "guest-shim/call.h"
-#include "guest-shim/state.h"
+#include "guest-shim/ctx.h"
 #include "guest-shim/thread.h"
 #include "vg_api.h"
 
@@ -18,9 +18,9 @@ CUresult vg_no_ctx(void)
     return vg_tls.ctx ? CUDA_ERROR_CONTEXT_IS_DESTROYED : CUDA_ERROR_INVALID_CONTEXT;
 }
 
-static CUresult lookup(CUcontext handle, struct vg_ctx **ret_ctx)
+static CUresult settable(CUcontext handle, struct vg_ctx **ret_ctx)
 {
-    struct vg_ctx *c = vg_ctx_find(handle);
+    struct vg_ctx *c = vg_ctx_settable(handle);
 
     if (!c)
         return CUDA_ERROR_INVALID_CONTEXT;
@@ -48,7 +48,7 @@ CUresult cuCtxPushCurrent_v2(CUcontext ctx)
     CUresult r = vg_enter();
 
     if (!r)
-        r = lookup(ctx, &c);
+        r = settable(ctx, &c);
     if (r)
         return r;
     if (vg_tls.ctx) {
@@ -86,7 +86,7 @@ CUresult cuCtxSetCurrent(CUcontext ctx)
             cuCtxPopCurrent_v2(NULL);
         return CUDA_SUCCESS;
     }
-    return lookup(ctx, &vg_tls.ctx);
+    return settable(ctx, &vg_tls.ctx);
 }
 
 CUresult cuCtxGetCurrent(CUcontext *pctx)
@@ -113,15 +113,15 @@ CUresult cuCtxGetDevice(CUdevice *device)
 
 CUresult cuCtxGetDevice_v2(CUdevice *device, CUcontext ctx)
 {
-    struct vg_ctx *c;
     CUresult r = vg_enter();
 
     if (!ctx)
         return cuCtxGetDevice(device);
     if (!r && !device)
         r = CUDA_ERROR_INVALID_VALUE;
-    if (!r)
-        r = lookup(ctx, &c);
+    struct vg_ctx *c = r ? NULL : vg_ctx_find(ctx);
+    if (!r && !c)
+        r = CUDA_ERROR_INVALID_CONTEXT;
     if (!r)
         *device = c->dev;
     return r;
@@ -141,13 +141,12 @@ CUresult cuCtxGetFlags(unsigned *flags)
 /* The version of the driver API that a context was made for: one and the same since CUDA 3.2. */
 CUresult cuCtxGetApiVersion(CUcontext ctx, unsigned *version)
 {
-    struct vg_ctx *c;
     CUresult r = ctx ? vg_enter() : vg_enter_ctx();
 
     if (!r && !version)
         r = CUDA_ERROR_INVALID_VALUE;
-    if (!r && ctx)
-        r = lookup(ctx, &c);
+    if (!r && ctx && !vg_ctx_find(ctx))
+        r = CUDA_ERROR_INVALID_CONTEXT;
     if (!r)
         *version = 3020;
     return r;
