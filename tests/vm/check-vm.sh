@@ -33,7 +33,14 @@ check "error output apart" is "$(run sh -c 'echo no; echo yes >&2' 2>&1 >/dev/nu
 check "exit code" is "$(rc_of run sh -c 'exit 42')" 42
 check "killed by a signal" is "$(rc_of run sh -c 'kill -9 $$')" 137
 check "unknown program" is "$(rc_of run no-such-program)" 127
-check "time limit" is "$(rc_of "$here/vm-exec" "$vm" --timeout 1 -- sleep 5)" 124
+check "time limit" is "$(rc_of "$here/vm-exec" "$vm" --timeout 1 -- sh -c "sleep 50; true")" 124
+check "then it is killed" is "$(run sh -c 'sleep 0.5; ps | grep -c "[s]leep 50"')" 0
+"$here/vm-exec" "$vm" -- sleep 77 &
+interrupted=$!
+until [ "$(run sh -c 'ps | grep -c "[s]leep 77"')" = 1 ]; do sleep 0.1; done
+kill $interrupted
+wait $interrupted
+check "interrupted" is "$? $(run sh -c 'sleep 0.2; ps | grep -c "[s]leep 77"')" "143 0"
 check "environment and directory" is \
     "$("$here/vm-exec" "$vm" --env "A=x y" --cwd /tmp -- sh -c 'echo $A $PWD $LD_LIBRARY_PATH')" \
     "x y /tmp /usr/lib/vgpu"
