@@ -182,13 +182,15 @@ static json_object *calls_by_name(const struct vg_stats *sum)
     return o;
 }
 
-static json_object *calls_by_class(const struct vg_stats *sum)
+static json_object *calls_by_class(const struct vg_usage *u)
 {
     json_object *o = json_object_new_object();
+    uint64_t calls[VG_CLASS_COUNT];
 
+    vg_usage_classes(u, calls);
     for (unsigned i = 0; i < VG_CLASS_COUNT; i++) {
-        if (sum->class_calls[i])
-            add_number(o, vg_api_class_name(i), sum->class_calls[i]);
+        if (calls[i])
+            add_number(o, vg_api_class_name(i), calls[i]);
     }
     return o;
 }
@@ -227,7 +229,7 @@ json_object *vg_report_metrics(struct vg_mediator *m, const struct vg_vm *vm)
     add_number(o, "gpu_faults", u.sum.gpu_faults);
     add_number(o, "faults", vg_vm_faults(vm));
     json_object_object_add(o, "ended", ended_by_reason(vm));
-    json_object_object_add(o, "classes", calls_by_class(&u.sum));
+    json_object_object_add(o, "classes", calls_by_class(&u));
     json_object_object_add(o, "by_call", calls_by_name(&u.sum));
     return o;
 }

@@ -149,6 +149,19 @@ static void on_failed(struct vg_session *s, const struct vg_msg *msg)
            vm_name(s), s->slot, (int)s->pid, vg_gone_name(s->reason), s->failure);
 }
 
+static void hung_up(void *arg)
+{
+    vg_session_stop(arg, VG_GONE_CRASHED);
+}
+
+/* Usually it is exiting; one that lives on without us to talk to must not. */
+static void on_control_end(struct vg_session *s)
+{
+    if (s->state == VG_SESSION_STARTING || s->state == VG_SESSION_SERVING)
+        vg_timer_set(loop_of(s), &s->timer, vg_now() + VG_SESSION_GRACE_MS * VG_NS_PER_MS, hung_up,
+                     s);
+}
+
 /* True while there may be more. An executor is as suspect as the guest that drives it. */
 static bool take_message(struct vg_session *s)
 {
@@ -171,6 +184,8 @@ static bool take_message(struct vg_session *s)
         vg_log(VG_LOG_ERROR, "executor-misbehaves", "vm=%s slot=%u pid=%d length=%zd", vm_name(s),
                s->slot, (int)s->pid, n);
         vg_session_stop(s, VG_GONE_CRASHED);
+    } else {
+        on_control_end(s);
     }
     return false;
 }

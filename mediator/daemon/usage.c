@@ -4,12 +4,10 @@
 
 #include <stddef.h>
 
-#include "protocol/vg_api.h"
 #include "protocol/vg_atomic.h"
 #include "protocol/vg_wire.h"
 
 typedef char vg_assert_stats_room[VG_STATS_INTERNAL + VG_API_COUNT <= VG_STATS_CALLS ? 1 : -1];
-typedef char vg_assert_class_room[VG_CLASS_COUNT <= VG_STATS_CLASSES ? 1 : -1];
 
 #define ADD(field) sum->field += vg_load_relaxed(&s->field)
 
@@ -31,8 +29,6 @@ void vg_usage_add(struct vg_usage *u, const struct vg_stats *s)
     ADD(gpu_faults);
     if (sum->memory_peak < peak)
         sum->memory_peak = peak;
-    for (unsigned i = 0; i < VG_STATS_CLASSES; i++)
-        ADD(class_calls[i]);
     for (unsigned i = 0; i < VG_STATS_CALLS; i++)
         ADD(call[i]);
 }
@@ -45,34 +41,52 @@ void vg_usage_add_ended(struct vg_usage *u, const struct vg_stats *s)
     u->sum.memory = memory;
 }
 
-static const char *internal_name(unsigned id)
-{
-    static const char *const names[] = {
-        [VG_CALL_PAD] = "pad",
-        [VG_CALL_NOP] = "nop",
-        [VG_CALL_SET_CONTEXT] = "set-context",
-        [VG_CALL_SNAPSHOT] = "snapshot",
-        [VG_CALL_COPY_IN] = "copy-in",
-        [VG_CALL_COPY_OUT] = "copy-out",
-        [VG_CALL_COPY_INLINE] = "copy-inline",
-        [VG_CALL_COPY_3D] = "copy-3d",
-        [VG_CALL_LAUNCH] = "launch",
-        [VG_CALL_SYNC] = "synchronize",
-        [VG_CALL_IMAGE_LOAD] = "image-load",
-        [VG_CALL_FUNCTION_GET] = "function-get",
-        [VG_CALL_HOST_FUNC] = "host-function",
-        [VG_CALL_HOST_DONE] = "host-done",
-        [VG_CALL_ALIAS] = "alias",
-        [VG_CALL_UNALIAS] = "unalias",
-    };
+/* Calls of vg_wire.h, which are no symbols of CUDA's. */
+static const struct {
+    const char *name;
+    enum vg_api_class class;
+} internal[] = {
+    [VG_CALL_PAD] = { "pad", VG_CLASS_OTHER },
+    [VG_CALL_NOP] = { "nop", VG_CLASS_OTHER },
+    [VG_CALL_SET_CONTEXT] = { "set-context", VG_CLASS_CONTEXT },
+    [VG_CALL_SNAPSHOT] = { "snapshot", VG_CLASS_QUERY },
+    [VG_CALL_COPY_IN] = { "copy-in", VG_CLASS_COPY },
+    [VG_CALL_COPY_OUT] = { "copy-out", VG_CLASS_COPY },
+    [VG_CALL_COPY_INLINE] = { "copy-inline", VG_CLASS_COPY },
+    [VG_CALL_COPY_3D] = { "copy-3d", VG_CLASS_COPY },
+    [VG_CALL_LAUNCH] = { "launch", VG_CLASS_LAUNCH },
+    [VG_CALL_SYNC] = { "synchronize", VG_CLASS_SYNC },
+    [VG_CALL_IMAGE_LOAD] = { "image-load", VG_CLASS_MODULE },
+    [VG_CALL_FUNCTION_GET] = { "function-get", VG_CLASS_MODULE },
+    [VG_CALL_HOST_FUNC] = { "host-function", VG_CLASS_HOST },
+    [VG_CALL_HOST_DONE] = { "host-done", VG_CLASS_HOST },
+    [VG_CALL_ALIAS] = { "alias", VG_CLASS_HOST },
+    [VG_CALL_UNALIAS] = { "unalias", VG_CLASS_HOST },
+};
 
-    return id < sizeof(names) / sizeof(names[0]) ? names[id] : NULL;
-}
+#define INTERNAL_COUNT (sizeof(internal) / sizeof(internal[0]))
 
 const char *vg_usage_call_name(unsigned index)
 {
     if (index < VG_STATS_INTERNAL)
-        return internal_name(index);
+        return index < INTERNAL_COUNT ? internal[index].name : NULL;
     index -= VG_STATS_INTERNAL;
     return index < VG_API_COUNT ? vg_api_rows[index].symbol : NULL;
+}
+
+enum vg_api_class vg_usage_call_class(unsigned index)
+{
+    if (index < INTERNAL_COUNT && internal[index].name)
+        return internal[index].class;
+    if (index < VG_STATS_INTERNAL || index - VG_STATS_INTERNAL >= VG_API_COUNT)
+        return VG_CLASS_OTHER;
+    return (enum vg_api_class)vg_api_rows[index - VG_STATS_INTERNAL].class;
+}
+
+void vg_usage_classes(const struct vg_usage *u, uint64_t ret_calls[VG_CLASS_COUNT])
+{
+    for (unsigned i = 0; i < VG_CLASS_COUNT; i++)
+        ret_calls[i] = 0;
+    for (unsigned i = 0; i < VG_STATS_CALLS; i++)
+        ret_calls[vg_usage_call_class(i)] += u->sum.call[i];
 }

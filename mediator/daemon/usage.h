@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "mediator/vg_stats.h"
+#include "protocol/vg_api.h"
 
 struct vg_usage {
     uint64_t executors;     /* ever started */
@@ -20,5 +21,11 @@ void vg_usage_add_ended(struct vg_usage *u, const struct vg_stats *s);
 
 /* "cuMemAlloc_v2", "launch"; NULL for an index that no call has. */
 const char *vg_usage_call_name(unsigned index);
+
+/* The class of such a call, VG_CLASS_OTHER where there is no better one. */
+enum vg_api_class vg_usage_call_class(unsigned index);
+
+/* Adds the calls up by class. */
+void vg_usage_classes(const struct vg_usage *u, uint64_t ret_calls[VG_CLASS_COUNT]);
 
 #endif

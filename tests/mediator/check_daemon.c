@@ -236,6 +236,7 @@ END_TEST
 START_TEST(usage_sums)
 {
     static struct vg_stats a, b;
+    uint64_t classes[VG_CLASS_COUNT];
     struct vg_usage u;
 
     memset(&u, 0, sizeof(u));
@@ -244,7 +245,8 @@ START_TEST(usage_sums)
     a.memory = 100;
     a.memory_peak = 300;
     a.call[VG_STATS_CALLS - 1] = 1;
-    a.class_calls[VG_STATS_CLASSES - 1] = 2;
+    a.call[VG_CALL_LAUNCH] = 7;
+    a.call[VG_STATS_INTERNAL + VG_INDEX_cuMemAlloc_v2] = 3;
     b = a;
     b.memory_peak = 200;
     vg_usage_add(&u, &a);
@@ -254,7 +256,11 @@ START_TEST(usage_sums)
     ck_assert_uint_eq(u.sum.memory, 100);
     ck_assert_uint_eq(u.sum.memory_peak, 300);
     ck_assert_uint_eq(u.sum.call[VG_STATS_CALLS - 1], 2);
-    ck_assert_uint_eq(u.sum.class_calls[VG_STATS_CLASSES - 1], 4);
+    vg_usage_classes(&u, classes);
+    ck_assert_uint_eq(classes[VG_CLASS_LAUNCH], 14);
+    ck_assert_uint_eq(classes[VG_CLASS_ALLOC], 6);
+    ck_assert_uint_eq(classes[VG_CLASS_OTHER], 2);
+    ck_assert_uint_eq(classes[VG_CLASS_COPY], 0);
 }
 END_TEST
 

@@ -250,6 +250,12 @@ START_TEST(executor_sends_garbage)
 }
 END_TEST
 
+START_TEST(executor_closes_its_control_socket)
+{
+    executor_goes("deaf", VG_GONE_CRASHED, "crashed");
+}
+END_TEST
+
 START_TEST(executor_killed)
 {
     struct peer a, b;
@@ -873,7 +879,7 @@ int main(void)
     ADD(s, "course", device_attach_release, process_attach_and_die,
         process_killed_while_its_child_lives, reset_frees_every_slot, totals_outlive_executors);
     ADD(s, "executors", executor_crashes, executor_ends_with_a_reason, executor_cannot_start,
-        executor_sends_garbage, executor_killed, stubborn_executor_is_killed,
+        executor_sends_garbage, executor_closes_its_control_socket, executor_killed, stubborn_executor_is_killed,
         executor_that_never_gets_ready, missing_executor_is_refused);
     ADD(s, "peers", bad_hellos, name_without_end, garbage, messages_out_of_turn,
         unwanted_descriptors, second_client_on_a_slot, region_shrinks, too_many_clients,

@@ -10,6 +10,7 @@
  *   stubborn  ignores SIGTERM
  *   babble    writes a flood of log lines
  *   garbage   sends a broken packet
+ *   deaf      closes the control socket and lives on
  */
 #include <errno.h>
 #include <poll.h>
@@ -69,7 +70,6 @@ static int count(void)
     st->bytes_in = 4096;
     st->memory = 1 << 20;
     st->memory_peak = 1 << 20;
-    st->class_calls[0] = 7;
     st->call[2] = 3;
     st->call[VG_STATS_INTERNAL] = 7;
     st->magic = VG_STATS_MAGIC;
@@ -115,6 +115,8 @@ int main(int argc, char **argv)
         return 1;
     if (is(mode, "crash"))
         raise(SIGSEGV);
+    if (is(mode, "deaf") && close(CONTROL) == 0)
+        pause();
     if (is(mode, "exit15"))
         return 15;
     return is(mode, "babble") ? babble() : serve();
