@@ -406,6 +406,35 @@ START_TEST(a_refused_vm_says_so)
 }
 END_TEST
 
+/* A hostile guest: whatever it does, QEMU answers and the mediator gets well-formed messages. */
+START_TEST(random_accesses_never_end_qemu)
+{
+    static const unsigned width[] = { 1, 2, 4, 4, 4, 4, 8 };
+    uint64_t seed = vg_test_seed();
+    struct vg_msg msg;
+
+    come_up();
+    for (unsigned i = 0; i < 20000; i++) {
+        uint64_t offset = vg_test_random(&seed) % (i % 4 ? VG_REG_END : VG_BAR0_SIZE);
+        uint64_t value = i % 2 ? VG_TOKEN(vg_test_random(&seed) % (SLOTS + 1), i % 8)
+                               : vg_test_random(&seed);
+        unsigned bytes = width[vg_test_random(&seed) % 7];
+        if (i % 8)
+            offset &= ~3ull;
+        if (vg_test_random(&seed) % 2)
+            vg_qtest_write(&qemu, BAR0_ADDR + offset, value, bytes);
+        else
+            vg_qtest_read(&qemu, BAR0_ADDR + offset, bytes);
+        if (recv(peer, &msg, sizeof(msg), MSG_DONTWAIT) != (ssize_t)sizeof(msg))
+            continue;
+        ck_assert(msg.type == VG_MSG_ATTACH || msg.type == VG_MSG_RELEASE);
+        ck_assert_uint_lt(VG_TOKEN_SLOT(msg.token), SLOTS);
+        mediator_say(vg_test_random(&seed) % 2 ? VG_MSG_SLOT_FREE : VG_MSG_REFUSED, msg.token, -1);
+    }
+    ck_assert_uint_eq(reg(VG_REG_STATUS), VG_STATUS_MEDIATOR);
+}
+END_TEST
+
 /* A device that cannot be made ends QEMU with a message, at start only. */
 START_TEST(wrong_properties_are_named)
 {
@@ -453,6 +482,7 @@ int main(void)
     tcase_add_test(tc, a_reset_takes_the_slots_back);
     tcase_add_test(tc, a_mad_mediator_is_dropped_and_tried_again);
     tcase_add_test(tc, a_refused_vm_says_so);
+    tcase_add_test(tc, random_accesses_never_end_qemu);
     tcase_add_test(start, wrong_properties_are_named);
     suite_add_tcase(suite, tc);
     suite_add_tcase(suite, start);

@@ -350,6 +350,10 @@ START_TEST(wrong_attaches_are_guest_errors)
     set(VG_REG_DOORBELL, token ^ 1u << 16);
     set(VG_REG_DOORBELL, VG_TOKEN(0xffff, 1));
     ck_assert_uint_eq(host.guest_errors, 6);
+    set(VG_REG_RELEASE, VG_TOKEN(1, 1));        /* free, but this would be its next token */
+    set(VG_REG_DOORBELL, VG_TOKEN(1, 1));
+    set(VG_REG_DOORBELL, VG_TOKEN(SLOTS, 0));   /* beyond the last */
+    ck_assert_uint_eq(host.guest_errors, 9);
     ck_assert_uint_eq(host.sent, sent);
     ck_assert_uint_eq(host.signals[fd], 0);
 }
