@@ -15,10 +15,10 @@ static size_t mask_of(const struct vg_handle_table *t)
     return ((size_t)1 << (64 - t->shift)) - 1;
 }
 
+/* Who reads a slot changed after this also reads the odd version: see set. */
 static void begin_change(struct vg_handle_map *m)
 {
     vg_store_relaxed(&m->version, m->version + 1);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
 static void end_change(struct vg_handle_map *m)
@@ -28,8 +28,8 @@ static void end_change(struct vg_handle_map *m)
 
 static void set(struct vg_handle_slot *s, uint64_t handle, void *note)
 {
-    vg_store_relaxed(&s->handle, handle);
-    vg_store_relaxed(&s->note, note);
+    vg_store_release(&s->handle, handle);
+    vg_store_release(&s->note, note);
 }
 
 /* The slot that holds handle, or the free one where it belongs. */

@@ -58,9 +58,9 @@ static inline void *vg_handle_table_find(struct vg_handle_table *t, uint64_t han
 
     for (size_t i = vg_handle_hash(handle, t->shift), n = 0; n <= mask; i++, n++) {
         struct vg_handle_slot *s = &t->slot[i & mask];
-        uint64_t h = vg_load_relaxed(&s->handle);
+        uint64_t h = vg_load_acquire(&s->handle);
         if (h == handle)
-            return vg_load_relaxed(&s->note);
+            return vg_load_acquire(&s->note);
         if (h == 0)
             return NULL;
     }
@@ -76,7 +76,6 @@ static inline void *vg_handle_map_find(struct vg_handle_map *m, uint64_t handle)
     if (!t || handle == 0)
         return NULL;
     void *note = vg_handle_table_find(t, handle);
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (version & 1 || vg_load_relaxed(&m->version) != version)
         return vg_handle_map_find_slow(m, handle);
     return note;

@@ -10,7 +10,7 @@
 
 #include "guest-shim/call.h"
 #include "guest-shim/function.h"
-#include "guest-shim/launch.h"
+#include "guest-shim/launch_pack.h"
 #include "guest-shim/state.h"
 #include "vg_api.h"
 
@@ -68,26 +68,6 @@ static bool is_doubtful(const struct launch *l, const struct vg_func *f, size_t 
 
 /* ---- parameters ------------------------------------------------------------------ */
 
-CUresult vg_launch_extra(void *const *extra, const void **ret_bytes, size_t *ret_size)
-{
-    const void *bytes = NULL;
-    const size_t *size = NULL;
-
-    for (; extra[0] != CU_LAUNCH_PARAM_END; extra += 2) {
-        if (extra[0] == CU_LAUNCH_PARAM_BUFFER_POINTER)
-            bytes = extra[1];
-        else if (extra[0] == CU_LAUNCH_PARAM_BUFFER_SIZE)
-            size = extra[1];
-        else
-            return CUDA_ERROR_INVALID_VALUE;
-    }
-    if (!bytes != !size || (size && *size > VG_PARAMS_MAX))
-        return CUDA_ERROR_INVALID_VALUE;
-    *ret_bytes = bytes;
-    *ret_size = size ? *size : 0;
-    return CUDA_SUCCESS;
-}
-
 /* Which of the two ways, and how many bytes. *ret_bytes NULL: by kernelParams. */
 static CUresult measure(const struct launch *l, const struct vg_func *f, const void **ret_bytes,
                         size_t *ret_size)
@@ -103,25 +83,6 @@ static CUresult measure(const struct launch *l, const struct vg_func *f, const v
     if (VG_UNLIKELY(f->param_count == VG_PARAMS_UNKNOWN))
         return CUDA_ERROR_NOT_SUPPORTED;
     return f->param_count && !l->params ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
-}
-
-/* Nearly all parameters are words or pointers. */
-static inline void copy_param(uint8_t *to, const void *from, size_t size)
-{
-    if (size == 8)
-        memcpy(to, from, 8);
-    else if (size == 4)
-        memcpy(to, from, 4);
-    else
-        memcpy(to, from, size);
-}
-
-void vg_launch_pack(const struct vg_param *param, unsigned count, void *const *values, uint8_t *to,
-                    size_t bytes)
-{
-    memset(to, 0, bytes);           /* gaps must not carry what an earlier record held */
-    for (unsigned i = 0; i < count; i++)
-        copy_param(to + param[i].offset, values[i], param[i].size);
 }
 
 /* ---- the call --------------------------------------------------------------------- */

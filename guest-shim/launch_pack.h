@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How kernel parameters are packed; no state, no calls. */
-#ifndef VG_SHIM_LAUNCH_H
-#define VG_SHIM_LAUNCH_H
+#ifndef VG_SHIM_LAUNCH_PACK_H
+#define VG_SHIM_LAUNCH_PACK_H
 
 #include <stddef.h>
 #include <stdint.h>
