@@ -142,9 +142,14 @@ static void cell_put(int cell)
 
 /* ---- writing a call ---------------------------------------------------------- */
 
-static void ring_bell(void)
+/*
+ * Waking takes the executor tens of microseconds, in which it still counts as asleep:
+ * whoever rings says so by clearing the word, so that one bell is rung per sleep.
+ */
+static void wake_executor(void)
 {
-    vg_process.chan->ops->doorbell(vg_process.chan);
+    if (vg_exchange(&vg_process.slot->sleeping, 0u))
+        vg_process.chan->ops->doorbell(vg_process.chan);
 }
 
 /* The ring is full: the executor has work for a while. Keeps the lock, as all would wait anyway. */
@@ -183,7 +188,7 @@ static bool set_context(CUcontext context)
         return false;
     call->arg[0] = (uintptr_t)context;
     if (vg_ring_commit(&out.ring, call))
-        ring_bell();
+        wake_executor();
     out.context = context;
     return true;
 }
@@ -282,7 +287,7 @@ static void publish(struct vg_tx *tx)
     vg_unlock(&out.lock);
     tx->call = NULL;
     if (asleep)
-        ring_bell();
+        wake_executor();
 }
 
 CUresult vg_post(struct vg_tx *tx)
@@ -336,7 +341,7 @@ static bool spin(const struct vg_cell *cell, uint32_t seq)
     return false;
 }
 
-/* A wait that outlasted the spinning was in vain; but try longer now and then, or we never learn. */
+/* A wait that outlasted the spinning was in vain; but try longer at times, or we never learn. */
 static void spin_failed(void)
 {
     uint32_t limit = vg_load_relaxed(&spin_limit);
@@ -387,7 +392,8 @@ static bool wait_done(struct vg_cell *cell, uint32_t seq)
     return true;
 }
 
-static void copy_reply(const struct vg_cell *cell, unsigned index, bool bulk, struct vg_reply *reply)
+static void copy_reply(const struct vg_cell *cell, unsigned index, bool bulk,
+                       struct vg_reply *reply)
 {
     memcpy(reply->val, cell->result.val, sizeof(reply->val));
     reply->len = cell->result.payload_len;

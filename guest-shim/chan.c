@@ -48,7 +48,8 @@ void *vg_chan_map(int fd, uint64_t size)
 
     for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         void *want = (void *)places[i];
-        void *got = mmap(want, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+        void *got = mmap(want, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd,
+                         0);
         if (got == want) {
             madvise(got, size, MADV_DONTFORK);
             return got;

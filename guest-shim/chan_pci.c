@@ -235,8 +235,8 @@ static CUresult attach(struct pci_chan *p)
     int e = start_warden(p);
 
     if (e)
-        vg_log(1, "cannot start vgpu-warden (%s): if this process is killed, the host keeps its memory",
-               strerror(-e));
+        vg_log(1, "cannot start vgpu-warden (%s): the host will keep this process's memory if it is "
+               "killed", strerror(-e));
     vg_chan_hello(&p->chan, e == 0);
     reg_write(p, VG_REG_ATTACH, p->token);
     return vg_chan_await_ready(&p->chan);

@@ -36,7 +36,9 @@ static void drain(struct vg_slot *s, uint64_t head)
         tail = head;
     while (tail != head) {
         size_t at = tail % VG_CONSOLE_SIZE;
-        size_t n = head - tail < VG_CONSOLE_SIZE - at ? (size_t)(head - tail) : VG_CONSOLE_SIZE - at;
+        size_t n = VG_CONSOLE_SIZE - at;
+        if (n > head - tail)
+            n = (size_t)(head - tail);
         write_all(bytes + at, n);
         tail += n;
         vg_store_release(&s->console_tail, tail);
@@ -49,7 +51,7 @@ void vg_console_drain(void)
 
     if (!s || vg_load_acquire(&s->console_head) == vg_load_relaxed(&s->console_tail))
         return;
-    /* The driver prints through the C library's stdout: what the program printed before comes first. */
+    /* The driver prints through the C library's stdout, so what the program printed comes first. */
     fflush(stdout);
     vg_lock(&lock);
     drain(s, vg_load_acquire(&s->console_head));

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SPINS 200   /* a record takes 0.1 us to write: longer means that the holder waits for room */
+#define SPINS 200   /* a record takes 0.1 us to write; longer means that the holder waits */
 
 void vg_lock_slow(struct vg_lock *l)
 {

@@ -23,8 +23,8 @@ CUresult cuGetProcAddress_v2(const char *symbol, void **pfn, int cudaVersion, ui
                             CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM))
         return CUDA_ERROR_INVALID_VALUE;
     *pfn = NULL;
-    switch (vg_api_resolve(symbol, cudaVersion, flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM,
-                           &row)) {
+    bool per_thread = flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM;
+    switch (vg_api_resolve(symbol, cudaVersion, per_thread, &row)) {
     case VG_API_FOUND:
         status = CU_GET_PROC_ADDRESS_SUCCESS;
         *pfn = (void *)(uintptr_t)vg_entry[row - vg_api_rows];

@@ -72,7 +72,7 @@ static void at_exit(void)
     vg_process.chan->ops->release(vg_process.chan);
 }
 
-/* The region is not mapped in a child (MADV_DONTFORK): forget it, and let go of the parent's slot. */
+/* The region is not mapped in a child (MADV_DONTFORK): forget it, let go of the parent's slot. */
 static void in_child(void)
 {
     struct vg_chan *chan = vg_process.chan;
