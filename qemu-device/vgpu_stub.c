@@ -240,7 +240,8 @@ static bool vg_stub_open_region(VgStubState *s, Error **errp)
                       s->size, s->slots)) {
         s->backing.ops->close(&s->backing);
         error_setg(errp, "size must be %u MiB to %u GiB, slots 1 to %u, "
-                   "and the slots must fit", (unsigned)(VG_REGION_SIZE_MIN / MiB),
+                   "and the slots must fit",
+                   (unsigned)(VG_REGION_SIZE_MIN / MiB),
                    (unsigned)(VG_REGION_SIZE_MAX / GiB), VG_SLOTS_MAX);
         return false;
     }

@@ -66,7 +66,7 @@ enum vg_stub_slot_state {
     VG_STUB_ATTACHING,  /* ATTACH sent */
     VG_STUB_ATTACHED,   /* an executor serves it; we hold its doorbell */
     VG_STUB_LOST,       /* a guest process has it, no executor will come */
-    VG_STUB_RELEASING,  /* RELEASE or RESET sent; an executor may still be there */
+    VG_STUB_RELEASING,  /* RELEASE or RESET sent; its executor may still live */
     VG_STUB_STATES
 };
 
