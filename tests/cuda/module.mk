@@ -28,8 +28,14 @@ cuda-flags-lz4   := $(cuda-ptx) -Xfatbin -compress-all --compress-mode speed
 cuda-flags-raw   := $(cuda-ptx) --compress-mode none
 cuda-kinds       := plain ptds sm80 lz4 raw
 
+# Programs carry the path of libcudart.so: another toolkit makes them anew.
+$(cuda-b)/toolkit: FORCE
+	@mkdir -p $(@D)
+	@echo '$(cuda-home)' | cmp -s - $@ || echo '$(cuda-home)' >$@
+.PHONY: FORCE
+
 define cuda_object_rule
-$(cuda-b)/obj/$(1)/%.o: tests/cuda/%.cu tests/cuda/common.cuh tests/cuda/module.mk
+$(cuda-b)/obj/$(1)/%.o: tests/cuda/%.cu tests/cuda/common.cuh tests/cuda/module.mk $(cuda-b)/toolkit
 	$$(call say,NVCC,$$< ($(1)))
 	@mkdir -p $$(@D)
 	$$(Q)$(nvcc) $$(cuda-flags-$(1)) -c -o $$@ $$<
