@@ -105,6 +105,9 @@ void vg_context_gone(struct vg_exec *x, CUcontext ctx);
     __atomic_store_n(&(x)->stats->field, (x)->stats->field + (n), __ATOMIC_RELAXED)
 #define VG_STAT_SET(x, field, n) __atomic_store_n(&(x)->stats->field, (n), __ATOMIC_RELAXED)
 
+/* Wakes the serve thread; for cuLaunchHostFunc, arg is not used. Any thread. */
+void vg_doorbell_ring(void *arg);
+
 /* CLOCK_MONOTONIC in ns. */
 uint64_t vg_now(void);
 

@@ -17,6 +17,7 @@
 #define BATCH            32u            /* records between two looks at the waits */
 #define IDLE_SLEEP_NS    1000000000ull  /* with nothing to wait for: the doorbell wakes us */
 #define WAIT_SLEEP_NS    1000000ull     /* longest pause between looks at a pending wait */
+#define HEARD_SLEEP_NS   100000000ull   /* with waits that ring when they are over */
 #define WAIT_SLEEP_SHARE 8u             /* and at most this part of the time waited so far */
 
 /* ---- One record ---- */
@@ -86,6 +87,8 @@ static uint64_t nap(const struct vg_exec *x, const struct loop *l)
 
     if (x->waits.count == 0)
         return IDLE_SLEEP_NS;
+    if (x->waits.unheard == 0)
+        return HEARD_SLEEP_NS;
     return ns < WAIT_SLEEP_NS ? ns : WAIT_SLEEP_NS;
 }
 
@@ -112,10 +115,18 @@ static bool sleep_on_doorbell(struct vg_exec *x, struct loop *l)
     return true;
 }
 
+/* How long to poll before sleeping: shorter where the GPU is our own processors. */
+static uint64_t spin_ns(const struct vg_exec *x)
+{
+    uint64_t ns = x->opt.spin_us * 1000ull;
+
+    return x->opt.software && x->waits.count > 0 ? ns / 8 : ns;
+}
+
 /* True: keep going. Spins while something happened lately, else sleeps. */
 static bool pause_loop(struct vg_exec *x, struct loop *l)
 {
-    if (l->now - l->active >= x->opt.spin_us * 1000ull)
+    if (l->now - l->active >= spin_ns(x))
         return sleep_on_doorbell(x, l);
     sched_yield();
     return true;

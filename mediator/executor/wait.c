@@ -23,6 +23,7 @@ struct vg_wait {
     struct vg_wait *next;
     CUcontext ctx;
     enum wait_kind kind;
+    bool rings;                 /* the doorbell tells of each of its events */
     unsigned stage;             /* STAGE */
     unsigned count, passed;     /* events, and how many of them are known to have passed */
     struct vg_req req;          /* REPLY, REDO */
@@ -106,6 +107,7 @@ static void wait_push(struct vg_exec *x, struct vg_wait *w)
     *x->waits.last = w;
     x->waits.last = &w->next;
     x->waits.count++;
+    x->waits.unheard += !w->rings;
 }
 
 static void release_events(struct vg_exec *x, struct vg_wait *w)
@@ -114,6 +116,16 @@ static void release_events(struct vg_exec *x, struct vg_wait *w)
         if (w->event[i].ours)
             event_put(x, w->ctx, w->event[i].event);
     w->count = 0;
+}
+
+/*
+ * The software GPU computes on the processors that polling would take from it, so it
+ * rings our doorbell instead. A real one would wake a thread of its driver for that:
+ * there the poll is quicker and costs nobody anything.
+ */
+static bool ring_when_here(struct vg_exec *x, CUstream stream)
+{
+    return x->opt.software && x->cuda.cuLaunchHostFunc(stream, vg_doorbell_ring, NULL) == CUDA_SUCCESS;
 }
 
 /* Adds "the stream has come here" to the wait. */
@@ -129,6 +141,7 @@ static CUresult mark_stream(struct vg_exec *x, struct vg_wait *w, CUstream strea
         event_put(x, x->ctx, event);
         return rc;
     }
+    w->rings = ring_when_here(x, stream) && (w->rings || w->count == 0);
     w->event[w->count].event = event;
     w->event[w->count++].ours = true;
     return CUDA_SUCCESS;
@@ -243,6 +256,31 @@ static CUresult mark_context(struct vg_exec *x, enum wait_kind kind, struct vg_w
     return CUDA_SUCCESS;
 }
 
+struct stream_ask {
+    const struct vg_exec *x;
+    CUresult rc;
+};
+
+static void ask_one(struct vg_obj *o, void *arg)
+{
+    struct stream_ask *q = arg;
+
+    if (q->rc == CUDA_SUCCESS && must_mark(q->x, o))
+        q->rc = q->x->cuda.cuStreamQuery((CUstream)(uintptr_t)o->handle);
+}
+
+/* True if nothing is queued in the current context: the usual case, and a cheap question. */
+static bool context_idle(struct vg_exec *x)
+{
+    struct stream_ask q = {.x = x};
+
+    if (!x->ctx || x->captures > 0)
+        return false;
+    q.rc = x->cuda.cuStreamQuery(CU_STREAM_LEGACY);
+    vg_obj_each(&x->obj, VG_OBJ_CUstream, ask_one, &q);
+    return q.rc == CUDA_SUCCESS;
+}
+
 /* NOT_READY while an event has not passed; else the result of the wait. */
 static CUresult wait_look(struct vg_exec *x, struct vg_wait *w)
 {
@@ -262,9 +300,11 @@ static CUresult wait_look(struct vg_exec *x, struct vg_wait *w)
 CUresult vg_wait_context(struct vg_exec *x, struct vg_req *r)
 {
     struct vg_wait *w;
-    CUresult rc = mark_context(x, WAIT_REPLY, &w);
 
     r->sync = true;
+    if (context_idle(x))
+        return x->cuda.cuCtxSynchronize();
+    CUresult rc = mark_context(x, WAIT_REPLY, &w);
     if (rc != CUDA_SUCCESS)
         return rc;
     rc = wait_look(x, w);
@@ -279,7 +319,7 @@ bool vg_wait_drained(struct vg_exec *x, struct vg_req *r)
     struct vg_wait *w;
 
     /* Where the context's state cannot even be asked, the call itself will say why. */
-    if (r->drained || !x->ctx || mark_context(x, WAIT_REDO, &w) != CUDA_SUCCESS)
+    if (r->drained || !x->ctx || context_idle(x) || mark_context(x, WAIT_REDO, &w) != CUDA_SUCCESS)
         return true;
     if (wait_look(x, w) != CUDA_ERROR_NOT_READY) {
         wait_drop(x, w, CUDA_SUCCESS);
@@ -348,6 +388,7 @@ static struct vg_wait *unlink_wait(struct vg_waits *l, struct vg_wait **at)
     if (l->last == &w->next)
         l->last = at;
     l->count--;
+    l->unheard -= !w->rings;
     return w;
 }
 

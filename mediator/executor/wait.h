@@ -28,6 +28,7 @@ struct vg_event_pool {
 struct vg_waits {
     struct vg_wait *first, **last;
     unsigned count;
+    unsigned unheard;           /* waits of which no doorbell tells: they must be polled */
     struct vg_event_pool pool;
 };
 

@@ -74,7 +74,7 @@ END_TEST
 
 START_TEST(refuses_bad_addresses)
 {
-    static const uint64_t bad[] = {0, 4096, 0x6f0000000001ull, 0x800000000000ull, UINT64_MAX - 4095,
+    static const uint64_t bad[] = {0, 4096, 0x7ea000000001ull, 0x800000000000ull, UINT64_MAX - 4095,
                                    0x7ffffffff000ull};
 
     host_init(&h);
