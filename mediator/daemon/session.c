@@ -364,7 +364,7 @@ static int spawn(struct vg_session *s, const struct start *st, const char *progr
     vg_auto_free char **envp = vg_proc_env(kept_env, NULL);
     struct vg_proc proc = { .path = program, .argv = argv, .envp = envp, .fds = fds,
                             .nfds = VG_ARRAY_LEN(fds), .session = true, .no_core = true,
-                            .death_signal = SIGKILL };
+                            .death_signal = SIGTERM };
 
     snprintf(slot, sizeof(slot), "%u", s->slot);
     snprintf(generation, sizeof(generation), "%u", s->token >> 16);
