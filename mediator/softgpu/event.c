@@ -98,16 +98,15 @@ VG_ENTRY(cuEventCreate, (CUevent *event, unsigned flags))
 
 VG_ENTRY(cuEventDestroy_v2, (CUevent event))
 {
-    struct vg_event *e;
-    CUresult rc = vg_event_from_handle(event, &e), fault;
+    struct vg_event *e = NULL;
+    CUresult rc = vg_event_from_handle(event, &e);
 
-    if (rc == CUDA_ERROR_NOT_INITIALIZED || rc == CUDA_ERROR_INVALID_HANDLE)
+    if (e == NULL)
         return rc;
-    fault = rc;
     vg_engine_lock();
     event_unlink_locked(e);
     vg_engine_unlock();
-    return fault;
+    return rc;
 }
 
 static CUresult event_record(CUevent event, CUstream stream, unsigned flags)

@@ -84,12 +84,11 @@ static CUresult fault_status(enum ptx_fault fault)
     return (unsigned)fault < PTX_FAULT_COUNT ? status[fault] : CUDA_ERROR_UNKNOWN;
 }
 
-/* An assert prints itself, as on a GPU; VGPU_SOFT_VERBOSE names the place of any other fault. */
+/* A failed assert was printed by the kernel itself; VGPU_SOFT_VERBOSE names the place of others. */
 static void fault_print(const struct ptx_result *r)
 {
-    if (r->fault == PTX_FAULT_ASSERT)
-        fprintf(stderr, "%s\n", r->message);
-    else if (r->fault != PTX_FAULT_CANCELLED && getenv("VGPU_SOFT_VERBOSE") != NULL)
+    if (r->fault != PTX_FAULT_ASSERT && r->fault != PTX_FAULT_CANCELLED &&
+        getenv("VGPU_SOFT_VERBOSE") != NULL)
         fprintf(stderr,
                 "vgpu-softcuda: %s: %s in %s, line %u, block [%u,%u,%u], thread [%u,%u,%u]\n",
                 ptx_fault_name(r->fault), r->message, r->func_name != NULL ? r->func_name : "?",

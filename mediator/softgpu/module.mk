@@ -2,7 +2,6 @@
 # The software GPU: a libcuda of its own.
 softgpu := mediator/softgpu
 
-ifneq ($(wildcard $(softgpu)/ptx/module.mk),)
 shlibs += libvgpu-softcuda.so
 libvgpu-softcuda.so-src := $(addprefix $(softgpu)/,arena.c capture.c copy.c ctx.c ctxprop.c \
     device.c error.c event.c func.c graph.c graphapi.c graphexec.c graphnode.c handle.c \
@@ -13,4 +12,9 @@ libvgpu-softcuda.so-pkgs := libzstd liblz4
 libvgpu-softcuda.so-ldlibs := -lm -ldl -Wl,-z,nodelete
 libvgpu-softcuda.so-map := $(softgpu)/softcuda.map
 libvgpu-softcuda.so-soname := libvgpu-softcuda.so
-endif
+
+tests += check-softgpu-api
+check-softgpu-api-src := $(wildcard tests/softgpu/api_*.c)
+check-softgpu-api-pkgs := check libzstd liblz4
+check-softgpu-api-deps := $(B)/lib/libvgpu-softcuda.so
+check-softgpu-api-ldlibs := $(B)/lib/libvgpu-softcuda.so -Wl,-rpath,'$$ORIGIN/../lib'
