@@ -101,12 +101,14 @@
 #define VG_FWD_PREP_OUTBUF(name)
 #define VG_FWD_PREP_NONE(name)
 
-/* A posted call cannot report a wild address later as natively at the call: look now. */
-#define VG_POST_PREP(kind, type, name, aux) VG_POST_PREP_##kind(name)
-#define VG_POST_PREP_VAL(name)
-#define VG_POST_PREP_HND(name)
-#define VG_POST_PREP_STRM(name) VG_FWD_PREP_STRM(name)
-#define VG_POST_PREP_DPTR(name)                                                                    \
+/* What natively fails at the call must not fail later here: no event, a wild address. */
+#define VG_POST_PREP(kind, type, name, aux) VG_POST_PREP_##kind(type, name)
+#define VG_POST_PREP_VAL(type, name)
+#define VG_POST_PREP_HND(type, name)                                                               \
+    if (__builtin_types_compatible_p(type, CUevent) && !(name))                                    \
+        return CUDA_ERROR_INVALID_HANDLE;
+#define VG_POST_PREP_STRM(type, name) VG_FWD_PREP_STRM(name)
+#define VG_POST_PREP_DPTR(type, name)                                                                    \
     if (!vg_mem_on_gpu(name, 1))                                                                   \
         return CUDA_ERROR_INVALID_VALUE;
 
