@@ -8,10 +8,13 @@ const ptx_fn ptx_alu_base[ALU_COUNT] = {
 #undef X
 };
 
+int ptx_alu_any_cpu;
+
 ptx_fn ptx_alu(enum alu_op op)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && ptx_alu_avx2[op])
+    if (!ptx_alu_any_cpu && ptx_alu_avx2[op] && __builtin_cpu_supports("avx2") &&
+        __builtin_cpu_supports("fma"))
         return ptx_alu_avx2[op];
 #endif
     return ptx_alu_base[op];

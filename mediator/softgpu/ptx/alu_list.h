@@ -56,6 +56,9 @@ enum alu_op {
 extern const ptx_fn ptx_alu_base[ALU_COUNT];
 extern const ptx_fn ptx_alu_avx2[ALU_COUNT]; /* all NULL where the build cannot make it */
 
+/* For tests: modules loaded while it is set use the handlers for any CPU. */
+extern int ptx_alu_any_cpu;
+
 /* The best handler for this machine. */
 ptx_fn ptx_alu(enum alu_op op);
 

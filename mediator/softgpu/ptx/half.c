@@ -31,7 +31,7 @@ static uint32_t format_inf(const struct vg_format *f)
 
 static uint32_t format_max(const struct vg_format *f)
 {
-    return f->has_inf ? format_inf(f) - 1 : format_inf(f) - 1;
+    return format_inf(f) - 1;
 }
 
 /* Rounds m * 2^e (m an integer as double) half away or to even, or directed. */
@@ -51,34 +51,37 @@ static double round_integer(double m, enum vg_round r, int negative)
     return fl;
 }
 
-/* d with every rounding; satfinite: overflow becomes the largest number. */
+/* What a number too large for the format becomes. */
+static uint32_t overflow(const struct vg_format *f, enum vg_round r, int negative, int satfinite)
+{
+    int to_max = r == VG_RZ || (r == VG_RM && !negative) || (r == VG_RP && negative);
+
+    return to_max || satfinite ? format_max(f) : format_inf(f);
+}
+
 uint32_t vg_double_to(const struct vg_format *f, double d, enum vg_round r, int satfinite)
 {
     int bias = (1 << (f->exp - 1)) - 1, e, negative = signbit(d) != 0;
     uint32_t sign = negative ? 1u << (f->exp + f->man) : 0, bits;
-    uint32_t overflow = satfinite ? format_max(f) : format_inf(f);
     double a = fabs(d), m;
 
     if (isnan(d))
         return f->has_inf ? (1u << (f->exp + f->man)) - 1 : format_inf(f);
     if (isinf(d))
-        return sign | overflow;
+        return sign | (satfinite ? format_max(f) : format_inf(f));
     if (a == 0)
         return sign;
     frexp(a, &e);
     e--; /* 1.x * 2^e */
+    if (e > bias + 1)
+        return sign | overflow(f, r, negative, satfinite);
     if (e < 1 - bias)
         e = 1 - bias;
     m = round_integer(ldexp(a, f->man - e), r, negative);
     bits = (uint32_t)m + ((uint32_t)(e + bias - 1) << f->man); /* implicit one carries */
     if (m == 0)
         return sign;
-    if (bits > format_max(f)) {
-        int to_max = r == VG_RZ || (r == VG_RM && !negative) || (r == VG_RP && negative);
-
-        return sign | (to_max ? format_max(f) : overflow);
-    }
-    return sign | bits;
+    return sign | (bits > format_max(f) ? overflow(f, r, negative, satfinite) : bits);
 }
 
 double vg_double_from(const struct vg_format *f, uint32_t bits)
