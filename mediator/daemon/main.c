@@ -8,8 +8,7 @@
  * it needs, hands the doorbell to the peer, and is out of the data path from then
  * on. Administrators connect to a second socket. Whatever a guest breaks ends with
  * its executor; whatever breaks here ends the executors too, by the end of their
- * control socket and their death signal, and devices connect again to the next
- * daemon by themselves.
+ * control socket, and devices connect again to the next daemon by themselves.
  */
 #include <getopt.h>
 #include <stdio.h>

@@ -106,7 +106,7 @@ static void stop_timeout(void *arg)
 {
     struct vg_mediator *m = arg;
 
-    /* Their death signal ends what is left when we exit. */
+    /* SIGKILL is on its way to all; we need not see its effect. */
     vg_log(VG_LOG_ERROR, "stop-timeout", "executors=%u", m->session_count);
     vg_loop_quit(&m->loop, 1);
 }

@@ -362,9 +362,9 @@ static int spawn(struct vg_session *s, const struct start *st, const char *progr
                      (char *)"--driver", s->backend.library, NULL };
     const int fds[] = { -1, -1, st->log, st->control, c->region_fd, s->doorbell_fd, st->stats };
     vg_auto_free char **envp = vg_proc_env(kept_env, NULL);
+    /* No death signal: at the end of its control socket it tells its guest, then goes. */
     struct vg_proc proc = { .path = program, .argv = argv, .envp = envp, .fds = fds,
-                            .nfds = VG_ARRAY_LEN(fds), .session = true, .no_core = true,
-                            .death_signal = SIGTERM };
+                            .nfds = VG_ARRAY_LEN(fds), .session = true, .no_core = true };
 
     snprintf(slot, sizeof(slot), "%u", s->slot);
     snprintf(generation, sizeof(generation), "%u", s->token >> 16);
