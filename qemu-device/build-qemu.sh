@@ -12,7 +12,7 @@
 #   qemu-HASH/bin/...      what is used; HASH covers source, device and options
 #   qemu-src/VERSION/      unpacked source and build directory, so that a
 #                          change of the device is a rebuild of its files
-#   ccache/                so that a lost build directory costs seconds
+#   ccache/                so that a lost build directory costs little
 #
 # A change of the source package happens only by --update: a build that worked
 # yesterday works today.

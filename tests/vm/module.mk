@@ -7,4 +7,4 @@ $(vm-probe): $(OBJ)/tests/vm/probe.o $(B)/lib/libvgproto.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
-test-scripts += tests/vm/check-vm.sh
+test-scripts += tests/vm/check-vm.sh tests/vm/check-vm-mediator.sh

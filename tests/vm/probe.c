@@ -5,6 +5,10 @@
  *
  *   vm-probe            registers, BAR1, a claim without a mediator
  *   vm-probe claim      takes a slot and leaves it taken; prints its token
+ *   vm-probe attach     the same, and asks for an executor
+ *   vm-probe release T  gives the slot with token T back
+ *   vm-probe status     prints "up" or "down" (the mediator) and the epoch
+ *   vm-probe slot N     prints the state of slot N, and the reason if it is gone
  */
 #include <dirent.h>
 #include <errno.h>
@@ -134,17 +138,45 @@ static void check_claim(const struct vg_region_layout *l)
     NEED(bar0[VG_BAR0_SIZE / 4 - 1] == UINT32_MAX);
 }
 
+static void print_slot(const struct vg_region_layout *l, unsigned i)
+{
+    static const char *const names[] = { "free", "claimed", "attaching", "ready", "gone" };
+    struct vg_slot *s = vg_region_slot(bar1, l, i);
+    uint32_t state = vg_load_acquire(&s->state);
+
+    NEED(i < l->slot_count && state <= VG_SLOT_GONE);
+    printf("%s %u\n", names[state], s->reason);
+}
+
+static int one_step(const struct vg_region_layout *l, const char *verb, const char *argument)
+{
+    uint32_t number = (uint32_t)strtoul(argument, NULL, 0);
+
+    if (strcmp(verb, "status") == 0) {
+        printf("%s %u\n", bar0[VG_REG_STATUS / 4] & VG_STATUS_MEDIATOR ? "up" : "down",
+               bar0[VG_REG_EPOCH / 4]);
+    } else if (strcmp(verb, "slot") == 0) {
+        print_slot(l, number);
+    } else if (strcmp(verb, "release") == 0) {
+        bar0[VG_REG_RELEASE / 4] = number;
+    } else {
+        number = bar0[VG_REG_CLAIM / 4];
+        printf("%#x\n", number);
+        if (strcmp(verb, "attach") == 0)
+            bar0[VG_REG_ATTACH / 4] = number;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct vg_region_layout l;
 
     map_device();
-    if (argc > 1 && strcmp(argv[1], "claim") == 0) {
-        printf("%#x\n", bar0[VG_REG_CLAIM / 4]);
-        return 0;
-    }
-    NEED(bar0[VG_REG_STATUS / 4] == 0);
     NEED(vg_region_layout_init(&l, size, bar0[VG_REG_SLOT_COUNT / 4]));
+    if (argc > 1)
+        return one_step(&l, argv[1], argc > 2 ? argv[2] : "");
+    NEED(bar0[VG_REG_STATUS / 4] == 0);
     check_region(&l);
     check_claim(&l);
     printf("region of %u MiB, %u slots: good\n", (unsigned)(size >> 20), l.slot_count);
