@@ -2,13 +2,11 @@
 /* Posts callbacks to the guest and waits for them; see callback.h. */
 #include "mediator/executor/callback.h"
 
-#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "mediator/executor/guest.h"
 #include "vg_atomic.h"
 
 struct vg_callback_run {
@@ -62,7 +60,7 @@ static void post_locked(struct vg_callbacks *c, uint64_t cookie, CUresult status
     vg_store_release(&s->callback_head, ++c->head);
     vg_fence(); /* either we see `callback_waiting` or the sleeper sees the head */
     if (vg_load_relaxed(&s->callback_waiting))
-        syscall(SYS_futex, &s->callback_head, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+        vg_futex_wake(&s->callback_head);
 }
 
 static void forget_locked(struct vg_callbacks *c, struct vg_callback_run *run)

@@ -114,6 +114,7 @@ void vg_console_drain(struct vg_console *c)
 struct watch {
     struct vg_console *console;
     int control_fd;
+    void (*ended)(void);
 };
 
 static struct watch the_watch; /* one per process, as the process has one stdout */
@@ -130,20 +131,20 @@ static void *watch_main(void *arg)
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
             return NULL;
         char byte;
-        if (fds[0].revents && recv(w->control_fd, &byte, 1, MSG_DONTWAIT) == 0)
-            _exit(0); /* the mediator is gone; nothing here outlives it */
-        if (fds[0].revents & (POLLERR | POLLNVAL))
-            _exit(0);
+        if (fds[0].revents && recv(w->control_fd, &byte, 1, MSG_DONTWAIT) <= 0) {
+            w->ended();
+            return NULL;
+        }
         if (fds[1].revents & POLLIN)
             vg_console_drain(w->console);
     }
 }
 
-int vg_console_watch(struct vg_console *c, int control_fd)
+int vg_console_watch(struct vg_console *c, int control_fd, void (*ended)(void))
 {
     pthread_t thread;
 
-    the_watch = (struct watch){.console = c, .control_fd = control_fd};
+    the_watch = (struct watch){.console = c, .control_fd = control_fd, .ended = ended};
     int rc = pthread_create(&thread, NULL, watch_main, &the_watch);
     if (rc == 0)
         pthread_detach(thread);

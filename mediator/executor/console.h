@@ -5,8 +5,8 @@
  * driver nor we ever block: the watch thread empties the pipe at any time, and
  * what the guest does not fetch in time is dropped, with a note.
  *
- * The watch thread also ends the process when the mediator goes away, even if the
- * serve thread is stuck in the driver.
+ * The watch thread also notices that the mediator goes away, even if the serve
+ * thread is stuck in the driver.
  */
 #ifndef VG_CONSOLE_H
 #define VG_CONSOLE_H
@@ -29,8 +29,8 @@ struct vg_console {
 int vg_console_init(struct vg_console *c, struct vg_slot *slot);
 void vg_console_fini(struct vg_console *c);
 
-/* Starts the watch thread; control_fd's hang-up exits the process. 0 or -errno. */
-int vg_console_watch(struct vg_console *c, int control_fd);
+/* Starts the watch thread, which calls `ended` when control_fd hangs up. 0 or -errno. */
+int vg_console_watch(struct vg_console *c, int control_fd, void (*ended)(void));
 
 /* Moves all that was printed so far to the slot. Any thread. */
 void vg_console_drain(struct vg_console *c);

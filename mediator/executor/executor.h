@@ -70,9 +70,6 @@ void vg_latch(struct vg_exec *x, CUresult result);
 /* Bytes a reply to this call may have. */
 size_t vg_reply_capacity(const struct vg_call *c);
 
-/* Sleeps and wakes on words of shared memory. */
-void vg_futex_wake(uint32_t *word);
-
 /* ---- Requests (dispatch.c) ---- */
 
 /* Decodes, checks and carries out. False if the guest broke the protocol (r->breach). */

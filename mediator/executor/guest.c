@@ -4,8 +4,11 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <linux/futex.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "vg_api.h"
 #include "vg_atomic.h"
@@ -124,6 +127,15 @@ void vg_guest_gone(struct vg_guest *g, enum vg_gone_reason reason)
         return;
     vg_store_relaxed(&g->slot->reason, (uint32_t)reason);
     vg_store_release(&g->slot->state, VG_SLOT_GONE);
+    for (unsigned i = 0; i < VG_CELLS; i++)
+        if (vg_load_relaxed(&vg_slot_cell(g->slot, i)->waiting))
+            vg_futex_wake(&vg_slot_cell(g->slot, i)->done);
+    vg_futex_wake(&g->slot->callback_head);
+}
+
+void vg_futex_wake(void *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
 bool vg_guest_alive(struct vg_guest *g, uint64_t now)

@@ -34,7 +34,13 @@ int vg_guest_open(struct vg_guest *g, const struct vg_options *o, int region_fd,
 void vg_guest_close(struct vg_guest *g);
 
 void vg_guest_ready(struct vg_guest *g);
+
+/* Says that nobody serves the slot any more and wakes whoever sleeps on it. Any thread, and signal
+ * handlers: it only stores and wakes. */
 void vg_guest_gone(struct vg_guest *g, enum vg_gone_reason reason);
+
+/* Wakes all sleepers on a word (its first 32 bits) of shared memory. */
+void vg_futex_wake(void *word);
 
 /* True while the guest's warden beats (or there is none). now in ns. Serve thread. */
 bool vg_guest_alive(struct vg_guest *g, uint64_t now);

@@ -8,6 +8,7 @@
  * request. The end is the process's end: the driver gives back all it held.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,6 +21,21 @@
 #include "vg_sock.h"
 
 #define EXIT_GONE 10    /* exit status of a guest that had to go: this plus enum vg_gone_reason */
+
+static struct vg_exec the_exec;     /* one per process; the signal handler needs it */
+
+/* The mediator hung up or asks us to go: nothing here outlives it. Any thread, and signals. */
+static void mediator_gone(void)
+{
+    vg_guest_gone(&the_exec.guest, VG_GONE_MEDIATOR);
+    _exit(0); /* not exit(): a library's cleanup may wait for the GPU */
+}
+
+static void on_terminate(int signal)
+{
+    (void)signal;
+    mediator_gone();
+}
 
 static void tell(uint32_t type, uint32_t token, const char *text)
 {
@@ -81,7 +97,7 @@ static int start(struct vg_exec *x)
     vg_callbacks_init(&x->callbacks, x->guest.slot);
     if (open_driver(x, device, sizeof(device), &why) < 0)
         return fail(x, VG_GONE_NO_GPU, why);
-    if (vg_console_watch(&x->console, VG_FD_CONTROL) < 0 || vg_sandbox_enter() < 0)
+    if (vg_console_watch(&x->console, VG_FD_CONTROL, mediator_gone) < 0 || vg_sandbox_enter() < 0)
         return fail(x, VG_GONE_CRASHED, "cannot restrict the process");
     vg_ring_consumer_init(&x->ring, x->guest.slot);
     vg_log(x, "event=ready device=\"%s\"", device);
@@ -92,18 +108,19 @@ static int start(struct vg_exec *x)
 
 int main(int argc, char **argv)
 {
-    static struct vg_exec x;
+    struct vg_exec *x = &the_exec;
     const char *why = "";
 
-    if (vg_exec_init(&x) < 0 || vg_options_parse(&x.opt, argc, argv) < 0)
+    if (vg_exec_init(x) < 0 || vg_options_parse(&x->opt, argc, argv) < 0)
         return 2;
-    int rc = start(&x);
+    signal(SIGTERM, on_terminate);
+    int rc = start(x);
     if (rc != 0)
         return rc;
-    rc = vg_serve(&x, VG_FD_CONTROL, VG_FD_DOORBELL, &why);
+    rc = vg_serve(x, VG_FD_CONTROL, VG_FD_DOORBELL, &why);
     if (rc == 0)
-        _exit(0); /* not exit(): a library's cleanup may wait for the GPU */
-    vg_log(&x, "event=gone reason=%d why=\"%s\"", rc, why);
-    vg_guest_gone(&x.guest, (enum vg_gone_reason)rc);
+        mediator_gone();
+    vg_log(x, "event=gone reason=%d why=\"%s\"", rc, why);
+    vg_guest_gone(&x->guest, (enum vg_gone_reason)rc);
     _exit(EXIT_GONE + rc);
 }

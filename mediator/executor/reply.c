@@ -3,18 +3,10 @@
  * Answers: result and payload into the cell, then `done`, then a wake-up if the
  * guest thread sleeps. The only writer of cells. Serve thread.
  */
-#include <linux/futex.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "mediator/executor/executor.h"
 #include "vg_atomic.h"
-
-void vg_futex_wake(uint32_t *word)
-{
-    syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
-}
 
 size_t vg_reply_capacity(const struct vg_call *c)
 {

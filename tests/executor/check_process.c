@@ -2,6 +2,7 @@
 /* A real executor process, driven as a guest would and as no guest should. */
 #include <check.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -50,6 +51,21 @@ START_TEST(ends_when_the_mediator_hangs_up)
 {
     host_ready(&h);
     stop_cleanly();
+}
+END_TEST
+
+/* Whoever sleeps on an answer must learn of the end: by hang-up, and by the signal. */
+START_TEST(says_that_the_mediator_is_gone)
+{
+    host_ready(&h);
+    if (_i == 0)
+        close(h.control);
+    else
+        kill(h.pid, SIGTERM);
+    int status = host_wait(&h);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status 0x%x", (unsigned)status);
+    ck_assert_uint_eq(h.slot->state, VG_SLOT_GONE);
+    ck_assert_uint_eq(h.slot->reason, VG_GONE_MEDIATOR);
 }
 END_TEST
 
@@ -661,6 +677,7 @@ int main(void)
     tcase_set_timeout(life, 40);
     tcase_add_test(life, answers_a_nop);
     tcase_add_test(life, ends_when_the_mediator_hangs_up);
+    tcase_add_loop_test(life, says_that_the_mediator_is_gone, 0, 2);
     tcase_add_test(life, refuses_another_version);
     tcase_add_test(life, refuses_another_table);
     tcase_add_loop_test(life, refuses_bad_addresses, 0, 6);
