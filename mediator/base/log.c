@@ -70,8 +70,7 @@ void vg_log(enum vg_log_level level, const char *event, const char *fmt, ...)
         n = sizeof(line) - 1;
     line[n] = '\n';
     /* Nobody to tell when stderr is closed. */
-    if (write(STDERR_FILENO, line, n + 1) < 0)
-        n = 0;
+    (void)!write(STDERR_FILENO, line, n + 1);
     errno = saved;
 }
 

@@ -13,6 +13,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "mediator.h"
 #include "mediator/base/log.h"
@@ -136,6 +137,17 @@ static void say_ready(int *ready)
     vg_close(ready);
 }
 
+/* Three descriptors for each executor and two for each peer: 1024 would be few. */
+static void raise_fd_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static struct vg_mediator m;
@@ -150,6 +162,7 @@ int main(int argc, char **argv)
     vg_log_init((enum vg_log_level)m.config.log_level);
     if (!foreground && go_to_background(&ready) < 0)
         return 1;
+    raise_fd_limit();
     rc = vg_mediator_init(&m, why, sizeof(why));
     if (rc < 0) {
         complain(why);

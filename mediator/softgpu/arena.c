@@ -17,7 +17,11 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
+#ifdef __SANITIZE_THREAD__      /* which lets programs map only near the top */
+#define VG_ARENA_BASE 0x7e9000000000ull
+#else
 #define VG_ARENA_BASE 0x200000000000ull
+#endif
 #define VG_ARENA_STEP 0x010000000000ull     /* where to look next when the place is taken */
 #define VG_ARENA_TRIES 16
 #define VG_ARENA_HUGE (2u << 20)

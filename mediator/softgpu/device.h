@@ -35,7 +35,7 @@ struct vg_device {
     int ordinal;
     char name[64];
     CUuuid uuid;
-    char pci_id[16];
+    char pci_id[24];
     size_t memory;
     unsigned cores;
     int cc_major, cc_minor;
