@@ -64,4 +64,4 @@ cuda-programs: $(cuda-programs)
 
 endif
 
-test-scripts += $(addprefix tests/cuda/,static.sh shared.sh ptds.sh variants.sh)
+test-scripts += $(addprefix tests/cuda/,static.sh shared.sh ptds.sh variants.sh vm.sh)
