@@ -22,6 +22,7 @@
 #define SPIN_MIN  64u      /* polls of a reply before the thread sleeps ... */
 #define SPIN_MAX  4000u    /* ... about 0.1 ms; between them the limit adapts */
 #define NAP_US    20000u   /* longest sleep on a futex: how soon a lost executor is noticed */
+#define CHECK_ROUNDS 8u    /* sleeps between two looks at whether the host still lives */
 #define PRINT_US  1000u    /* the same while kernels print: their ring is small */
 
 static struct {
@@ -99,6 +100,8 @@ bool vg_backoff_step(struct vg_backoff *b)
     if (is_gone() || vg_process.phase > VG_PHASE_RUNNING)
         return false;
     unsigned over = n - spin_max / 16;
+    if (over % 64 == 63)
+        vg_chan_check(vg_process.chan);
     struct timespec t = {0, over < 8 ? 0 : 10000l << (over < 50 ? (over - 8) / 6 : 7)};
     if (t.tv_nsec == 0)
         sched_yield();
@@ -388,6 +391,8 @@ static bool wait_done(struct vg_cell *cell, uint32_t seq)
             nap_us = PRINT_US;
         }
         sleep_on(cell, seq, round, nap_us);
+        if (round % CHECK_ROUNDS == CHECK_ROUNDS - 1 && !is_done(cell, seq))
+            vg_chan_check(vg_process.chan);
     }
     return true;
 }

@@ -114,6 +114,14 @@ void vg_chan_hello(struct vg_chan *c, bool has_warden)
     vg_fence();
 }
 
+void vg_chan_check(struct vg_chan *c)
+{
+    if (vg_load_acquire(&c->slot->state) == VG_SLOT_GONE || c->ops->alive(c))
+        return;
+    c->slot->reason = VG_GONE_MEDIATOR;
+    vg_store_release(&c->slot->state, VG_SLOT_GONE);
+}
+
 static uint64_t now_ms(void)
 {
     struct timespec t;
@@ -128,6 +136,7 @@ CUresult vg_chan_await_ready(struct vg_chan *c)
     const struct timespec pause = {0, 200000};
 
     for (;;) {
+        vg_chan_check(c);
         uint32_t state = vg_load_acquire(&c->slot->state);
         if (state == VG_SLOT_READY)
             return CUDA_SUCCESS;

@@ -22,6 +22,8 @@ struct vg_chan_ops {
     void (*release)(struct vg_chan *c);      /* clean end: the slot is given back at once */
     void (*forget)(struct vg_chan *c);       /* in a forked child: close what keeps the parent's
                                                 slot alive, release nothing */
+    /* False once the far end has hung up without marking the slot. A system call or none. */
+    bool (*alive)(struct vg_chan *c);
     /* Maps the region's bytes [off, off+bytes) a second time at `at`, over what is there. Page
        aligned. 0 or -errno. */
     int (*map_at)(struct vg_chan *c, void *at, uint64_t off, size_t bytes);
@@ -58,6 +60,11 @@ CUresult vg_chan_adopt(struct vg_chan *c, void *base, uint64_t size, uint32_t sl
                        unsigned slot_index);
 /* What the executor must know about us, before ATTACH. */
 void vg_chan_hello(struct vg_chan *c, bool has_warden);
+/*
+ * Marks the slot GONE if the channel is dead: both processes of the host can be
+ * killed before either says so. Worth asking now and then while waiting.
+ */
+void vg_chan_check(struct vg_chan *c);
 /* Waits until the slot is READY or GONE. */
 CUresult vg_chan_await_ready(struct vg_chan *c);
 

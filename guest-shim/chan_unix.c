@@ -54,9 +54,17 @@ static void release(struct vg_chan *c)
     close_fds(c);
 }
 
+/* Nothing is expected to arrive after ATTACHED, and what arrives is left unread. */
+static bool alive(struct vg_chan *c)
+{
+    struct pollfd p = {of(c)->sock, 0, 0};
+
+    return poll(&p, 1, 0) <= 0;
+}
+
 static const struct vg_chan_ops unix_ops = {
     .name = "unix", .futex = true, .doorbell = bell_ring, .release = release, .forget = close_fds,
-    .map_at = vg_chan_map_at,
+    .alive = alive, .map_at = vg_chan_map_at,
 };
 
 static int sock_connect(const char *path)

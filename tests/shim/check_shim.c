@@ -239,6 +239,14 @@ START_TEST(loss_ends_a_wait_for_room)
 }
 END_TEST
 
+START_TEST(a_dead_host_is_noticed)
+{
+    fake_host_hang_up(host);
+    ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(0), NULL), CUDA_ERROR_DEVICE_UNAVAILABLE);
+    ck_assert_int_eq(vg_call_post(VG_CALL_NOP, VG_WORDS(0)), CUDA_ERROR_DEVICE_UNAVAILABLE);
+}
+END_TEST
+
 START_TEST(a_child_has_no_gpu_and_does_the_parent_no_harm)
 {
     int n, status;
@@ -464,6 +472,7 @@ int main(void)
     tcase_add_test(core, a_sticky_error_stays);
     tcase_add_test(core, loss_ends_every_wait_and_says_why);
     tcase_add_test(core, loss_ends_a_wait_for_room);
+    tcase_add_test(core, a_dead_host_is_noticed);
     tcase_add_test(core, a_child_has_no_gpu_and_does_the_parent_no_harm);
     tcase_add_test(core, primary_context_counts_its_users);
     tcase_add_test(core, contexts_stack_per_thread);

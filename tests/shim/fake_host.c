@@ -27,7 +27,7 @@ struct fake_host {
     uint8_t *base;
     struct vg_region_layout layout;
     struct vg_slot *slot;
-    int stop, held;
+    int stop, held, hang_up;
     uint64_t records, sum, context;
 };
 
@@ -87,6 +87,8 @@ static void serve_record(struct fake_host *h, const struct vg_call *c)
     case VG_CALL_NOP:
         while (vg_load_relaxed(&h->held) && !vg_load_relaxed(&h->stop))
             usleep(1000);
+        if (vg_load_relaxed(&h->hang_up))
+            return;
         vg_store_relaxed(&h->sum, h->sum + c->arg[0]);
         reply(h->slot, c, 0, c->arg);
         break;
@@ -112,7 +114,7 @@ static void serve(struct fake_host *h, int sock)
 
     vg_ring_consumer_init(&ring, h->slot);
     vg_store_release(&h->slot->state, VG_SLOT_READY);
-    for (unsigned idle = 0; !vg_load_relaxed(&h->stop);) {
+    for (unsigned idle = 0; !vg_load_relaxed(&h->stop) && !vg_load_relaxed(&h->hang_up);) {
         enum vg_ring_verdict v = vg_ring_take(&ring, &call, payload, &why);
         if (v == VG_RING_BROKEN)
             abort();
@@ -133,7 +135,7 @@ static void serve(struct fake_host *h, int sock)
         vg_ring_awake(&ring);
         if (read(h->bell, &n, sizeof(n)) < 0 && errno != EAGAIN)
             abort();
-        if (p[1].revents)
+        if (p[1].revents || vg_load_relaxed(&h->hang_up))
             return;
     }
 }
@@ -231,6 +233,11 @@ struct vg_slot *fake_host_slot(struct fake_host *h)
 void fake_host_hold(struct fake_host *h, int held)
 {
     vg_store_relaxed(&h->held, held);
+}
+
+void fake_host_hang_up(struct fake_host *h)
+{
+    vg_store_relaxed(&h->hang_up, 1);
 }
 
 uint64_t fake_host_records(struct fake_host *h)

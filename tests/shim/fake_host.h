@@ -23,6 +23,9 @@ struct vg_slot *fake_host_slot(struct fake_host *h);
 /* The next NOPs are left unanswered while held. */
 void fake_host_hold(struct fake_host *h, int held);
 
+/* Dies as by SIGKILL: no answer to anything, the socket closes. */
+void fake_host_hang_up(struct fake_host *h);
+
 /* Records taken so far, and the sum of arg[0] of all NOPs. */
 uint64_t fake_host_records(struct fake_host *h);
 uint64_t fake_host_sum(struct fake_host *h);

@@ -1,0 +1,24 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# timeout: 120
+#
+# Images, functions, launches and graphs through the whole path on the software GPU:
+# the answers are a real driver's but for those in answers-soft.diff, and images of any
+# size arrive, also through the smallest region.
+set -u
+. "$(dirname "$0")/../e2e/lib.sh"
+here=$(cd "$(dirname "$0")" && pwd)
+
+as_a_driver() {
+    host "$build/client/answers" >"$work/answers" 2>"$work/log" || { cat "$work/log"; return 1; }
+    diff "$here/answers.txt" "$work/answers" >"$work/diff"
+    grep -v '^#' "$here/answers-soft.diff" | diff - "$work/diff"
+}
+
+mediator_start || { echo 'no mediator'; exit 1; }
+check 'answers are those of a driver' as_a_driver
+check 'images of all sizes' host "$build/client/images"
+mediator_stop
+mediator_start --set region_mib=16 || { echo 'no mediator'; exit 1; }
+check 'images of all sizes through 16 MiB' host "$build/client/images"
+[ $failures = 0 ]
