@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Kernel launches. The parameters are packed straight into the ring record; nothing
- * comes back. A launch that CUDA should reject, by what is known about device and
- * function, waits for the host's verdict instead: the application learns it from the
- * call, as natively, and a capture that it breaks is broken on the host too. What only
- * the host can find is latched. Any thread.
+ * comes back. Two kinds wait for the host's verdict (not for the GPU): the first launch
+ * of a function, when the driver loads it and finds whether it can, and one that CUDA
+ * should reject by what is known about device and function. So the application learns
+ * of errors from the call, as natively, and a capture that one breaks is broken on the
+ * host too. What only the host can find later is latched. Any thread.
  */
 #include <string.h>
 
@@ -44,26 +45,44 @@ static bool shape_fits(const struct launch *l, const struct vg_func *f)
 
     return dims_fit(l->grid, &attr[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X]) &&
            dims_fit(l->block, &attr[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X]) &&
-           threads <= f->limits.max_threads && l->smem <= f->limits.max_dynamic;
+           threads <= vg_load_relaxed(&f->limits.max_threads) &&
+           l->smem <= vg_load_relaxed(&f->limits.max_dynamic);
+}
+
+static bool is_cooperative(const struct launch *l)
+{
+    if (l->flags & VG_LAUNCH_F_COOPERATIVE)
+        return true;
+    for (unsigned i = 0; i < l->attr_count; i++)
+        if (l->attrs[i].id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE && l->attrs[i].value.cooperative)
+            return true;
+    return false;
 }
 
 /* All blocks of a cooperative launch must be on the GPU at once. */
 static bool blocks_fit(const struct launch *l)
 {
     const int32_t *attr = vg_process.snapshot->device[vg_tls.ctx->dev].attr;
-    uint64_t threads = (uint64_t)l->block[0] * l->block[1] * l->block[2];
-    uint64_t blocks = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2];
+    unsigned threads = l->block[0] * l->block[1] * l->block[2];
+    uint64_t plane = (uint64_t)l->grid[0] * l->grid[1];
     int per_sm;
 
-    return cuOccupancyMaxActiveBlocksPerMultiprocessor(&per_sm, l->f, (int)threads, l->smem) ==
-               CUDA_SUCCESS &&
-           blocks <= (uint64_t)per_sm * (unsigned)attr[CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT];
+    if (cuOccupancyMaxActiveBlocksPerMultiprocessor(&per_sm, l->f, (int)threads, l->smem))
+        return false;
+    uint64_t room = (uint64_t)per_sm * (unsigned)attr[CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT];
+    return plane <= room && plane * l->grid[2] <= room;
 }
 
+static uint32_t way_of(const struct launch *l)
+{
+    return l->attr_count ? VG_ACCEPTED_ATTRIBUTES : VG_ACCEPTED_PLAIN;
+}
+
+/* bytes: of the parameters, which `extra` may give in excess. */
 static bool is_doubtful(const struct launch *l, const struct vg_func *f, size_t bytes)
 {
-    return !shape_fits(l, f) || bytes != f->param_bytes ||
-           (l->flags & VG_LAUNCH_F_COOPERATIVE && !blocks_fit(l));
+    return !(vg_load_relaxed(&f->accepted) & way_of(l)) || !shape_fits(l, f) ||
+           bytes != f->param_bytes || (is_cooperative(l) && !blocks_fit(l));
 }
 
 /* ---- parameters ------------------------------------------------------------------ */
@@ -103,7 +122,22 @@ static void fill(struct vg_call *call, const struct launch *l, uint64_t stream, 
     call->arg[VG_LAUNCH_SIZES] = pair((unsigned)bytes, l->attr_count);
 }
 
-static CUresult send(const struct launch *l, const struct vg_func *f, uint64_t stream)
+static void write_payload(uint8_t *to, const struct launch *l, const struct vg_func *f,
+                          const void *packed, size_t bytes)
+{
+    size_t padded = (bytes + 7) & ~(size_t)7;
+
+    if (packed) {
+        memcpy(to, packed, bytes);
+        memset(to + bytes, 0, padded - bytes);
+    } else {
+        vg_launch_pack(f->param, f->param_count, l->params, to, padded);
+    }
+    if (l->attr_count)
+        memcpy(to + padded, l->attrs, l->attr_count * sizeof(*l->attrs));
+}
+
+static CUresult send(const struct launch *l, struct vg_func *f, uint64_t stream)
 {
     const void *packed;
     size_t bytes;
@@ -113,20 +147,18 @@ static CUresult send(const struct launch *l, const struct vg_func *f, uint64_t s
     if (VG_UNLIKELY(r))
         return r;
     bool doubtful = is_doubtful(l, f, bytes);
-    size_t padded = (bytes + 7) & ~(size_t)7, attrs = l->attr_count * sizeof(*l->attrs);
-    r = (VG_UNLIKELY(doubtful) ? vg_begin_quiet : vg_begin)(&tx, VG_CALL_LAUNCH, padded + attrs);
+    size_t payload = ((bytes + 7) & ~(size_t)7) + l->attr_count * sizeof(*l->attrs);
+    r = (VG_UNLIKELY(doubtful) ? vg_begin_quiet : vg_begin)(&tx, VG_CALL_LAUNCH, payload);
     if (VG_UNLIKELY(r))
         return r;
     fill(tx.call, l, stream, bytes);
-    if (packed) {
-        memcpy(tx.payload, packed, bytes);
-        memset(tx.payload + bytes, 0, padded - bytes);
-    } else {
-        vg_launch_pack(f->param, f->param_count, l->params, tx.payload, padded);
-    }
-    if (attrs)
-        memcpy(tx.payload + padded, l->attrs, attrs);
-    return VG_UNLIKELY(doubtful) ? vg_finish(&tx, NULL) : vg_post(&tx);
+    write_payload(tx.payload, l, f, packed, bytes);
+    if (VG_LIKELY(!doubtful))
+        return vg_post(&tx);
+    r = vg_finish(&tx, NULL);
+    if (!r)
+        __atomic_fetch_or(&f->accepted, way_of(l), __ATOMIC_RELAXED);
+    return r;
 }
 
 static CUresult launch(const struct launch *l)

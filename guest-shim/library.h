@@ -11,6 +11,9 @@
 
 struct vg_library;
 
+/* What the application holds. */
+CUlibrary vg_library_handle(const struct vg_library *library);
+
 /* The host's handle, loading the library if that was put off. */
 CUresult vg_library_host(struct vg_library *library, uint64_t *ret_host);
 

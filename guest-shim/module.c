@@ -105,7 +105,7 @@ CUresult vg_module_handle(struct vg_module *m, uint64_t *ret_handle)
     struct vg_reply reply;
     uint64_t host;
 
-    if (!m->handle) {
+    if (!vg_load_acquire(&m->handle)) {
         CUresult r = vg_library_host(m->library, &host);
         if (!r)
             r = vg_call_reply(VG_CALL_cuLibraryGetModule, VG_WORDS(1, host), &reply);
@@ -114,7 +114,7 @@ CUresult vg_module_handle(struct vg_module *m, uint64_t *ret_handle)
         vg_lock(&vg_modules_lock);
         bool ok = vg_handle_map_put(&module_of, reply.val[0], m);
         if (ok)
-            m->handle = reply.val[0];
+            vg_store_release(&m->handle, reply.val[0]);
         vg_unlock(&vg_modules_lock);
         if (!ok)
             return CUDA_ERROR_OUT_OF_MEMORY;

@@ -383,6 +383,7 @@ static void shapes(CUmodule m)
     SHAPE(bounded, 1, 1, 1, 64, 1, 1, 0);
     SHAPE(bounded, 1, 1, 1, 65, 1, 1, 0);
     SHAPE(bounded, 1, 1, 1, 8, 8, 1, 0);
+    SHAPE(fixed, 1, 1, 1, 16, 1, 1, 0);
     SHAPE(fixed, 1, 1, 1, 32, 1, 1, 0);
     SHAPE(NULL, 1, 1, 1, 1, 1, 1, 0);
     void *params[] = {&(CUdeviceptr){0}};
