@@ -49,7 +49,7 @@ static const struct setting settings[] = {
     CHOICE(backend, backends), CHOICE(auto_register, yes_no), CHOICE(log_level, levels),
     NUMBER(max_clients, 1, 4096), NUMBER(max_executors, 1, 4096),
     NUMBER(region_mib, VG_REGION_SIZE_MIN >> 20, VG_REGION_SIZE_MAX >> 20),
-    NUMBER(start_timeout_s, 1, 3600),
+    NUMBER(start_timeout_s, 1, 3600), NUMBER(spin_us, 0, 1000000),
 };
 
 void vg_config_init(struct vg_config *c)
@@ -63,6 +63,7 @@ void vg_config_init(struct vg_config *c)
     c->max_executors = 128;
     c->region_mib = 256;
     c->start_timeout_s = 60;
+    c->spin_us = VG_SPIN_DEFAULT;
     c->log_level = VG_LOG_INFO;
     vg_policy_init(&c->policy);
 }

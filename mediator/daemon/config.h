@@ -15,6 +15,8 @@
 
 #define VG_CONFIG_PATH "/etc/vgpu/mediator.conf"
 
+#define VG_SPIN_DEFAULT UINT64_MAX     /* spin_us: the executor's own choice */
+
 enum vg_backend_choice { VG_BACKEND_AUTO, VG_BACKEND_CUDA, VG_BACKEND_SOFT };
 
 struct vg_config {
@@ -31,6 +33,7 @@ struct vg_config {
     uint64_t max_executors;
     uint64_t region_mib;            /* shared memory of one host process */
     uint64_t start_timeout_s;       /* an executor that is not ready by then is ended */
+    uint64_t spin_us;               /* an executor polls so long before it sleeps */
     uint64_t log_level;             /* enum vg_log_level */
     struct vg_policy policy;        /* of VMs nobody registered */
 };

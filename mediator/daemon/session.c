@@ -354,12 +354,14 @@ static const char *const kept_env[] = {
 static int spawn(struct vg_session *s, const struct start *st, const char *program)
 {
     struct vg_client *c = s->client;
-    char slot[16], generation[16], slots[16], size[24];
+    uint64_t spin_us = c->mediator->config.spin_us;
+    char slot[16], generation[16], slots[16], size[24], spin[24];
     char *argv[] = { (char *)"vgpu-executor", (char *)"--vm", c->vm->name,
                      (char *)"--slot", slot, (char *)"--generation", generation,
                      (char *)"--slot-count", slots, (char *)"--region-size", size,
                      (char *)"--backend", (char *)vg_backend_name(&s->backend),
-                     (char *)"--driver", s->backend.library, NULL };
+                     (char *)"--driver", s->backend.library,
+                     spin_us != VG_SPIN_DEFAULT ? (char *)"--spin-us" : NULL, spin, NULL };
     const int fds[] = { -1, -1, st->log, st->control, c->region_fd, s->doorbell_fd, st->stats };
     vg_auto_free char **envp = vg_proc_env(kept_env, NULL);
     /* No death signal: at the end of its control socket it tells its guest, then goes. */
@@ -370,6 +372,7 @@ static int spawn(struct vg_session *s, const struct start *st, const char *progr
     snprintf(generation, sizeof(generation), "%u", s->token >> 16);
     snprintf(slots, sizeof(slots), "%u", c->layout.slot_count);
     snprintf(size, sizeof(size), "%" PRIu64, c->layout.size);
+    snprintf(spin, sizeof(spin), "%" PRIu64, spin_us);
     return envp ? vg_proc_spawn(&proc, &s->pid) : -ENOMEM;
 }
 

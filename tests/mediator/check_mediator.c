@@ -320,6 +320,39 @@ START_TEST(executor_that_never_gets_ready)
 }
 END_TEST
 
+static void last_argument_is(const char *const *settings, const char *expected)
+{
+    json_object *o, *health;
+    struct peer p;
+
+    daemon_start(&d, "spin", settings);
+    peer_hello_device(&p, &d, "vm1");
+    close(peer_attach(&p, TOKEN(0, 1)));
+    for (unsigned i = 0; i < 1000; i++) {
+        bool done;
+
+        o = control_ask(&d, "{\"op\":\"show-health\"}");
+        ck_assert(json_object_object_get_ex(o, "health", &health));
+        done = strcmp(json_text(health, "device"), expected) == 0;
+        json_object_put(o);
+        if (done)
+            break;
+        ck_assert_uint_lt(i, 999);
+        sleep_ms(5);
+    }
+    peer_close(&p);
+    finish();
+}
+
+START_TEST(spin_time_is_passed_on)
+{
+    static const char *const settings[] = { "spin_us=20000", NULL };
+
+    last_argument_is(settings, "20000");
+    last_argument_is(NULL, "/nowhere/libvgpu-softcuda.so");
+}
+END_TEST
+
 START_TEST(missing_executor_is_refused)
 {
     static const char *const settings[] = { "executor=/nowhere/vgpu-executor", NULL };
@@ -880,7 +913,7 @@ int main(void)
         process_killed_while_its_child_lives, reset_frees_every_slot, totals_outlive_executors);
     ADD(s, "executors", executor_crashes, executor_ends_with_a_reason, executor_cannot_start,
         executor_sends_garbage, executor_closes_its_control_socket, executor_killed, stubborn_executor_is_killed,
-        executor_that_never_gets_ready, missing_executor_is_refused);
+        executor_that_never_gets_ready, spin_time_is_passed_on, missing_executor_is_refused);
     ADD(s, "peers", bad_hellos, name_without_end, garbage, messages_out_of_turn,
         unwanted_descriptors, second_client_on_a_slot, region_shrinks, too_many_clients,
         unregistered_vm);

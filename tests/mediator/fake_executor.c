@@ -10,6 +10,7 @@
  *   stubborn  ignores SIGTERM
  *   babble    writes a flood of log lines
  *   garbage   sends a broken packet
+ *   spin      says READY with its last argument as device name
  *   deaf      closes the control socket and lives on
  */
 #include <errno.h>
@@ -97,6 +98,10 @@ int main(int argc, char **argv)
 {
     const char *mode = getenv("VG_FAKE");
     int bad = check_fds();
+
+    /* What the mediator was told to pass on, for the test to see. */
+    if (is(mode, "spin"))
+        return say(VG_MSG_READY, argv[argc - 1]) + serve();
 
     if (bad >= 0 || argc < 15) {
         fprintf(stderr, "descriptor %d, %d arguments, last %s\n", bad, argc, argv[argc - 1]);
