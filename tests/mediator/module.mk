@@ -12,7 +12,8 @@ objects          += $(OBJ)/tests/mediator/fake_executor.o
 extra-test-files += $(B)/tests/fake-executor
 
 tests += check-mediator
-check-mediator-src  := tests/mediator/check_mediator.c tests/mediator/fixture.c
+check-mediator-src  := tests/mediator/check_mediator.c tests/mediator/fixture.c \
+                       $(wildcard tests/mediator/test_*.c)
 check-mediator-libs := libvgdaemon.a libvgbase.a libvgproto.a
 check-mediator-pkgs := check json-c
 check-mediator-deps := $(B)/bin/vgpu-mediator $(B)/tests/fake-executor

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* Executors that crash, hang, babble or never start. */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mediator/base/file.h"
+#include "mediator/base/sock.h"
+#include "mediator/base/util.h"
+#include "suite.h"
+
+static void executor_goes(const char *mode, enum vg_gone_reason reason, const char *fault)
+{
+    struct peer p;
+
+    start(mode);
+    peer_hello_device(&p, &d, "vm1");
+    close(peer_attach(&p, TOKEN(1, 1)));
+    peer_wait_slot(&p, 1, VG_SLOT_GONE);
+    ck_assert_uint_eq(vg_region_slot(p.base, &p.layout, 1)->reason, reason);
+    ck_assert_int_eq(health_fault(fault), 1);
+    /* The slot stays taken until the guest gives it back. */
+    peer_tell(&p, VG_MSG_ATTACH, TOKEN(1, 2));
+    peer_expect(&p, VG_MSG_REFUSED, TOKEN(1, 2));
+    peer_tell(&p, VG_MSG_RELEASE, TOKEN(1, 1));
+    peer_expect(&p, VG_MSG_SLOT_FREE, TOKEN(1, 1));
+    peer_close(&p);
+    finish();
+}
+
+START_TEST(executor_crashes)
+{
+    executor_goes("crash", VG_GONE_CRASHED, "crashed");
+}
+END_TEST
+
+START_TEST(executor_ends_with_a_reason)
+{
+    executor_goes("exit15", VG_GONE_TIMEOUT, "timeout");
+}
+END_TEST
+
+START_TEST(executor_cannot_start)
+{
+    executor_goes("fail", VG_GONE_NO_GPU, "no-gpu");
+}
+END_TEST
+
+START_TEST(executor_sends_garbage)
+{
+    executor_goes("garbage", VG_GONE_CRASHED, "crashed");
+}
+END_TEST
+
+START_TEST(executor_closes_its_control_socket)
+{
+    executor_goes("deaf", VG_GONE_CRASHED, "crashed");
+}
+END_TEST
+
+START_TEST(executor_killed)
+{
+    struct peer a, b;
+    pid_t pids[2];
+
+    start(NULL);
+    peer_hello_device(&a, &d, "vm1");
+    peer_hello_device(&b, &d, "vm2");
+    close(peer_attach(&a, TOKEN(0, 1)));
+    daemon_wait_children(&d, 1);
+    daemon_children(&d, pids, 1);
+    close(peer_attach(&b, TOKEN(0, 1)));
+    kill(pids[0], SIGKILL);
+    peer_wait_slot(&a, 0, VG_SLOT_GONE);
+    ck_assert_uint_eq(vg_region_slot(a.base, &a.layout, 0)->reason, VG_GONE_CRASHED);
+    /* The neighbour does not notice. */
+    ck_assert_uint_eq(peer_slot_state(&b, 0), VG_SLOT_ATTACHING);
+    ck_assert_int_eq(vm_number("vm2", "faults"), 0);
+    ck_assert_int_eq(vm_number("vm1", "faults"), 1);
+    peer_close(&a);
+    peer_close(&b);
+    finish();
+}
+END_TEST
+
+START_TEST(stubborn_executor_is_killed)
+{
+    struct peer p;
+    uint64_t before;
+
+    start("stubborn");
+    peer_hello_device(&p, &d, "vm1");
+    close(peer_attach(&p, TOKEN(0, 1)));
+    /* SIGTERM before it ignores it would make this test say nothing. */
+    for (unsigned i = 0; i < 1000 && vm_number("vm1", "calls") == 0; i++)
+        sleep_ms(5);
+    before = now_ms();
+    peer_tell(&p, VG_MSG_RELEASE, TOKEN(0, 1));
+    peer_expect(&p, VG_MSG_SLOT_FREE, TOKEN(0, 1));
+    ck_assert_uint_ge(now_ms() - before, 400);
+    ck_assert_uint_le(now_ms() - before, 2000);
+    close(peer_attach(&p, TOKEN(0, 2)));
+    sleep_ms(50);
+    finish();   /* two seconds suffice for a stubborn one too */
+    peer_close(&p);
+}
+END_TEST
+
+START_TEST(executor_that_never_gets_ready)
+{
+    static const char *const settings[] = { "start_timeout_s=1", NULL };
+    struct peer p;
+
+    daemon_start(&d, "mute", settings);
+    peer_hello_device(&p, &d, "vm1");
+    close(peer_attach(&p, TOKEN(0, 1)));
+    peer_wait_slot(&p, 0, VG_SLOT_GONE);
+    ck_assert_uint_eq(vg_region_slot(p.base, &p.layout, 0)->reason, VG_GONE_NO_GPU);
+    daemon_wait_children(&d, 0);
+    peer_close(&p);
+    finish();
+}
+END_TEST
+
+static void last_argument_is(const char *const *settings, const char *expected)
+{
+    json_object *o, *health;
+    struct peer p;
+
+    daemon_start(&d, "spin", settings);
+    peer_hello_device(&p, &d, "vm1");
+    close(peer_attach(&p, TOKEN(0, 1)));
+    for (unsigned i = 0; i < 1000; i++) {
+        bool done;
+
+        o = control_ask(&d, "{\"op\":\"show-health\"}");
+        ck_assert(json_object_object_get_ex(o, "health", &health));
+        done = strcmp(json_text(health, "device"), expected) == 0;
+        json_object_put(o);
+        if (done)
+            break;
+        ck_assert_uint_lt(i, 999);
+        sleep_ms(5);
+    }
+    peer_close(&p);
+    finish();
+}
+
+START_TEST(spin_time_is_passed_on)
+{
+    static const char *const settings[] = { "spin_us=20000", NULL };
+
+    last_argument_is(settings, "20000");
+    last_argument_is(NULL, "/nowhere/libvgpu-softcuda.so");
+}
+END_TEST
+
+START_TEST(missing_executor_is_refused)
+{
+    static const char *const settings[] = { "executor=/nowhere/vgpu-executor", NULL };
+    struct peer p;
+
+    daemon_start(&d, NULL, settings);
+    peer_hello_device(&p, &d, "vm1");
+    peer_tell(&p, VG_MSG_ATTACH, TOKEN(0, 1));
+    peer_expect(&p, VG_MSG_REFUSED, TOKEN(0, 1));
+    ck_assert_uint_eq(peer_slot_state(&p, 0), VG_SLOT_GONE);
+    ck_assert_uint_eq(vg_region_slot(p.base, &p.layout, 0)->reason, VG_GONE_REFUSED);
+    peer_tell(&p, VG_MSG_RELEASE, TOKEN(0, 1));
+    peer_expect(&p, VG_MSG_SLOT_FREE, TOKEN(0, 1));
+    peer_close(&p);
+    finish();
+}
+END_TEST
+
+void add_executors(Suite *s)
+{
+    ADD(s, "executors", executor_crashes, executor_ends_with_a_reason, executor_cannot_start,
+        executor_sends_garbage, executor_closes_its_control_socket, executor_killed, stubborn_executor_is_killed,
+        executor_that_never_gets_ready, spin_time_is_passed_on, missing_executor_is_refused);
+}
