@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    QUANTUM = 4096,                /* instructions before another fragment gets a turn */
+    QUANTUM = 1 << 16,             /* instructions before another fragment gets a turn */
     MAX_FRAME_MEMORY = 256 << 20,  /* registers of all activations of one warp */
     FRAME_ALIGN = 64
 };
@@ -75,6 +75,10 @@ struct frag *ptx_frag_split(struct warp *w, uint32_t pc, uint32_t mask, struct f
 {
     struct frag *f = &w->frags[w->nfrags++]; /* masks are disjoint: never over 32 */
 
+    if (w->nfrags <= 2) {
+        w->fair = QUANTUM;
+        w->sticky = NULL;
+    }
     f->pc = pc;
     f->mask = mask;
     f->fr = fr;
@@ -185,7 +189,6 @@ static struct frag *pick(struct warp *w)
         return w->frags;
     if (w->fair <= 0) {
         w->fair = QUANTUM;
-        w->stamp++;
         w->sticky = w->sticky ? NULL : pick_oldest(w);
     }
     if (w->sticky && w->sticky->state == FRAG_RUN)
@@ -240,8 +243,10 @@ static int run_fragment(struct warp *w, struct frag *f, uint32_t stop, int64_t n
     const struct uop *end = stop == UINT32_MAX ? NULL : code + stop;
     const uint32_t mask = f->mask;
     const int64_t budget = n;
+    const int diverged = w->nfrags > 1;
     int rc = CTL_NEXT;
 
+    f->stamp = ++w->stamp;
     w->cur = f;
     w->regs = f->fr->regs;
     do {
@@ -262,7 +267,8 @@ static int run_fragment(struct warp *w, struct frag *f, uint32_t stop, int64_t n
     } while (u != end && n > 0);
     w->insns += (uint64_t)(budget - n);
     w->lane_insns += (uint64_t)(budget - n) * (uint32_t)__builtin_popcount(mask);
-    w->fair -= budget - n;
+    if (diverged)
+        w->fair -= budget - n;
     if (rc == CTL_JUMP)
         f->pc = w->target;
     else if (rc == CTL_NEXT)
@@ -285,8 +291,8 @@ enum warp_end ptx_warp_run(struct warp *w, int64_t budget)
             return WARP_BLOCKED;
         if (w->nfrags > 1) {
             f = merge(w, f);
-            if (w->nfrags > 1 && left > QUANTUM)
-                left = QUANTUM;
+            if (w->nfrags > 1 && left > w->fair && w->fair > 0)
+                left = w->fair;
         }
         if (run_fragment(w, f, meeting_point(w, f), left) == CTL_FAULT)
             return WARP_FAULT;

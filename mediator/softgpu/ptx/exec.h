@@ -208,6 +208,14 @@ static inline void set_pred(struct warp *w, uint32_t at, uint32_t mask, uint32_t
     *p = (*p & ~mask) | (bits & mask);
 }
 
+/* After what a spinning lane does over and over: other fragments soon get a turn. */
+enum { SPIN_COST = 1024 };
+
+static inline void may_be_spinning(struct warp *w)
+{
+    w->fair -= SPIN_COST;
+}
+
 #define FOR_LANES(i, mask)                                                                        \
     for (uint32_t m_##i = (mask), i = 0;                                                          \
          m_##i && (i = (uint32_t)__builtin_ctz(m_##i), 1); m_##i &= m_##i - 1)

@@ -294,8 +294,10 @@ static void load_elements(struct warp *w, const struct uop *u, uint32_t mask,
     for (k = 0; k < u->x[4]; k++)
         if (slots[k] != PTX_NO_REG)
             load_element(u, mask, p, k * u->x[2], w->regs + slots[k]);
-    if (u->x[6])
+    if (u->x[6]) {
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        may_be_spinning(w);
+    }
 }
 
 HANDLER(ptx_op_ld)
