@@ -40,16 +40,15 @@ static CUresult ctx_rise(struct vg_ctx *ctx)
     if (vg_stream_new(ctx, CU_STREAM_DEFAULT, 0) == NULL)
         return CUDA_ERROR_OUT_OF_MEMORY;
     ctx->id = __atomic_fetch_add(&next_ctx_id, 1, __ATOMIC_RELAXED);
-    ctx->alive = true;
+    __atomic_store_n(&ctx->alive, true, __ATOMIC_RELEASE);
     return CUDA_SUCCESS;
 }
 
 /* Endless kernels are cancelled; everything the context owns goes. */
 static void ctx_fall(struct vg_ctx *ctx)
 {
-    if (!ctx->alive)
+    if (!__atomic_exchange_n(&ctx->alive, false, __ATOMIC_ACQ_REL))
         return;
-    ctx->alive = false;
     vg_engine_stop_ctx(ctx);
     vg_stream_end_ctx(ctx);
     vg_event_end_ctx(ctx);
@@ -129,7 +128,7 @@ CUresult vg_ctx_from_handle(CUcontext handle, struct vg_ctx **ret)
         if (ctx == NULL)
             return CUDA_ERROR_INVALID_CONTEXT;
     }
-    if (!ctx->alive)
+    if (!__atomic_load_n(&ctx->alive, __ATOMIC_ACQUIRE))
         return CUDA_ERROR_CONTEXT_IS_DESTROYED;
     *ret = ctx;
     return CUDA_SUCCESS;

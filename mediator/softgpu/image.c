@@ -170,16 +170,12 @@ static CUresult read_container(struct vg_image *ret, const unsigned char *p, siz
                                unsigned cc)
 {
     struct vg_bytes b;
-    unsigned header;
 
-    if (size < VG_FATBIN_HEADER)
+    if (size < VG_FATBIN_HEADER || get16(p + 4) != 1 || get16(p + 6) != VG_FATBIN_HEADER)
         return CUDA_ERROR_INVALID_IMAGE;
-    header = get16(p + 6);
-    if (get16(p + 4) != 1 || header < VG_FATBIN_HEADER || header > size)
-        return CUDA_ERROR_INVALID_IMAGE;
-    b.at = p + header;
+    b.at = p + VG_FATBIN_HEADER;
     b.left = get64(p + 8);
-    if (b.left > VG_FATBIN_MAX || b.left > size - header)
+    if (b.left > VG_FATBIN_MAX || b.left > size - VG_FATBIN_HEADER)
         return CUDA_ERROR_INVALID_IMAGE;
     return read_entries(ret, b, cc);
 }

@@ -249,8 +249,9 @@ static void poll_push_locked(struct vg_task *t)
 
 static CUresult task_failed_locked(const struct vg_task *t)
 {
-    return vg_ctx_error(t->ctx) != CUDA_SUCCESS ? vg_ctx_error(t->ctx)
-           : t->ctx->cancel ? CUDA_ERROR_CONTEXT_IS_DESTROYED : CUDA_SUCCESS;
+    CUresult rc = vg_ctx_error(t->ctx);
+
+    return rc == CUDA_SUCCESS && t->ctx->cancel != 0 ? CUDA_ERROR_CONTEXT_IS_DESTROYED : rc;
 }
 
 /*
@@ -482,7 +483,7 @@ CUresult vg_task_wait_locked(struct vg_task *t)
 void vg_engine_stop_ctx(struct vg_ctx *ctx)
 {
     vg_engine_lock();
-    ctx->cancel = 2;
+    __atomic_store_n(&ctx->cancel, 2, __ATOMIC_RELEASE);
     while (ctx->pending != 0)
         pthread_cond_wait(&drain_cond, &engine_mutex);
     vg_engine_unlock();
