@@ -97,7 +97,7 @@ static int start(struct vg_exec *x)
     vg_callbacks_init(&x->callbacks, x->guest.slot);
     if (open_driver(x, device, sizeof(device), &why) < 0)
         return fail(x, VG_GONE_NO_GPU, why);
-    if (vg_console_watch(&x->console, VG_FD_CONTROL, mediator_gone) < 0 || vg_sandbox_enter() < 0)
+    if (vg_console_watch(&x->console, VG_FD_CONTROL, mediator_gone) < 0 || vg_sandbox_enter(x->opt.software) < 0)
         return fail(x, VG_GONE_CRASHED, "cannot restrict the process");
     vg_ring_consumer_init(&x->ring, x->guest.slot);
     vg_log(x, "event=ready device=\"%s\"", device);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Restrictions that hold for every driver: no new privileges, no core dumps with
- * guest data. A system call filter belongs at the end of
- * vg_sandbox_enter, after the driver has started its threads.
+ * guest data, few files. The system call filter comes last, because it would
+ * refuse the others.
  */
 #include "mediator/executor/sandbox.h"
 
 #include <errno.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+
+#include "mediator/executor/filter.h"
 
 static int limit(int resource, rlim_t most)
 {
@@ -22,7 +24,7 @@ static int limit(int resource, rlim_t most)
     return setrlimit((__rlimit_resource_t)resource, &r) < 0 ? -errno : 0;
 }
 
-int vg_sandbox_enter(void)
+int vg_sandbox_enter(bool software)
 {
     int rc;
 
@@ -32,5 +34,7 @@ int vg_sandbox_enter(void)
     rc = limit(RLIMIT_CORE, 0);
     if (rc == 0)
         rc = limit(RLIMIT_NOFILE, 1024);
-    return rc;
+    if (rc == 0)
+        rc = vg_filter_install(software);
+    return rc == -ENOSYS ? 0 : rc;
 }

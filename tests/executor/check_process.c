@@ -3,6 +3,7 @@
 #include <check.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -50,6 +51,28 @@ END_TEST
 START_TEST(ends_when_the_mediator_hangs_up)
 {
     host_ready(&h);
+    stop_cleanly();
+}
+END_TEST
+
+START_TEST(gives_up_its_privileges)
+{
+    char path[64], line[256];
+    int no_new_privs = -1, seccomp = -1;
+
+    host_ready(&h);
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)h.pid);
+    FILE *f = fopen(path, "r");
+    ck_assert_ptr_nonnull(f);
+    while (fgets(line, sizeof(line), f)) {
+        sscanf(line, "NoNewPrivs: %d", &no_new_privs);
+        sscanf(line, "Seccomp: %d", &seccomp);
+    }
+    fclose(f);
+    ck_assert_int_eq(no_new_privs, 1);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    ck_assert_int_eq(seccomp, 2);
+#endif
     stop_cleanly();
 }
 END_TEST
@@ -677,6 +700,7 @@ int main(void)
     tcase_set_timeout(life, 40);
     tcase_add_test(life, answers_a_nop);
     tcase_add_test(life, ends_when_the_mediator_hangs_up);
+    tcase_add_test(life, gives_up_its_privileges);
     tcase_add_loop_test(life, says_that_the_mediator_is_gone, 0, 2);
     tcase_add_test(life, refuses_another_version);
     tcase_add_test(life, refuses_another_table);
