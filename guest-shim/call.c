@@ -19,8 +19,11 @@
 #include "vg_atomic.h"
 #include "vg_ring.h"
 
-#define SPIN_MIN  64u      /* polls of a reply before the thread sleeps ... */
-#define SPIN_MAX  4000u    /* ... about 0.1 ms; between them the limit adapts */
+#define SPIN_MIN  500u     /* polls of a reply before the thread sleeps, about 15 us ... */
+#define SPIN_MAX  4000u    /* ... or 0.1 ms; five times as much where processors abound */
+#define SPIN_MANY 8u       /* processors that count as many */
+#define SPIN_YIELD 128u    /* polls between two offers of the processor: the executor may need it */
+#define SPIN_TRY  16u      /* waits in vain after which the full limit is tried again */
 #define NAP_US    20000u   /* longest sleep on a futex: how soon a lost executor is noticed */
 #define CHECK_ROUNDS 8u    /* sleeps between two looks at whether the host still lives */
 #define PRINT_US  1000u    /* the same while kernels print: their ring is small */
@@ -33,8 +36,9 @@ static struct {
 } out;
 
 static uint64_t cells_used[VG_CELLS / 64];
-static uint32_t spin_limit = SPIN_MIN;
 static uint32_t spin_max;                   /* 0 on a machine with one processor */
+static uint32_t spin_limit;                 /* the present one, at most spin_max */
+static uint32_t spins_in_vain;
 
 typedef char vg_assert_cells[VG_CELLS % 64 == 0 ? 1 : -1];
 
@@ -50,7 +54,9 @@ void vg_call_init(struct vg_slot *slot)
     memset(&out, 0, sizeof(out));
     memset(cells_used, 0, sizeof(cells_used));
     vg_ring_producer_init(&out.ring, slot);
-    spin_max = processors() > 1 ? SPIN_MAX : 0;
+    unsigned n = processors();
+    spin_max = n == 1 ? 0 : n < SPIN_MANY ? SPIN_MAX : SPIN_MAX * 5;
+    spin_limit = spin_max;
 }
 
 /* ---- loss of the executor ---------------------------------------------------- */
@@ -326,31 +332,48 @@ bool vg_wait_ready(const struct vg_tx *tx)
     return is_done(vg_slot_cell(vg_process.slot, (unsigned)tx->cell), tx->seq) || is_gone();
 }
 
-/* Spinning pays if the answer comes soon, so the limit follows twice the usual wait. */
+/* A context whose user asked for blocking waits wants the processor for other things. */
+static bool may_spin_long(void)
+{
+    const struct vg_ctx *ctx = vg_tls.ctx;
+
+    return !ctx || !(ctx->flags & (CU_CTX_SCHED_YIELD | CU_CTX_SCHED_BLOCKING_SYNC));
+}
+
+/*
+ * The limit doubles with every answer that came in time and shrinks by a quarter with
+ * every wait in vain, so that waits for long kernels soon sleep at once, and mixed
+ * ones keep spinning.
+ */
 static bool spin(const struct vg_cell *cell, uint32_t seq)
 {
-    uint32_t limit = vg_load_relaxed(&spin_limit);
+    uint32_t limit = may_spin_long() ? vg_load_relaxed(&spin_limit) : 0;
 
-    if (limit > spin_max)
-        limit = spin_max;
     for (uint32_t i = 0; i <= limit; i++) {
         if (is_done(cell, seq)) {
-            uint32_t next = limit - limit / 8 + (2 * i + SPIN_MIN) / 8;
-            vg_store_relaxed(&spin_limit, next < SPIN_MAX ? next : SPIN_MAX);
+            if (i > 0 && limit < spin_max)
+                vg_store_relaxed(&spin_limit, limit < spin_max / 2 ? limit * 2 : spin_max);
             return true;
         }
-        vg_cpu_relax();
+        if (i % SPIN_YIELD == SPIN_YIELD - 1)
+            sched_yield();
+        else
+            vg_cpu_relax();
     }
     return false;
 }
 
-/* A wait that outlasted the spinning was in vain; but try longer at times, or we never learn. */
+/* Kernels may have become shorter than the limit allows to notice: try the full one at times. */
 static void spin_failed(void)
 {
     uint32_t limit = vg_load_relaxed(&spin_limit);
 
-    limit -= limit / 8;
-    vg_store_relaxed(&spin_limit, limit > SPIN_MIN ? limit : SPIN_MAX / 4);
+    limit -= limit / 4;
+    if (limit < SPIN_MIN)
+        limit = SPIN_MIN;
+    if (vg_fetch_add(&spins_in_vain, 1) % SPIN_TRY == SPIN_TRY - 1 || limit > spin_max)
+        limit = spin_max;
+    vg_store_relaxed(&spin_limit, limit);
 }
 
 static void sleep_on(struct vg_cell *cell, uint32_t seq, unsigned round, unsigned nap_us)
@@ -498,6 +521,8 @@ const char *vg_internal_call_name(unsigned id)
         [VG_CALL_IMAGE_LOAD] = "IMAGE_LOAD", [VG_CALL_FUNCTION_GET] = "FUNCTION_GET",
         [VG_CALL_HOST_FUNC] = "HOST_FUNC", [VG_CALL_HOST_DONE] = "HOST_DONE",
         [VG_CALL_ALIAS] = "ALIAS", [VG_CALL_UNALIAS] = "UNALIAS",
+        [VG_CALL_IMAGE_PART] = "IMAGE_PART", [VG_CALL_FUNCTION_INFO] = "FUNCTION_INFO",
+        [VG_CALL_FUNCTION_ATTRS] = "FUNCTION_ATTRS", [VG_CALL_FUNCTION_NAME] = "FUNCTION_NAME",
     };
 
     return id < sizeof(name) / sizeof(name[0]) && name[id] ? name[id] : "?";
