@@ -19,6 +19,7 @@
 # Objects lie in $(OBJ)/<source path>.o; nothing is written outside $(O).
 
 O       ?= build
+JOBS    ?= $(shell nproc)
 VARIANT ?= release
 B       := $(O)/$(VARIANT)
 OBJ     := $(B)/obj
@@ -134,13 +135,13 @@ build-tests: build $(test-files) $(extra-test-files)
 # The product's two commands. Each first installs what this machine lacks.
 demo:
 	@tools/bootstrap.sh build qemu vm
-	@$(MAKE) --no-print-directory build qemu
+	@$(MAKE) --no-print-directory -j$(JOBS) build qemu
 	@VG_BUILD=$(B) tests/demo/demo.sh
 
 check:
 	@tools/bootstrap.sh build qemu vm cuda clang
 	@tools/cuda-toolkit.sh >/dev/null
-	@$(MAKE) --no-print-directory build-tests qemu
+	@$(MAKE) --no-print-directory -j$(JOBS) build-tests qemu
 	@tools/run-tests.sh $(B) $(or $(TESTS),$(tests) $(test-scripts))
 
 # Only what needs neither VM nor toolkit: seconds, for the edit loop.
