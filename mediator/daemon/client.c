@@ -164,7 +164,7 @@ static const char *take_region(struct vg_client *c, const struct vg_msg *msg, in
     if (!vg_region_layout_init(&c->layout, msg->region_size, msg->slot_count))
         return "region size or slot count is outside the limits";
     if (vg_slotmem_check(*fd, &c->layout) < 0)
-        return "the region is not writable memory of the size it claims";
+        return "the region is not a memfd, writable and of the size it claims";
     c->region_fd = vg_steal_fd(fd);
     return NULL;
 }

@@ -4,12 +4,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "mediator/base/file.h"
 #include "mediator/base/util.h"
+
+/*
+ * Memory that the kernel keeps by itself: a memfd or a file in /dev/shm. A write to
+ * a file whose file system is a process, a disk or a server could block us.
+ */
+static bool is_memory(int fd, const struct stat *st)
+{
+    struct statfs fs;
+
+    return S_ISREG(st->st_mode) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+}
 
 int vg_slotmem_check(int fd, const struct vg_region_layout *l)
 {
@@ -18,8 +31,7 @@ int vg_slotmem_check(int fd, const struct vg_region_layout *l)
 
     if (flags < 0 || fstat(fd, &st) < 0)
         return -errno;
-    /* Regular files include memfds and /dev/shm; a pipe or device here would block us. */
-    if (!S_ISREG(st.st_mode) || (flags & O_ACCMODE) != O_RDWR || (flags & O_APPEND))
+    if (!is_memory(fd, &st) || (flags & O_ACCMODE) != O_RDWR || (flags & O_APPEND))
         return -EBADF;
     return (uint64_t)st.st_size < l->size ? -EINVAL : 0;
 }

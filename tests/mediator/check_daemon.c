@@ -2,9 +2,12 @@
 /* The daemon's parts that need no process: settings, policy, VMs, store, sums, slots. */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "mediator/base/file.h"
@@ -304,12 +307,46 @@ START_TEST(slot_states)
 }
 END_TEST
 
+/* What could block a write, or is too small, or not ours to write, is no region. */
+START_TEST(slot_memory)
+{
+    struct vg_region_layout l;
+    char name[] = "vgpu-file-XXXXXX", path[64];
+    int fd, disk, fds[2];
+
+    ck_assert(vg_region_layout_init(&l, VG_REGION_SIZE_MIN, 3));
+    fd = vg_memfd_new("small", VG_REGION_SIZE_MIN - 1);
+    ck_assert_int_eq(vg_slotmem_check(fd, &l), -EINVAL);
+    fd = vg_memfd_new("good", VG_REGION_SIZE_MIN);
+    ck_assert_int_eq(vg_slotmem_check(fd, &l), 0);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ck_assert_int_eq(vg_slotmem_check(open(path, O_RDONLY), &l), -EBADF);
+    ck_assert_int_eq(vg_slotmem_check(open(path, O_RDWR | O_APPEND), &l), -EBADF);
+    ck_assert_int_eq(pipe(fds), 0);
+    ck_assert_int_eq(vg_slotmem_check(fds[1], &l), -EBADF);
+    ck_assert_int_eq(vg_slotmem_check(open("/dev/zero", O_RDWR), &l), -EBADF);
+    ck_assert_int_eq(vg_slotmem_check(-1, &l), -EBADF);
+    /* /proc is no tmpfs, whatever the working directory is on. */
+    ck_assert_int_eq(vg_slotmem_check(open("/proc/self/comm", O_RDWR), &l), -EBADF);
+    disk = mkstemp(name);
+    if (disk >= 0) {
+        struct statfs fs;
+
+        unlink(name);
+        ck_assert_int_eq(ftruncate(disk, VG_REGION_SIZE_MIN), 0);
+        ck_assert_int_eq(fstatfs(disk, &fs), 0);
+        ck_assert_int_eq(vg_slotmem_check(disk, &l), fs.f_type == TMPFS_MAGIC ? 0 : -EBADF);
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         config_values, config_errors, config_untouched_on_error, backend_choice,
         vms_are_sorted_and_bounded, store_keeps_what_is_registered, store_refuses_damage,
         usage_sums, every_call_has_a_name, slot_states,
+        slot_memory,
     };
     Suite *s = suite_create("daemon");
     TCase *tc = tcase_create("parts");

@@ -63,6 +63,8 @@ wants 'mediator: into the background' 0 'started pid=' daemon
 pid=$(sed -n 's/.*started pid=\([0-9]*\).*/\1/p' "$work/out")
 wants 'mediator: serves at once' 0 '"status":"ok"|"status": *"(ok|unusable)"' \
     admin show-health --json
+wants 'mediator: sockets are not for everybody' 0 '^660 660$' \
+    sh -c 'echo $(stat -c %a "$1/m.sock" "$1/control.sock")' - "$work"
 wants 'mediator: a second one' 1 'another vgpu-mediator serves it' daemon --foreground
 
 # ---- vgpu-admin ----
@@ -163,6 +165,7 @@ fi
 runner=$!
 until [ -s "$work/sock" ]; do sleep 0.02; done
 kill -KILL $runner
+wait $runner 2>/dev/null
 sock=$(cat "$work/sock")
 for _ in $(seq 100); do [ -e "$sock" ] || break; sleep 0.02; done
 wants 'run: killed, its mediator ends' 1 '' test -e "$sock"

@@ -124,6 +124,30 @@ START_TEST(reset_frees_every_slot)
 }
 END_TEST
 
+START_TEST(peers_of_one_vm)
+{
+    struct peer a, b, c;
+
+    start(NULL);
+    peer_hello_device(&a, &d, "vm1");
+    peer_hello_device(&b, &d, "vm1");
+    peer_hello_process(&c, &d, "vm1");
+    close(peer_attach(&a, TOKEN(0, 1)));
+    close(peer_attach(&b, TOKEN(0, 1)));
+    close(peer_attach(&c, 0));
+    ck_assert_int_eq(vm_number("vm1", "executors"), 3);
+    peer_close(&b);
+    daemon_wait_children(&d, 2);
+    peer_tell(&a, VG_MSG_RELEASE, TOKEN(0, 1));
+    peer_expect(&a, VG_MSG_SLOT_FREE, TOKEN(0, 1));
+    ck_assert_int_eq(vm_number("vm1", "executors"), 1);
+    ck_assert_int_eq(vm_number("vm1", "executors_started"), 3);
+    peer_close(&a);
+    peer_close(&c);
+    finish();
+}
+END_TEST
+
 START_TEST(totals_outlive_executors)
 {
     struct peer p;
@@ -263,7 +287,7 @@ END_TEST
 void add_course(Suite *s)
 {
     ADD(s, "course", device_attach_release, process_attach_and_die,
-        process_killed_while_its_child_lives, reset_frees_every_slot, totals_outlive_executors);
+        process_killed_while_its_child_lives, reset_frees_every_slot, peers_of_one_vm, totals_outlive_executors);
     ADD(s, "daemon", concurrent_clients, talkative_executor, shutdown_tells_the_guests,
         restart_after_kill, second_instance_is_refused);
 }
