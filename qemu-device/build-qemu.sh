@@ -14,8 +14,8 @@
 #                          change of the device is a rebuild of its files
 #   ccache/                so that a lost build directory costs little
 #
-# A change of the source package happens only by --update: a build that worked
-# yesterday works today.
+# The source changes only by --update, so a build that worked yesterday works
+# today. $VGPU_JOBS limits the parallel compilers.
 
 set -eu
 
@@ -65,7 +65,6 @@ fetch() {
 unpack() {
     stamp=$(cat "$here"/patches/*.patch | sha256sum)
     [ "$(cat "$work/patched" 2>/dev/null)" = "$stamp" ] && return
-    [ -d "$src/download" ] || fetch
     say "unpacking and patching QEMU $version"
     rm -rf "$work/tree" "$work/patched"
     mkdir -p "$work"
@@ -128,21 +127,24 @@ update=
 case ${1:-} in
 --update) update=1 ;;
 --path | '') ;;
-*) sed -n '4,20s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '4,18s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
-mkdir -p "$src"
-if [ "${1:-}" != --path ]; then
-    exec 9>"$src/lock"
-    flock 9
-    if [ -n "$update" ] || [ ! -f "$src/version" ]; then fetch; fi
-fi
-[ -f "$src/version" ] || die "QEMU is not built yet; run: make qemu"
-version=$(cat "$src/version")
-out=$cache/qemu-$(inputs_hash)
-work=$src/$version
-if [ ! -x "$out/bin/qemu-system-x86_64" ]; then
-    [ "${1:-}" != --path ] || die "QEMU is not built yet; run: make qemu"
+# Sets what follows from the version of the source.
+locate() {
+    version=$(cat "$src/version" 2>/dev/null) || version=
+    out=$cache/qemu-$(inputs_hash)
+    work=$src/$version
+}
+
+built() { [ -n "$version" ] && [ -x "$out/bin/qemu-system-x86_64" ]; }
+
+make_it() {
+    if [ -n "$update" ] || [ ! -d "$src/download" ]; then
+        fetch
+        locate
+    fi
+    built && return
     unpack
     copy_device
     configure
@@ -150,5 +152,16 @@ if [ ! -x "$out/bin/qemu-system-x86_64" ]; then
     install_binary
     prune
     say "installed $out"
+}
+
+if [ "${1:-}" = --path ]; then
+    locate
+    built || die "QEMU is not built yet; run: make qemu"
+else
+    mkdir -p "$src"
+    exec 9>"$src/lock"
+    flock 9
+    locate
+    if [ -n "$update" ] || ! built; then make_it; fi
 fi
 printf '%s\n' "$out/bin/qemu-system-x86_64"
