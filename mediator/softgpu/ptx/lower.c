@@ -137,6 +137,15 @@ static void lower_instruction(struct lower *l)
     lower_unsupported(l);
 }
 
+static void *keep_copy(struct lower *l, const void *from, size_t n)
+{
+    void *p = lower_keep(l, n);
+
+    if (n)
+        memcpy(p, from, n);
+    return p;
+}
+
 static void finish_function(struct lower *l)
 {
     struct code_func *fn = l->fn;
@@ -147,10 +156,8 @@ static void finish_function(struct lower *l)
     fix_labels(l);
     lower_allocate(l);
     fn->ncode = l->ncode;
-    fn->code = lower_keep(l, l->ncode * sizeof(*fn->code));
-    memcpy(fn->code, l->code, l->ncode * sizeof(*fn->code));
-    fn->consts = lower_keep(l, l->nconsts * sizeof(*fn->consts));
-    memcpy(fn->consts, l->consts, l->nconsts * sizeof(*fn->consts));
+    fn->code = keep_copy(l, l->code, l->ncode * sizeof(*fn->code));
+    fn->consts = keep_copy(l, l->consts, l->nconsts * sizeof(*fn->consts));
     fn->nconsts = l->nconsts;
 }
 
