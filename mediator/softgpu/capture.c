@@ -369,8 +369,8 @@ VG_ENTRY(cuStreamBeginCapture, (CUstream stream))
 }
 
 VG_ENTRY(cuStreamBeginCaptureToGraph,
-       (CUstream stream, CUgraph graph, const CUgraphNode *deps, const CUgraphEdgeData *edges,
-        size_t n, CUstreamCaptureMode mode))
+         (CUstream stream, CUgraph graph, const CUgraphNode *deps, const CUgraphEdgeData *edges,
+          size_t n, CUstreamCaptureMode mode))
 {
     struct vg_graph *g = vg_graph_get(graph);
 
@@ -437,8 +437,8 @@ static const CUgraphNode *frontier_handles(const struct vg_stream *s)
 }
 
 VG_ENTRY(cuStreamGetCaptureInfo_v2,
-       (CUstream stream, CUstreamCaptureStatus *status, uint64_t *id, CUgraph *graph,
-        const CUgraphNode **deps, size_t *n))
+         (CUstream stream, CUstreamCaptureStatus *status, uint64_t *id, CUgraph *graph,
+          const CUgraphNode **deps, size_t *n))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -465,8 +465,8 @@ VG_ENTRY(cuStreamGetCaptureInfo_v2,
 }
 
 VG_ENTRY(cuStreamGetCaptureInfo_v3,
-       (CUstream stream, CUstreamCaptureStatus *status, uint64_t *id, CUgraph *graph,
-        const CUgraphNode **deps, const CUgraphEdgeData **edges, size_t *n))
+         (CUstream stream, CUstreamCaptureStatus *status, uint64_t *id, CUgraph *graph,
+          const CUgraphNode **deps, const CUgraphEdgeData **edges, size_t *n))
 {
     if (edges != NULL)
         *edges = NULL;          /* every edge is a plain one */
@@ -497,7 +497,7 @@ static CUresult update_frontier_locked(struct vg_stream *s, const CUgraphNode *d
 }
 
 VG_ENTRY(cuStreamUpdateCaptureDependencies,
-       (CUstream stream, CUgraphNode *deps, size_t n, unsigned flags))
+         (CUstream stream, CUgraphNode *deps, size_t n, unsigned flags))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -513,8 +513,8 @@ VG_ENTRY(cuStreamUpdateCaptureDependencies,
 }
 
 VG_ENTRY(cuStreamUpdateCaptureDependencies_v2,
-       (CUstream stream, CUgraphNode *deps, const CUgraphEdgeData *edges, size_t n,
-        unsigned flags))
+         (CUstream stream, CUgraphNode *deps, const CUgraphEdgeData *edges, size_t n,
+          unsigned flags))
 {
     (void)edges;
     return cuStreamUpdateCaptureDependencies(stream, deps, n, flags);

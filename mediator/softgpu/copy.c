@@ -217,7 +217,7 @@ static CUresult peers_check(CUcontext a, CUcontext b)
 }
 
 VG_ENTRY(cuMemcpyPeer,
-       (CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src, CUcontext src_ctx, size_t n))
+         (CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src, CUcontext src_ctx, size_t n))
 {
     CUresult rc = peers_check(dst_ctx, src_ctx);
 
@@ -225,8 +225,8 @@ VG_ENTRY(cuMemcpyPeer,
 }
 
 VG_ENTRY(cuMemcpyPeerAsync,
-       (CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src, CUcontext src_ctx, size_t n,
-        CUstream stream))
+         (CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src, CUcontext src_ctx, size_t n,
+          CUstream stream))
 {
     CUresult rc = peers_check(dst_ctx, src_ctx);
 

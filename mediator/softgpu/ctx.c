@@ -259,7 +259,7 @@ VG_ENTRY(cuDevicePrimaryCtxSetFlags, (CUdevice dev, unsigned flags))
 /* ---------------------------------------------------------- created contexts */
 
 VG_ENTRY(cuCtxCreate_v4,
-       (CUcontext *ctx, CUctxCreateParams *params, unsigned flags, CUdevice dev))
+         (CUcontext *ctx, CUctxCreateParams *params, unsigned flags, CUdevice dev))
 {
     struct vg_device *d;
     struct vg_ctx *made;
@@ -283,7 +283,7 @@ VG_ENTRY(cuCtxCreate_v4,
 }
 
 VG_ENTRY(cuCtxCreate_v3,
-       (CUcontext *ctx, CUexecAffinityParam *params, int n, unsigned flags, CUdevice dev))
+         (CUcontext *ctx, CUexecAffinityParam *params, int n, unsigned flags, CUdevice dev))
 {
     CUctxCreateParams p = { .execAffinityParams = params, .numExecAffinityParams = n };
 

@@ -469,7 +469,7 @@ VG_ENTRY(cuDeviceCanAccessPeer, (int *can, CUdevice dev, CUdevice peer))
 
 /* All devices are the same memory, so peers are as near as a device is to itself. */
 VG_ENTRY(cuDeviceGetP2PAttribute,
-       (int *value, CUdevice_P2PAttribute attr, CUdevice src, CUdevice dst))
+         (int *value, CUdevice_P2PAttribute attr, CUdevice src, CUdevice dst))
 {
     struct vg_device *d, *p;
     CUresult rc = vg_device_enter(src, &d);
@@ -483,4 +483,59 @@ VG_ENTRY(cuDeviceGetP2PAttribute,
     *value = attr == CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED ||
              attr == CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED;
     return CUDA_SUCCESS;
+}
+
+/* Atomics are the processor's own, on any memory: whatever a kernel can do at all. */
+static CUresult atomic_capabilities(unsigned *caps, const CUatomicOperation *ops, unsigned n)
+{
+    const unsigned scalar = CU_ATOMIC_CAPABILITY_REDUCTION | CU_ATOMIC_CAPABILITY_SCALAR_32 |
+                            CU_ATOMIC_CAPABILITY_SCALAR_64;
+    unsigned i;
+
+    if (caps == NULL || ops == NULL || n == 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    for (i = 0; i < n; i++) {
+        if ((unsigned)ops[i] >= CU_ATOMIC_OPERATION_MAX)
+            return CUDA_ERROR_INVALID_VALUE;
+        if (ops[i] >= CU_ATOMIC_OPERATION_FLOAT_MIN)
+            caps[i] = 0;
+        else if (ops[i] == CU_ATOMIC_OPERATION_FLOAT_ADD)
+            caps[i] = scalar;
+        else
+            caps[i] = scalar | CU_ATOMIC_CAPABILITY_UNSIGNED | CU_ATOMIC_CAPABILITY_SIGNED;
+    }
+    return CUDA_SUCCESS;
+}
+
+VG_ENTRY(cuDeviceGetHostAtomicCapabilities,
+         (unsigned *caps, const CUatomicOperation *ops, unsigned n, CUdevice dev))
+{
+    struct vg_device *d;
+    CUresult rc = vg_device_enter(dev, &d);
+
+    return rc != CUDA_SUCCESS ? rc : atomic_capabilities(caps, ops, n);
+}
+
+VG_ENTRY(cuDeviceGetP2PAtomicCapabilities, (unsigned *caps, const CUatomicOperation *ops,
+                                            unsigned n, CUdevice src, CUdevice dst))
+{
+    struct vg_device *d, *p;
+    CUresult rc = vg_device_enter(src, &d);
+
+    if (rc == CUDA_SUCCESS)
+        rc = vg_device_enter(dst, &p);
+    return rc != CUDA_SUCCESS ? rc : atomic_capabilities(caps, ops, n);
+}
+
+/* There are no textures. */
+VG_ENTRY(cuDeviceGetTexture1DLinearMaxWidth,
+         (size_t *width, CUarray_format format, unsigned channels, CUdevice dev))
+{
+    struct vg_device *d;
+    CUresult rc = vg_device_enter(dev, &d);
+
+    (void)width;
+    (void)format;
+    (void)channels;
+    return rc != CUDA_SUCCESS ? rc : CUDA_ERROR_NOT_SUPPORTED;
 }

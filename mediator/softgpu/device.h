@@ -41,6 +41,7 @@ struct vg_device {
     int cc_major, cc_minor;
     int attr[VG_DEVICE_ATTRS];
     struct vg_ctx *primary;             /* made once; active while it has references */
+    uint64_t graph_used, graph_high;    /* bytes of graphs' own memory */
     struct vg_pool *default_pool;
     struct vg_pool *current_pool;
 };

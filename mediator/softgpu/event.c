@@ -231,3 +231,46 @@ VG_ENTRY(cuEventDestroy, (CUevent event))
 {
     return cuEventDestroy_v2(event);
 }
+
+/* ------------------------------------------------------------ whole contexts */
+
+VG_ENTRY(cuCtxRecordEvent, (CUcontext handle, CUevent event))
+{
+    struct vg_op op = { .type = VG_OP_EVENT_RECORD };
+    struct vg_event *e;
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_from_handle(handle, &ctx);
+
+    if (rc == CUDA_SUCCESS)
+        rc = vg_capture_check_ctx_sync(ctx);
+    if (rc == CUDA_SUCCESS)
+        rc = vg_event_from_handle(event, &e);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (e->ctx != ctx)
+        return CUDA_ERROR_INVALID_HANDLE;
+    vg_engine_lock();
+    op.u.event = vg_event_get_locked(e);
+    rc = vg_stream_record_all_locked(ctx, &op);
+    vg_op_fini_locked(&op);
+    vg_engine_unlock();
+    return rc;
+}
+
+VG_ENTRY(cuCtxWaitEvent, (CUcontext handle, CUevent event))
+{
+    struct vg_event *e;
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_from_handle(handle, &ctx);
+
+    if (rc == CUDA_SUCCESS)
+        rc = vg_capture_check_ctx_sync(ctx);
+    if (rc == CUDA_SUCCESS)
+        rc = vg_event_from_handle(event, &e);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    vg_engine_lock();
+    rc = vg_stream_wait_all_locked(ctx, e);
+    vg_engine_unlock();
+    return rc;
+}

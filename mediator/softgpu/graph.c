@@ -227,13 +227,16 @@ CUresult vg_graph_order_locked(struct vg_graph *g)
 CUresult vg_graph_mem_new(struct vg_device *dev, size_t size, struct vg_graph_mem **ret)
 {
     struct vg_graph_mem *mem = calloc(1, sizeof(*mem));
-    struct vg_block_owner owner = { .kind = VG_BLOCK_GRAPH, .graph = mem };
+    struct vg_block_owner owner = { .kind = VG_BLOCK_GRAPH, .graph = mem,
+                                    .counter = &dev->graph_used };
     uint64_t base;
 
     if (mem == NULL || vg_arena_alloc((unsigned)dev->ordinal, size, &owner, &base) != 0) {
         free(mem);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
+    if (dev->graph_used > dev->graph_high)
+        dev->graph_high = dev->graph_used;
     mem->refs = 1;
     mem->ptr = base;
     mem->size = size;

@@ -142,7 +142,7 @@ static void clear_edges(CUgraphEdgeData *edges, size_t n)
 }
 
 VG_ENTRY(cuGraphGetEdges_v2,
-       (CUgraph graph, CUgraphNode *from, CUgraphNode *to, CUgraphEdgeData *edges, size_t *count))
+         (CUgraph graph, CUgraphNode *from, CUgraphNode *to, CUgraphEdgeData *edges, size_t *count))
 {
     struct vg_graph *g = vg_graph_get(graph);
     struct vg_out_list a = { from, 0, 0 }, b = { to, 0, 0 };
@@ -172,7 +172,7 @@ VG_ENTRY(cuGraphGetEdges, (CUgraph graph, CUgraphNode *from, CUgraphNode *to, si
 }
 
 VG_ENTRY(cuGraphNodeGetDependencies_v2,
-       (CUgraphNode handle, CUgraphNode *deps, CUgraphEdgeData *edges, size_t *count))
+         (CUgraphNode handle, CUgraphNode *deps, CUgraphEdgeData *edges, size_t *count))
 {
     struct vg_node *node = vg_node_get(handle);
     struct vg_out_list out = { deps, 0, 0 };
@@ -197,7 +197,7 @@ VG_ENTRY(cuGraphNodeGetDependencies, (CUgraphNode node, CUgraphNode *deps, size_
 }
 
 VG_ENTRY(cuGraphNodeGetDependentNodes_v2,
-       (CUgraphNode handle, CUgraphNode *nodes, CUgraphEdgeData *edges, size_t *count))
+         (CUgraphNode handle, CUgraphNode *nodes, CUgraphEdgeData *edges, size_t *count))
 {
     struct vg_node *node = vg_node_get(handle);
     struct vg_out_list out = { nodes, 0, 0 };
@@ -285,29 +285,29 @@ static CUresult change_edges(CUgraph graph, const CUgraphNode *from, const CUgra
 }
 
 VG_ENTRY(cuGraphAddDependencies_v2,
-       (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
-        const CUgraphEdgeData *edges, size_t n))
+         (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
+          const CUgraphEdgeData *edges, size_t n))
 {
     (void)edges;
     return change_edges(graph, from, to, n, true);
 }
 
 VG_ENTRY(cuGraphRemoveDependencies_v2,
-       (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
-        const CUgraphEdgeData *edges, size_t n))
+         (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
+          const CUgraphEdgeData *edges, size_t n))
 {
     (void)edges;
     return change_edges(graph, from, to, n, false);
 }
 
 VG_ENTRY(cuGraphAddDependencies,
-       (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, size_t n))
+         (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, size_t n))
 {
     return change_edges(graph, from, to, n, true);
 }
 
 VG_ENTRY(cuGraphRemoveDependencies,
-       (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, size_t n))
+         (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, size_t n))
 {
     return change_edges(graph, from, to, n, false);
 }
@@ -457,9 +457,39 @@ VG_ENTRY(cuDeviceGraphMemTrim, (CUdevice dev))
     return vg_device_enter(dev, &d);
 }
 
+VG_ENTRY(cuDeviceGetGraphMemAttribute, (CUdevice dev, CUgraphMem_attribute attr, void *value))
+{
+    struct vg_device *d;
+    CUresult rc = vg_device_enter(dev, &d);
+    bool high = attr == CU_GRAPH_MEM_ATTR_USED_MEM_HIGH ||
+                attr == CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH;
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (value == NULL || (unsigned)attr > CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH)
+        return CUDA_ERROR_INVALID_VALUE;
+    *(uint64_t *)value = high ? d->graph_high : d->graph_used;
+    return CUDA_SUCCESS;
+}
+
+/* Only the high-water marks can be set, and only back to 0. */
+VG_ENTRY(cuDeviceSetGraphMemAttribute, (CUdevice dev, CUgraphMem_attribute attr, void *value))
+{
+    struct vg_device *d;
+    CUresult rc = vg_device_enter(dev, &d);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (value == NULL || *(uint64_t *)value != 0 ||
+        (attr != CU_GRAPH_MEM_ATTR_USED_MEM_HIGH && attr != CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH))
+        return CUDA_ERROR_INVALID_VALUE;
+    d->graph_high = d->graph_used;
+    return CUDA_SUCCESS;
+}
+
 /* Of a node's attributes, those that launches honour are all defaults here. */
 VG_ENTRY(cuGraphKernelNodeGetAttribute,
-       (CUgraphNode handle, CUkernelNodeAttrID attr, CUkernelNodeAttrValue *value))
+         (CUgraphNode handle, CUkernelNodeAttrID attr, CUkernelNodeAttrValue *value))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_KERNEL);
 
@@ -472,7 +502,7 @@ VG_ENTRY(cuGraphKernelNodeGetAttribute,
 }
 
 VG_ENTRY(cuGraphKernelNodeSetAttribute,
-       (CUgraphNode handle, CUkernelNodeAttrID attr, const CUkernelNodeAttrValue *value))
+         (CUgraphNode handle, CUkernelNodeAttrID attr, const CUkernelNodeAttrValue *value))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_KERNEL);
 

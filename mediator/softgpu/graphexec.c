@@ -82,7 +82,7 @@ VG_ENTRY(cuGraphInstantiateWithFlags, (CUgraphExec *exec, CUgraph graph, unsigne
 }
 
 VG_ENTRY(cuGraphInstantiateWithParams,
-       (CUgraphExec *exec, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PARAMS *params))
+         (CUgraphExec *exec, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PARAMS *params))
 {
     CUresult rc;
 
@@ -98,7 +98,7 @@ VG_ENTRY(cuGraphInstantiateWithParams,
 }
 
 VG_ENTRY(cuGraphInstantiate_v2,
-       (CUgraphExec *exec, CUgraph graph, CUgraphNode *error_node, char *log, size_t log_size))
+         (CUgraphExec *exec, CUgraph graph, CUgraphNode *error_node, char *log, size_t log_size))
 {
     if (error_node != NULL)
         *error_node = NULL;
@@ -108,7 +108,7 @@ VG_ENTRY(cuGraphInstantiate_v2,
 }
 
 VG_ENTRY(cuGraphInstantiate,
-       (CUgraphExec *exec, CUgraph graph, CUgraphNode *error_node, char *log, size_t log_size))
+         (CUgraphExec *exec, CUgraph graph, CUgraphNode *error_node, char *log, size_t log_size))
 {
     return cuGraphInstantiate_v2(exec, graph, error_node, log, log_size);
 }
@@ -384,7 +384,7 @@ static CUresult exec_update_locked(struct vg_graph_exec *e, const struct vg_grap
 }
 
 VG_ENTRY(cuGraphExecUpdate_v2,
-       (CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo *info))
+         (CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo *info))
 {
     struct vg_graph_exec *e = exec_get(exec);
     struct vg_graph *g = vg_graph_get(graph);
@@ -400,7 +400,8 @@ VG_ENTRY(cuGraphExecUpdate_v2,
 }
 
 VG_ENTRY(cuGraphExecUpdate,
-       (CUgraphExec exec, CUgraph graph, CUgraphNode *error_node, CUgraphExecUpdateResult *result))
+         (CUgraphExec exec, CUgraph graph, CUgraphNode *error_node,
+          CUgraphExecUpdateResult *result))
 {
     CUgraphExecUpdateResultInfo info = { .result = CU_GRAPH_EXEC_UPDATE_ERROR };
     CUresult rc = cuGraphExecUpdate_v2(exec, graph, &info);

@@ -191,8 +191,8 @@ static CUresult resolve_deps(const struct vg_graph *g, const CUgraphNode *deps, 
 }
 
 VG_ENTRY(cuGraphAddNode_v2,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, const CUgraphEdgeData *edges,
-        size_t n, CUgraphNodeParams *params))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, const CUgraphEdgeData *edges,
+          size_t n, CUgraphNodeParams *params))
 {
     struct vg_graph *g = vg_graph_get(graph);
     struct vg_node **list, *node;
@@ -218,8 +218,8 @@ VG_ENTRY(cuGraphAddNode_v2,
 }
 
 VG_ENTRY(cuGraphAddNode,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
-        CUgraphNodeParams *params))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
+          CUgraphNodeParams *params))
 {
     return cuGraphAddNode_v2(ret, graph, deps, NULL, n, params);
 }
@@ -305,8 +305,8 @@ static bool batch_params(CUgraphNodeParams *p, const CUDA_BATCH_MEM_OP_NODE_PARA
 }
 
 VG_ENTRY(cuGraphAddKernelNode_v2,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
-        const CUDA_KERNEL_NODE_PARAMS *params))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
+          const CUDA_KERNEL_NODE_PARAMS *params))
 {
     CUgraphNodeParams p;
 
@@ -315,8 +315,8 @@ VG_ENTRY(cuGraphAddKernelNode_v2,
 }
 
 VG_ENTRY(cuGraphAddHostNode,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
-        const CUDA_HOST_NODE_PARAMS *params))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
+          const CUDA_HOST_NODE_PARAMS *params))
 {
     CUgraphNodeParams p;
 
@@ -325,8 +325,8 @@ VG_ENTRY(cuGraphAddHostNode,
 }
 
 VG_ENTRY(cuGraphAddBatchMemOpNode,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
-        const CUDA_BATCH_MEM_OP_NODE_PARAMS *params))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
+          const CUDA_BATCH_MEM_OP_NODE_PARAMS *params))
 {
     CUgraphNodeParams p;
 
@@ -335,8 +335,8 @@ VG_ENTRY(cuGraphAddBatchMemOpNode,
 }
 
 VG_ENTRY(cuGraphAddKernelNode,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
-        const CUDA_KERNEL_NODE_PARAMS_v1 *params))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
+          const CUDA_KERNEL_NODE_PARAMS_v1 *params))
 {
     CUDA_KERNEL_NODE_PARAMS p = { 0 };
 
@@ -347,8 +347,8 @@ VG_ENTRY(cuGraphAddKernelNode,
 }
 
 VG_ENTRY(cuGraphAddMemcpyNode,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
-        const CUDA_MEMCPY3D *params, CUcontext ctx))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
+          const CUDA_MEMCPY3D *params, CUcontext ctx))
 {
     CUgraphNodeParams p;
 
@@ -358,8 +358,8 @@ VG_ENTRY(cuGraphAddMemcpyNode,
 }
 
 VG_ENTRY(cuGraphAddMemsetNode,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
-        const CUDA_MEMSET_NODE_PARAMS *params, CUcontext ctx))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
+          const CUDA_MEMSET_NODE_PARAMS *params, CUcontext ctx))
 {
     CUgraphNodeParams p;
 
@@ -377,7 +377,7 @@ VG_ENTRY(cuGraphAddEmptyNode, (CUgraphNode *ret, CUgraph graph, const CUgraphNod
 }
 
 VG_ENTRY(cuGraphAddChildGraphNode,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n, CUgraph child))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n, CUgraph child))
 {
     CUgraphNodeParams p;
 
@@ -387,7 +387,7 @@ VG_ENTRY(cuGraphAddChildGraphNode,
 }
 
 VG_ENTRY(cuGraphAddEventRecordNode,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n, CUevent event))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n, CUevent event))
 {
     CUgraphNodeParams p;
 
@@ -397,7 +397,7 @@ VG_ENTRY(cuGraphAddEventRecordNode,
 }
 
 VG_ENTRY(cuGraphAddEventWaitNode,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n, CUevent event))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n, CUevent event))
 {
     CUgraphNodeParams p;
 
@@ -407,8 +407,8 @@ VG_ENTRY(cuGraphAddEventWaitNode,
 }
 
 VG_ENTRY(cuGraphAddMemAllocNode,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
-        CUDA_MEM_ALLOC_NODE_PARAMS_v1 *params))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
+          CUDA_MEM_ALLOC_NODE_PARAMS_v1 *params))
 {
     CUgraphNodeParams p;
     CUresult rc;
@@ -423,7 +423,7 @@ VG_ENTRY(cuGraphAddMemAllocNode,
 }
 
 VG_ENTRY(cuGraphAddMemFreeNode,
-       (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n, CUdeviceptr ptr))
+         (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n, CUdeviceptr ptr))
 {
     CUgraphNodeParams p;
 
@@ -435,7 +435,7 @@ VG_ENTRY(cuGraphAddMemFreeNode,
 /* ------------------------------------------------------------- setting parameters */
 
 VG_ENTRY(cuGraphKernelNodeSetParams_v2,
-       (CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *params))
+         (CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *params))
 {
     CUgraphNodeParams p;
 
@@ -464,7 +464,7 @@ VG_ENTRY(cuGraphHostNodeSetParams, (CUgraphNode node, const CUDA_HOST_NODE_PARAM
 }
 
 VG_ENTRY(cuGraphExecKernelNodeSetParams_v2,
-       (CUgraphExec exec, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *params))
+         (CUgraphExec exec, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *params))
 {
     CUgraphNodeParams p;
 
@@ -473,7 +473,7 @@ VG_ENTRY(cuGraphExecKernelNodeSetParams_v2,
 }
 
 VG_ENTRY(cuGraphExecMemcpyNodeSetParams,
-       (CUgraphExec exec, CUgraphNode node, const CUDA_MEMCPY3D *params, CUcontext ctx))
+         (CUgraphExec exec, CUgraphNode node, const CUDA_MEMCPY3D *params, CUcontext ctx))
 {
     CUgraphNodeParams p;
 
@@ -483,7 +483,7 @@ VG_ENTRY(cuGraphExecMemcpyNodeSetParams,
 }
 
 VG_ENTRY(cuGraphExecMemsetNodeSetParams,
-       (CUgraphExec exec, CUgraphNode node, const CUDA_MEMSET_NODE_PARAMS *params, CUcontext ctx))
+         (CUgraphExec exec, CUgraphNode node, const CUDA_MEMSET_NODE_PARAMS *params, CUcontext ctx))
 {
     CUgraphNodeParams p;
 
@@ -493,7 +493,7 @@ VG_ENTRY(cuGraphExecMemsetNodeSetParams,
 }
 
 VG_ENTRY(cuGraphExecHostNodeSetParams,
-       (CUgraphExec exec, CUgraphNode node, const CUDA_HOST_NODE_PARAMS *params))
+         (CUgraphExec exec, CUgraphNode node, const CUDA_HOST_NODE_PARAMS *params))
 {
     CUgraphNodeParams p;
 

@@ -255,6 +255,11 @@ VG_ENTRY(cuMemHostRegister_v2, (void *p, size_t size, unsigned flags))
     return range_insert(&info);
 }
 
+VG_ENTRY(cuMemHostRegister, (void *p, size_t size, unsigned flags))
+{
+    return cuMemHostRegister_v2(p, size, flags);
+}
+
 VG_ENTRY(cuMemHostUnregister, (void *p))
 {
     struct vg_ctx *ctx;

@@ -182,8 +182,8 @@ static CUresult launch(struct vg_op *op, CUstream stream, void **params, void **
 }
 
 VG_ENTRY(cuLaunchKernel,
-       (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-        unsigned shared, CUstream stream, void **params, void **extra))
+         (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+          unsigned bz, unsigned shared, CUstream stream, void **params, void **extra))
 {
     struct vg_op op = { .type = VG_OP_KERNEL };
 
@@ -193,8 +193,8 @@ VG_ENTRY(cuLaunchKernel,
 }
 
 VG_ENTRY(cuLaunchCooperativeKernel,
-       (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-        unsigned shared, CUstream stream, void **params))
+         (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+          unsigned bz, unsigned shared, CUstream stream, void **params))
 {
     struct vg_op op = { .type = VG_OP_KERNEL };
 
@@ -205,7 +205,7 @@ VG_ENTRY(cuLaunchCooperativeKernel,
 }
 
 VG_ENTRY(cuLaunchKernelEx,
-       (const CUlaunchConfig *c, CUfunction f, void **params, void **extra))
+         (const CUlaunchConfig *c, CUfunction f, void **params, void **extra))
 {
     struct vg_op op = { .type = VG_OP_KERNEL };
     CUresult rc;
@@ -239,7 +239,7 @@ VG_ENTRY(cuLaunchHostFunc, (CUstream stream, CUhostFn fn, void *data))
 }
 
 VG_ENTRY(cuStreamAddCallback,
-       (CUstream stream, CUstreamCallback callback, void *data, unsigned flags))
+         (CUstream stream, CUstreamCallback callback, void *data, unsigned flags))
 {
     struct vg_op op = { .type = VG_OP_CALLBACK };
 

@@ -122,8 +122,8 @@ static unsigned lowest_cc(void)
 
 /* A library is bound to no context; the thread need not have one. */
 VG_ENTRY(cuLibraryLoadData,
-       (CUlibrary *library, const void *code, CUjit_option *jit_options, void **jit_values,
-        unsigned njit, CUlibraryOption *options, void **option_values, unsigned noptions))
+         (CUlibrary *library, const void *code, CUjit_option *jit_options, void **jit_values,
+          unsigned njit, CUlibraryOption *options, void **option_values, unsigned noptions))
 {
     struct vg_jit jit = { njit, jit_options, jit_values };
     struct vg_image image;
@@ -142,8 +142,8 @@ VG_ENTRY(cuLibraryLoadData,
 }
 
 VG_ENTRY(cuLibraryLoadFromFile,
-       (CUlibrary *library, const char *path, CUjit_option *jit_options, void **jit_values,
-        unsigned njit, CUlibraryOption *options, void **option_values, unsigned noptions))
+         (CUlibrary *library, const char *path, CUjit_option *jit_options, void **jit_values,
+          unsigned njit, CUlibraryOption *options, void **option_values, unsigned noptions))
 {
     struct vg_jit jit = { njit, jit_options, jit_values };
     struct vg_image image;
@@ -267,7 +267,8 @@ VG_ENTRY(cuLibraryGetModule, (CUmodule *module, CUlibrary library))
     return rc;
 }
 
-VG_ENTRY(cuLibraryGetGlobal, (CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name))
+VG_ENTRY(cuLibraryGetGlobal,
+         (CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name))
 {
     struct vg_library *lib;
     struct vg_module *m;
@@ -281,7 +282,8 @@ VG_ENTRY(cuLibraryGetGlobal, (CUdeviceptr *dptr, size_t *bytes, CUlibrary librar
     return rc != CUDA_SUCCESS ? rc : vg_module_global(m, name, dptr, bytes);
 }
 
-VG_ENTRY(cuLibraryGetManaged, (CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name))
+VG_ENTRY(cuLibraryGetManaged,
+         (CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name))
 {
     struct vg_library *lib;
     CUresult rc = library_enter(library, &lib);
@@ -387,7 +389,7 @@ static struct vg_func *kernel_on_device(const struct vg_kernel *k, const struct 
 }
 
 VG_ENTRY(cuKernelGetAttribute,
-       (int *value, CUfunction_attribute attr, CUkernel kernel, CUdevice dev))
+         (int *value, CUfunction_attribute attr, CUkernel kernel, CUdevice dev))
 {
     struct vg_device *d;
     struct vg_kernel *k;
@@ -406,7 +408,8 @@ VG_ENTRY(cuKernelGetAttribute,
     return vg_func_get_attribute(kernel_on_device(k, d), attr, value);
 }
 
-VG_ENTRY(cuKernelSetAttribute, (CUfunction_attribute attr, int value, CUkernel kernel, CUdevice dev))
+VG_ENTRY(cuKernelSetAttribute,
+         (CUfunction_attribute attr, int value, CUkernel kernel, CUdevice dev))
 {
     struct vg_device *d;
     struct vg_kernel *k;

@@ -88,7 +88,7 @@ VG_ENTRY(cuMemAllocManaged, (CUdeviceptr *dptr, size_t size, unsigned flags))
 }
 
 VG_ENTRY(cuMemAllocPitch_v2,
-       (CUdeviceptr *dptr, size_t *pitch, size_t width, size_t height, unsigned element))
+         (CUdeviceptr *dptr, size_t *pitch, size_t width, size_t height, unsigned element))
 {
     size_t row = vg_round_up(width, VG_PITCH);
     CUresult rc;
@@ -182,7 +182,7 @@ static CUresult managed_check(CUdeviceptr dptr, size_t size)
 }
 
 VG_ENTRY(cuMemAdvise_v2,
-       (CUdeviceptr dptr, size_t size, CUmem_advise advice, CUmemLocation location))
+         (CUdeviceptr dptr, size_t size, CUmem_advise advice, CUmemLocation location))
 {
     (void)location;
     if (advice < CU_MEM_ADVISE_SET_READ_MOSTLY || advice > CU_MEM_ADVISE_UNSET_ACCESSED_BY)
@@ -191,7 +191,7 @@ VG_ENTRY(cuMemAdvise_v2,
 }
 
 VG_ENTRY(cuMemPrefetchAsync_v2,
-       (CUdeviceptr dptr, size_t size, CUmemLocation location, unsigned flags, CUstream stream))
+         (CUdeviceptr dptr, size_t size, CUmemLocation location, unsigned flags, CUstream stream))
 {
     (void)location;
     (void)stream;

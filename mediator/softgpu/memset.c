@@ -58,19 +58,19 @@ VG_ENTRY(cuMemsetD32_v2, (CUdeviceptr dst, unsigned value, size_t n))
 }
 
 VG_ENTRY(cuMemsetD2D8_v2,
-       (CUdeviceptr dst, size_t pitch, unsigned char value, size_t width, size_t height))
+         (CUdeviceptr dst, size_t pitch, unsigned char value, size_t width, size_t height))
 {
     return memset_issue(dst, pitch, value, 1, width, height, NULL, true);
 }
 
 VG_ENTRY(cuMemsetD2D16_v2,
-       (CUdeviceptr dst, size_t pitch, unsigned short value, size_t width, size_t height))
+         (CUdeviceptr dst, size_t pitch, unsigned short value, size_t width, size_t height))
 {
     return memset_issue(dst, pitch, value, 2, width, height, NULL, true);
 }
 
 VG_ENTRY(cuMemsetD2D32_v2,
-       (CUdeviceptr dst, size_t pitch, unsigned value, size_t width, size_t height))
+         (CUdeviceptr dst, size_t pitch, unsigned value, size_t width, size_t height))
 {
     return memset_issue(dst, pitch, value, 4, width, height, NULL, true);
 }

@@ -428,7 +428,8 @@ VG_ENTRY(cuModuleEnumerateFunctions, (CUfunction *funcs, unsigned n, CUmodule mo
     return CUDA_SUCCESS;
 }
 
-VG_ENTRY(cuModuleGetGlobal_v2, (CUdeviceptr *dptr, size_t *bytes, CUmodule module, const char *name))
+VG_ENTRY(cuModuleGetGlobal_v2,
+         (CUdeviceptr *dptr, size_t *bytes, CUmodule module, const char *name))
 {
     struct vg_module *m;
     CUresult rc = module_enter(module, &m);

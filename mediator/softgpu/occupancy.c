@@ -42,7 +42,7 @@ static CUresult occupancy_enter(CUfunction func, struct vg_func **ret, struct vg
 }
 
 VG_ENTRY(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,
-       (int *blocks, CUfunction func, int threads, size_t shared, unsigned flags))
+         (int *blocks, CUfunction func, int threads, size_t shared, unsigned flags))
 {
     struct vg_func *f;
     struct vg_ctx *ctx;
@@ -57,15 +57,15 @@ VG_ENTRY(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,
 }
 
 VG_ENTRY(cuOccupancyMaxActiveBlocksPerMultiprocessor,
-       (int *blocks, CUfunction func, int threads, size_t shared))
+         (int *blocks, CUfunction func, int threads, size_t shared))
 {
     return cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, func, threads, shared, 0);
 }
 
 /* The largest block size, in whole warps, that gives the most resident threads. */
 VG_ENTRY(cuOccupancyMaxPotentialBlockSizeWithFlags,
-       (int *grid, int *block, CUfunction func, CUoccupancyB2DSize shared_of, size_t shared,
-        int limit, unsigned flags))
+         (int *grid, int *block, CUfunction func, CUoccupancyB2DSize shared_of, size_t shared,
+          int limit, unsigned flags))
 {
     unsigned threads, best = 0, best_threads = 0, n;
     struct vg_func *f;
@@ -94,15 +94,15 @@ VG_ENTRY(cuOccupancyMaxPotentialBlockSizeWithFlags,
 }
 
 VG_ENTRY(cuOccupancyMaxPotentialBlockSize,
-       (int *grid, int *block, CUfunction func, CUoccupancyB2DSize shared_of, size_t shared,
-        int limit))
+         (int *grid, int *block, CUfunction func, CUoccupancyB2DSize shared_of, size_t shared,
+          int limit))
 {
     return cuOccupancyMaxPotentialBlockSizeWithFlags(grid, block, func, shared_of, shared, limit,
                                                      0);
 }
 
 VG_ENTRY(cuOccupancyAvailableDynamicSMemPerBlock,
-       (size_t *bytes, CUfunction func, int blocks, int threads))
+         (size_t *bytes, CUfunction func, int blocks, int threads))
 {
     struct vg_func *f;
     struct vg_ctx *ctx;
@@ -123,7 +123,7 @@ VG_ENTRY(cuOccupancyAvailableDynamicSMemPerBlock,
 
 /* Blocks stand alone here: a cluster of more than one cannot be formed. */
 VG_ENTRY(cuOccupancyMaxPotentialClusterSize,
-       (int *size, CUfunction func, const CUlaunchConfig *config))
+         (int *size, CUfunction func, const CUlaunchConfig *config))
 {
     struct vg_func *f;
     struct vg_ctx *ctx;

@@ -99,7 +99,7 @@ VG_ENTRY(cuMemAllocAsync, (CUdeviceptr *dptr, size_t size, CUstream stream))
 }
 
 VG_ENTRY(cuMemAllocFromPoolAsync,
-       (CUdeviceptr *dptr, size_t size, CUmemoryPool pool, CUstream stream))
+         (CUdeviceptr *dptr, size_t size, CUmemoryPool pool, CUstream stream))
 {
     struct vg_pool *p;
     CUresult rc = pool_enter(pool, &p);
@@ -310,4 +310,40 @@ VG_ENTRY(cuDeviceSetMemPool, (CUdevice dev, CUmemoryPool pool))
         return CUDA_ERROR_INVALID_VALUE;
     d->current_pool = p;
     return CUDA_SUCCESS;
+}
+
+/* The forms by location: pinned memory of devices is all that pools are made of here. */
+static CUresult location_check(const CUmemLocation *at, CUmemAllocationType type)
+{
+    CUresult rc = vg_init_check();
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (at == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (type != CU_MEM_ALLOCATION_TYPE_PINNED || at->type != CU_MEM_LOCATION_TYPE_DEVICE)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    return CUDA_SUCCESS;
+}
+
+VG_ENTRY(cuMemGetDefaultMemPool,
+         (CUmemoryPool *pool, CUmemLocation *location, CUmemAllocationType type))
+{
+    CUresult rc = location_check(location, type);
+
+    return rc != CUDA_SUCCESS ? rc : cuDeviceGetDefaultMemPool(pool, location->id);
+}
+
+VG_ENTRY(cuMemGetMemPool, (CUmemoryPool *pool, CUmemLocation *location, CUmemAllocationType type))
+{
+    CUresult rc = location_check(location, type);
+
+    return rc != CUDA_SUCCESS ? rc : cuDeviceGetMemPool(pool, location->id);
+}
+
+VG_ENTRY(cuMemSetMemPool, (CUmemLocation *location, CUmemAllocationType type, CUmemoryPool pool))
+{
+    CUresult rc = location_check(location, type);
+
+    return rc != CUDA_SUCCESS ? rc : cuDeviceSetMemPool(location->id, pool);
 }

@@ -93,7 +93,7 @@ VG_ENTRY(cuProfilerStop, (void))
 }
 
 VG_ENTRY(cuFlushGPUDirectRDMAWrites,
-       (CUflushGPUDirectRDMAWritesTarget target, CUflushGPUDirectRDMAWritesScope scope))
+         (CUflushGPUDirectRDMAWritesTarget target, CUflushGPUDirectRDMAWritesScope scope))
 {
     struct vg_ctx *ctx;
 

@@ -179,3 +179,18 @@ VG_OWN(cuStreamWriteValue32_v2, _ptsz,
 VG_OWN(cuStreamWriteValue64_v2, _ptsz,
        (CUstream stream, CUdeviceptr addr, uint64_t value, unsigned flags),
        (stream, addr, value, flags))
+VG_OWN(cuStreamBatchMemOp, _ptsz,
+       (CUstream stream, unsigned n, CUstreamBatchMemOpParams *list, unsigned flags),
+       (stream, n, list, flags))
+VG_OWN(cuStreamWaitValue32, _ptsz,
+       (CUstream stream, CUdeviceptr addr, uint32_t value, unsigned flags),
+       (stream, addr, value, flags))
+VG_OWN(cuStreamWaitValue64, _ptsz,
+       (CUstream stream, CUdeviceptr addr, uint64_t value, unsigned flags),
+       (stream, addr, value, flags))
+VG_OWN(cuStreamWriteValue32, _ptsz,
+       (CUstream stream, CUdeviceptr addr, uint32_t value, unsigned flags),
+       (stream, addr, value, flags))
+VG_OWN(cuStreamWriteValue64, _ptsz,
+       (CUstream stream, CUdeviceptr addr, uint64_t value, unsigned flags),
+       (stream, addr, value, flags))

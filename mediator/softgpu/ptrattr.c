@@ -146,7 +146,7 @@ static uint64_t stranger_value(CUpointer_attribute attr)
 }
 
 VG_ENTRY(cuPointerGetAttributes,
-       (unsigned n, CUpointer_attribute *attrs, void **data, CUdeviceptr addr))
+         (unsigned n, CUpointer_attribute *attrs, void **data, CUdeviceptr addr))
 {
     struct vg_pointer p;
     struct vg_ctx *ctx;

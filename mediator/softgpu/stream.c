@@ -251,6 +251,43 @@ CUresult vg_stream_join_ctx_locked(struct vg_ctx *ctx, struct vg_task **ret)
     return CUDA_SUCCESS;
 }
 
+CUresult vg_stream_record_all_locked(struct vg_ctx *ctx, struct vg_op *op)
+{
+    struct vg_event *e = op->u.event;
+    struct vg_task *t = vg_task_new(ctx, NULL, op);
+    struct vg_stream *s;
+
+    if (t == NULL)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    for (s = ctx->streams; s != NULL; s = s->next)
+        vg_task_after_locked(t, s->tail);
+    vg_event_set_task_locked(e, t);
+    vg_task_submit_locked(t, false);
+    vg_task_put_locked(t);
+    return CUDA_SUCCESS;
+}
+
+CUresult vg_stream_wait_all_locked(struct vg_ctx *ctx, struct vg_event *e)
+{
+    struct vg_stream *s;
+    struct vg_task *t;
+
+    for (s = ctx->streams; s != NULL; s = s->next) {
+        struct vg_op op = { .type = VG_OP_EVENT_WAIT };
+
+        op.u.event = vg_event_get_locked(e);
+        t = vg_task_new(ctx, s, &op);
+        if (t == NULL) {
+            vg_event_put_locked(e);
+            return CUDA_ERROR_OUT_OF_MEMORY;
+        }
+        vg_stream_append_locked(s, t);
+        vg_task_submit_locked(t, false);
+        vg_task_put_locked(t);
+    }
+    return CUDA_SUCCESS;
+}
+
 void vg_stream_end(struct vg_stream *s)
 {
     vg_engine_lock();

@@ -66,6 +66,11 @@ void vg_stream_append_locked(struct vg_stream *s, struct vg_task *t);
  * none left to wait for, else the caller's reference. */
 CUresult vg_stream_join_ctx_locked(struct vg_ctx *ctx, struct vg_task **ret);
 
+/* Carries op, an event's record, out when all work of the context so far is done. Takes *op over. */
+CUresult vg_stream_record_all_locked(struct vg_ctx *ctx, struct vg_op *op);
+/* Everything given to any stream of the context from now on comes after the event. */
+CUresult vg_stream_wait_all_locked(struct vg_ctx *ctx, struct vg_event *e);
+
 /* The handle is gone at once, what was submitted still runs. */
 void vg_stream_end(struct vg_stream *s);
 

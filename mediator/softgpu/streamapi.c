@@ -218,7 +218,7 @@ VG_ENTRY(cuStreamGetAttribute, (CUstream stream, CUstreamAttrID attr, CUstreamAt
 }
 
 VG_ENTRY(cuStreamSetAttribute,
-       (CUstream stream, CUstreamAttrID attr, const CUstreamAttrValue *value))
+         (CUstream stream, CUstreamAttrID attr, const CUstreamAttrValue *value))
 {
     struct vg_stream *s;
     CUresult rc = vg_stream_enter(stream, &s);
@@ -288,7 +288,7 @@ CUresult vg_memops_make(struct vg_op *op, const CUstreamBatchMemOpParams *list, 
 }
 
 VG_ENTRY(cuStreamBatchMemOp_v2,
-       (CUstream stream, unsigned n, CUstreamBatchMemOpParams *list, unsigned flags))
+         (CUstream stream, unsigned n, CUstreamBatchMemOpParams *list, unsigned flags))
 {
     struct vg_op op = { .type = VG_OP_EMPTY };
     struct vg_stream *s;
@@ -313,24 +313,55 @@ static CUresult memop_one(CUstream stream, CUstreamBatchMemOpType type, CUdevice
     return cuStreamBatchMemOp_v2(stream, 1, &p, 0);
 }
 
-VG_ENTRY(cuStreamWaitValue32_v2, (CUstream stream, CUdeviceptr addr, uint32_t value, unsigned flags))
+VG_ENTRY(cuStreamWaitValue32_v2,
+         (CUstream stream, CUdeviceptr addr, uint32_t value, unsigned flags))
 {
     return memop_one(stream, CU_STREAM_MEM_OP_WAIT_VALUE_32, addr, value, flags);
 }
 
-VG_ENTRY(cuStreamWaitValue64_v2, (CUstream stream, CUdeviceptr addr, uint64_t value, unsigned flags))
+VG_ENTRY(cuStreamWaitValue64_v2,
+         (CUstream stream, CUdeviceptr addr, uint64_t value, unsigned flags))
 {
     return memop_one(stream, CU_STREAM_MEM_OP_WAIT_VALUE_64, addr, value, flags);
 }
 
 VG_ENTRY(cuStreamWriteValue32_v2,
-       (CUstream stream, CUdeviceptr addr, uint32_t value, unsigned flags))
+         (CUstream stream, CUdeviceptr addr, uint32_t value, unsigned flags))
 {
     return memop_one(stream, CU_STREAM_MEM_OP_WRITE_VALUE_32, addr, value, flags);
 }
 
 VG_ENTRY(cuStreamWriteValue64_v2,
-       (CUstream stream, CUdeviceptr addr, uint64_t value, unsigned flags))
+         (CUstream stream, CUdeviceptr addr, uint64_t value, unsigned flags))
 {
     return memop_one(stream, CU_STREAM_MEM_OP_WRITE_VALUE_64, addr, value, flags);
+}
+
+/* The first forms: today they mean the same. */
+VG_ENTRY(cuStreamBatchMemOp,
+         (CUstream stream, unsigned n, CUstreamBatchMemOpParams *list, unsigned flags))
+{
+    return cuStreamBatchMemOp_v2(stream, n, list, flags);
+}
+
+VG_ENTRY(cuStreamWaitValue32, (CUstream stream, CUdeviceptr addr, uint32_t value, unsigned flags))
+{
+    return cuStreamWaitValue32_v2(stream, addr, value, flags);
+}
+
+VG_ENTRY(cuStreamWaitValue64, (CUstream stream, CUdeviceptr addr, uint64_t value, unsigned flags))
+{
+    return cuStreamWaitValue64_v2(stream, addr, value, flags);
+}
+
+VG_ENTRY(cuStreamWriteValue32,
+         (CUstream stream, CUdeviceptr addr, uint32_t value, unsigned flags))
+{
+    return cuStreamWriteValue32_v2(stream, addr, value, flags);
+}
+
+VG_ENTRY(cuStreamWriteValue64,
+         (CUstream stream, CUdeviceptr addr, uint64_t value, unsigned flags))
+{
+    return cuStreamWriteValue64_v2(stream, addr, value, flags);
 }

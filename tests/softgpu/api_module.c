@@ -194,6 +194,42 @@ START_TEST(jit_log)
 }
 END_TEST
 
+/* Two units that need each other, linked as a library of device functions is. */
+START_TEST(linking)
+{
+    static char caller[] = ".version 7.0\n.target sm_75\n.address_size 64\n"
+                           ".extern .func (.param .b32 r) seven ();\n"
+                           ".visible .entry which(.param .u64 p)\n{\n"
+                           " .reg .b32 %r1; .reg .b64 %d1; ld.param.u64 %d1, [p];\n"
+                           " { .param .b32 r; call.uni (r), seven, (); ld.param.b32 %r1, [r]; }\n"
+                           " st.global.u32 [%d1], %r1; ret;\n}\n";
+    static char callee[] = ".version 7.0\n.target sm_75\n.address_size 64\n"
+                           ".visible .func (.param .b32 r) seven ()\n{\n"
+                           " .reg .b32 %r1; mov.u32 %r1, 7; st.param.b32 [r], %r1; ret;\n}\n";
+    char log[256] = "";
+    CUjit_option options[] = { CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES };
+    void *values[] = { log, (void *)sizeof(log) }, *image;
+    CUlinkState link;
+    size_t size;
+    CUmodule m;
+
+    api_start();
+    ck_cu(cuLinkCreate_v2(2, options, values, &link));
+    ck_cu(cuLinkAddData_v2(link, CU_JIT_INPUT_PTX, caller, sizeof(caller), "a", 0, NULL, NULL));
+    ck_assert_int_eq(cuLinkComplete(link, &image, &size), CUDA_ERROR_INVALID_PTX);
+    ck_assert_ptr_nonnull(strstr(log, "seven"));
+    ck_cu(cuLinkAddData_v2(link, CU_JIT_INPUT_PTX, callee, sizeof(callee), "b", 0, NULL, NULL));
+    ck_assert_int_eq(cuLinkAddData_v2(link, CU_JIT_INPUT_CUBIN, callee, 16, "c", 0, NULL, NULL),
+                     CUDA_ERROR_NO_BINARY_FOR_GPU);
+    ck_cu(cuLinkComplete(link, &image, &size));
+    ck_assert_uint_gt(size, sizeof(caller));
+    ck_cu(cuModuleLoadData(&m, image));
+    ck_cu(cuLinkDestroy(link));
+    ck_assert_uint_eq(run_which(m), 7);
+    ck_assert_int_eq(cuLinkDestroy(link), CUDA_ERROR_INVALID_HANDLE);
+}
+END_TEST
+
 START_TEST(module_contents)
 {
     CUfunction f, all[32];
@@ -430,6 +466,7 @@ Suite *api_module_suite(void)
     tcase_add_test(tc, fatbin_choice);
     tcase_add_loop_test(tc, fatbin_hostile, RAW, ZSTD + 1);
     tcase_add_test(tc, jit_log);
+    tcase_add_test(tc, linking);
     tcase_add_test(tc, module_contents);
     tcase_add_test(tc, module_from_file);
     tcase_add_test(tc, library_in_two_contexts);

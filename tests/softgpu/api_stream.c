@@ -143,6 +143,35 @@ START_TEST(event_states_and_times)
 }
 END_TEST
 
+/* An event of a whole context: after all its streams, and all its streams after one. */
+START_TEST(context_events)
+{
+    CUdeviceptr flag, p, q;
+    CUstream a, b;
+    CUevent all, gate;
+
+    api_start();
+    flag = api_alloc(4);
+    p = api_alloc(4);
+    q = api_alloc(4);
+    ck_cu(cuStreamCreate(&a, CU_STREAM_NON_BLOCKING));
+    ck_cu(cuStreamCreate(&b, CU_STREAM_NON_BLOCKING));
+    ck_cu(cuEventCreate(&all, 0));
+    ck_cu(cuEventCreate(&gate, 0));
+    api_launch_until(flag, p, 4, a);
+    ck_cu(cuCtxRecordEvent(NULL, all));
+    ck_assert_int_eq(cuEventQuery(all), CUDA_ERROR_NOT_READY);
+    ck_cu(cuEventRecord(gate, a));
+    ck_cu(cuCtxWaitEvent(NULL, gate));
+    api_launch_copy(q, p, b);
+    ck_assert_int_eq(cuStreamQuery(b), CUDA_ERROR_NOT_READY);
+    *(volatile uint32_t *)(uintptr_t)flag = 1;  /* the device's memory is the process's here */
+    ck_cu(cuEventSynchronize(all));
+    ck_cu(cuStreamSynchronize(b));
+    ck_assert_uint_eq(api_peek(q), 4);
+}
+END_TEST
+
 struct calls {
     int order[8];
     int n;
@@ -317,6 +346,7 @@ Suite *api_stream_suite(void)
     tcase_add_test(tc, null_stream_is_a_barrier);
     tcase_add_test(tc, null_stream_ignores_non_blocking);
     tcase_add_test(tc, event_states_and_times);
+    tcase_add_test(tc, context_events);
     tcase_add_test(tc, host_functions_run_in_order);
     tcase_add_test(tc, memory_operations);
     tcase_add_test(tc, threads);
