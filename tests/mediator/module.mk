@@ -26,3 +26,26 @@ check-daemon-src  := tests/mediator/check_daemon.c
 check-daemon-libs := libvgdaemon.a libvgbase.a libvgproto.a
 check-daemon-pkgs := check json-c
 test-scripts += tests/mediator/programs.sh
+
+# `make fuzz-mediator`: both doors of the daemon, FUZZ_SECONDS each.
+ifeq ($(VARIANT),fuzz)
+progs += fuzz-control fuzz-peer
+fuzz-control-src    := tests/mediator/fuzz_control.c
+fuzz-control-libs   := libvgdaemon.a libvgbase.a libvgproto.a
+fuzz-control-pkgs   := json-c
+fuzz-control-ldlibs := -fsanitize=fuzzer
+fuzz-peer-src       := tests/mediator/fuzz_peer.c
+fuzz-peer-libs      := $(fuzz-control-libs)
+fuzz-peer-pkgs      := json-c
+fuzz-peer-ldlibs    := -fsanitize=fuzzer
+endif
+
+.PHONY: fuzz-mediator
+fuzz-mediator:
+	@$(MAKE) --no-print-directory VARIANT=fuzz $(O)/fuzz/bin/fuzz-control $(O)/fuzz/bin/fuzz-peer
+	@for t in control peer; do \
+	    mkdir -p $(O)/fuzz/corpus-$$t $(O)/fuzz/findings; \
+	    $(O)/fuzz/bin/fuzz-$$t -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 \
+	        -artifact_prefix=$(O)/fuzz/findings/ -verbosity=1 -print_final_stats=1 \
+	        $(O)/fuzz/corpus-$$t tests/mediator/corpus-$$t || exit 1; \
+	done

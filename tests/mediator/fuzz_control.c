@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fuzz target: lines of administrators, each input several, against one daemon
+ * without sockets or state directory. Whatever comes, every line has one answer
+ * that is a JSON object with "ok".
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mediator/base/loop.h"
+#include "mediator/daemon/control.h"
+#include "mediator/daemon/mediator.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void serve_line(struct vg_mediator *m, const char *line, size_t len)
+{
+    json_object *answer = vg_control_serve(m, line, len), *ok;
+
+    if (!json_object_object_get_ex(answer, "ok", &ok) || !json_object_is_type(ok, json_type_boolean))
+        abort();
+    if (!json_object_get_boolean(ok) && !json_object_object_get_ex(answer, "error", NULL))
+        abort();
+    json_object_put(answer);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct vg_mediator m;
+    const char *text = (const char *)data, *end = text + size;
+
+    memset(&m, 0, sizeof(m));
+    vg_config_init(&m.config);
+    m.config.state_dir[0] = '\0';
+    vg_list_init(&m.clients);
+    vg_vms_init(&m.vms);
+    while (text < end) {
+        const char *newline = memchr(text, '\n', (size_t)(end - text));
+        size_t len = newline ? (size_t)(newline - text) : (size_t)(end - text);
+        char *line = malloc(len + 1);   /* exact, so that reading beyond it is seen */
+
+        memcpy(line, text, len);
+        serve_line(&m, line, len);
+        free(line);
+        text += len + 1;
+    }
+    vg_vms_fini(&m.vms);
+    return 0;
+}
