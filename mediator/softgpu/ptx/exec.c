@@ -52,14 +52,16 @@ struct frame *ptx_frame_push(struct warp *w, const struct code_func *fn, struct 
     fr = frame_alloc(w, fn->frame_bytes);
     if (!fr)
         return NULL;
+    if (fr->fn != fn) { /* else its constants are still there */
+        memcpy(fr->regs + fn->const_at, fn->const_image, fn->frame_bytes - fn->const_at);
+        *(uint32_t *)(void *)fr->regs = FULL_MASK;
+    }
     fr->up = up;
     fr->fn = fn;
     fr->call = call;
     fr->live = mask;
     fr->depth = up ? up->depth + 1 : 0;
     fr->local_base = base;
-    memcpy(fr->regs + fn->const_at, fn->const_image, fn->frame_bytes - fn->const_at);
-    *(uint32_t *)(void *)fr->regs = FULL_MASK;
     return fr;
 }
 
