@@ -16,7 +16,6 @@
 #define VG_STATS_MAGIC     0x31545447u  /* set last, with release */
 #define VG_STATS_INTERNAL  64u          /* calls of vg_wire.h count at their id */
 #define VG_STATS_CALLS     768u         /* CUDA calls count at VG_STATS_INTERNAL + dense row index */
-#define VG_STATS_CLASSES   16u          /* as the class column of vg_api.def */
 
 struct vg_stats {
     uint32_t magic;
@@ -36,7 +35,6 @@ struct vg_stats {
     uint64_t gpu_faults;        /* sticky errors of contexts */
     uint64_t reserved[13];
 
-    uint64_t class_calls[VG_STATS_CLASSES];
     uint64_t call[VG_STATS_CALLS];
 };
 

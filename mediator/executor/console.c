@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -42,6 +43,8 @@ void vg_console_fini(struct vg_console *c)
         close(c->pipe_read);
     c->pipe_read = -1;
     c->slot = NULL;
+    free(c->backlog);
+    c->backlog = NULL;
 }
 
 /* Room in the ring. The tail is the guest's: out of range, it means none. */
@@ -52,63 +55,93 @@ static uint64_t room(const struct vg_console *c)
     return used > VG_CONSOLE_SIZE ? 0 : VG_CONSOLE_SIZE - used;
 }
 
-static void append(struct vg_console *c, const void *bytes, uint64_t len)
+/* Moves from backlog to ring; both wrap, so in pieces. */
+static void give_locked(struct vg_console *c)
 {
     uint8_t *ring = vg_slot_console(c->slot);
-    uint64_t at = c->head % VG_CONSOLE_SIZE;
-    uint64_t first = len < VG_CONSOLE_SIZE - at ? len : VG_CONSOLE_SIZE - at;
+    uint64_t n = c->taken - c->head, fits = room(c);
 
-    memcpy(ring + at, bytes, first);
-    memcpy(ring, (const uint8_t *)bytes + first, len - first);
-    c->head += len;
+    if (n > fits)
+        n = fits;
+    while (n > 0) {
+        uint64_t from = c->head % VG_BACKLOG_MAX, to = c->head % VG_CONSOLE_SIZE;
+        uint64_t piece = n;
+        if (piece > VG_BACKLOG_MAX - from)
+            piece = VG_BACKLOG_MAX - from;
+        if (piece > VG_CONSOLE_SIZE - to)
+            piece = VG_CONSOLE_SIZE - to;
+        memcpy(ring + to, c->backlog + from, piece);
+        c->head += piece;
+        n -= piece;
+    }
+    vg_store_release(&c->slot->console_head, c->head);
 }
 
-static void note_drops(struct vg_console *c)
+/* As much as the backlog holds. */
+static uint64_t take_locked(struct vg_console *c, const uint8_t *bytes, uint64_t len)
+{
+    uint64_t fits = VG_BACKLOG_MAX - (c->taken - c->head);
+
+    if (!c->backlog)
+        c->backlog = malloc(VG_BACKLOG_MAX);
+    if (!c->backlog)
+        return 0;
+    if (len > fits)
+        len = fits;
+    for (uint64_t i = 0; i < len; i++)
+        c->backlog[c->taken++ % VG_BACKLOG_MAX] = bytes[i];
+    return len;
+}
+
+/* Says how much is missing before anything that comes after it. */
+static bool note_drops(struct vg_console *c)
 {
     char note[80];
     int n = snprintf(note, sizeof(note), "\n[vgpu: %llu bytes of device output dropped]\n",
                      (unsigned long long)c->dropped);
 
-    if (c->dropped == 0 || room(c) < (uint64_t)n)
-        return;
-    append(c, note, (uint64_t)n);
+    if (c->dropped == 0)
+        return true;
+    if (VG_BACKLOG_MAX - (c->taken - c->head) < (uint64_t)n)
+        return false;
+    take_locked(c, (const uint8_t *)note, (uint64_t)n);
     c->dropped = 0;
+    return true;
 }
 
-static void put_locked(struct vg_console *c, const void *bytes, uint64_t len)
+static void put_locked(struct vg_console *c, const uint8_t *bytes, uint64_t len)
 {
-    note_drops(c);
-    uint64_t fits = room(c);
-    if (fits > len)
-        fits = len;
-    if (c->dropped)
-        fits = 0; /* the note comes first */
-    append(c, bytes, fits);
-    c->dropped += len - fits;
-    vg_store_release(&c->slot->console_head, c->head);
+    uint64_t n = note_drops(c) ? take_locked(c, bytes, len) : 0;
+
+    c->dropped += len - n;
 }
 
-void vg_console_put(struct vg_console *c, const void *bytes, uint64_t len)
+uint64_t vg_console_drain(struct vg_console *c)
 {
-    if (!c->slot)
-        return;
-    pthread_mutex_lock(&c->lock);
-    put_locked(c, bytes, len);
-    pthread_mutex_unlock(&c->lock);
-}
-
-void vg_console_drain(struct vg_console *c)
-{
-    char buf[4096];
+    uint8_t buf[4096];
     ssize_t n;
 
     if (c->pipe_read < 0)
-        return;
+        return 0;
     fflush(stdout);
     pthread_mutex_lock(&c->lock);
     while ((n = read(c->pipe_read, buf, sizeof(buf))) > 0)
         put_locked(c, buf, (uint64_t)n);
+    if (c->taken != c->head)
+        give_locked(c);
+    uint64_t taken = c->taken;
     pthread_mutex_unlock(&c->lock);
+    return taken;
+}
+
+uint64_t vg_console_give(struct vg_console *c)
+{
+    pthread_mutex_lock(&c->lock);
+    if (c->taken != c->head)
+        give_locked(c);
+    uint64_t head = c->head;
+    pthread_mutex_unlock(&c->lock);
+    return head;
 }
 
 struct watch {

@@ -312,7 +312,6 @@ static handler find_handler(struct vg_exec *x, const struct vg_call *c, bool aga
         return NULL;
     unsigned index = index_of[c->call] - 1u;
     VG_STAT_ADD(x, call[VG_STATS_INTERNAL + index], !again);
-    VG_STAT_ADD(x, class_calls[vg_api_rows[index].class], !again);
     return api_handler[index];
 }
 

@@ -148,6 +148,26 @@ CUresult vg_do_FUNCTION_INFO(struct vg_exec *x, struct vg_req *r)
     return CUDA_SUCCESS;
 }
 
+CUresult vg_do_FUNCTION_NAME(struct vg_exec *x, struct vg_req *r)
+{
+    enum vg_obj_type type = kind_of(r);
+    void *handle = (void *)(uintptr_t)r->call.arg[0];
+    const char *name = NULL;
+    CUresult rc = CUDA_ERROR_INVALID_HANDLE;
+
+    if (!vg_obj_find(&x->obj, type, r->call.arg[0]))
+        return rc;
+    rc = type == VG_OBJ_CUkernel ? x->cuda.cuKernelGetName(&name, handle)
+                                 : x->cuda.cuFuncGetName(&name, handle);
+    size_t len = rc == CUDA_SUCCESS && name ? strlen(name) + 1 : 0;
+    if (len > r->enc.cap)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (len)
+        memcpy(r->enc.payload, name, len);
+    r->enc.len = len;
+    return rc;
+}
+
 CUresult vg_do_FUNCTION_ATTRS(struct vg_exec *x, struct vg_req *r)
 {
     enum vg_obj_type type = kind_of(r);
@@ -289,14 +309,12 @@ CUresult vg_do_cuLibraryGetGlobal(struct vg_exec *x, struct vg_req *r,
     return rc ? rc : keep_global(x, a->dptr, a->bytes, a->library);
 }
 
-/* Managed variables need memory that guest and GPU both see by page faults: not remoted. */
+/* Not kept: memory that guest and GPU both see by page faults is not remoted. */
 CUresult vg_do_cuLibraryGetManaged(struct vg_exec *x, struct vg_req *r,
                                    struct vg_args_cuLibraryGetManaged *a)
 {
-    (void)x;
     (void)r;
-    (void)a;
-    return CUDA_ERROR_NOT_FOUND;
+    return x->cuda.cuLibraryGetManaged(&a->dptr, &a->bytes, a->library, a->name);
 }
 
 /* ---- Attributes that the table could forward, were their order of arguments not so varied ---- */

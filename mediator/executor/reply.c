@@ -68,6 +68,8 @@ static void publish(struct vg_exec *x, struct vg_req *r, CUresult result)
 
 void vg_reply(struct vg_exec *x, struct vg_req *r, CUresult result)
 {
+    if (r->sync && vg_wait_console(x, r, result))
+        return;
     if (result == CUDA_SUCCESS && r->enc.overflow)
         result = CUDA_ERROR_INVALID_VALUE;
     if (is_error(result))
@@ -78,7 +80,5 @@ void vg_reply(struct vg_exec *x, struct vg_req *r, CUresult result)
     }
     if (is_error(result))
         note_sticky(x, result);
-    if (r->sync)
-        vg_console_drain(&x->console);
     publish(x, r, result);
 }

@@ -12,7 +12,9 @@
 #include "mediator/executor/executor.h"
 #include "vg_atomic.h"
 
-enum wait_kind { WAIT_REPLY, WAIT_REDO, WAIT_STAGE };
+#define CONSOLE_PATIENCE_NS 1000000000ull   /* a guest that fetches nothing for so long never will */
+
+enum wait_kind { WAIT_REPLY, WAIT_REDO, WAIT_STAGE, WAIT_CONSOLE };
 
 struct wait_event {
     CUevent event;
@@ -24,6 +26,10 @@ struct vg_wait {
     CUcontext ctx;
     enum wait_kind kind;
     bool rings;                 /* the doorbell tells of each of its events */
+    struct {
+        uint64_t target, head, since;
+        CUresult result;
+    } console;                  /* CONSOLE: wanted and last seen position, when it moved, the answer */
     unsigned stage;             /* STAGE */
     unsigned count, passed;     /* events, and how many of them are known to have passed */
     struct vg_req req;          /* REPLY, REDO */
@@ -349,6 +355,36 @@ CUresult vg_wait_stage(struct vg_exec *x, CUstream stream, unsigned stage)
     return CUDA_SUCCESS;
 }
 
+bool vg_wait_console(struct vg_exec *x, struct vg_req *r, CUresult result)
+{
+    uint64_t target = vg_console_drain(&x->console);
+
+    if (vg_console_give(&x->console) >= target)
+        return false;
+    struct vg_wait *w = wait_new(x, WAIT_CONSOLE, 0);
+    if (!w)
+        return false;
+    w->console.target = target;
+    w->console.since = vg_now();
+    w->console.result = result;
+    answer_later(x, w, r);
+    return true;
+}
+
+/* NOT_READY while the guest fetches. */
+static CUresult console_look(struct vg_exec *x, struct vg_wait *w)
+{
+    uint64_t head = vg_console_give(&x->console), now = vg_now();
+
+    if (head != w->console.head) {
+        w->console.head = head;
+        w->console.since = now;
+    }
+    if (head < w->console.target && now - w->console.since < CONSOLE_PATIENCE_NS)
+        return CUDA_ERROR_NOT_READY;
+    return CUDA_SUCCESS;
+}
+
 /* ---- Completing waits ---- */
 
 static void redo(struct vg_exec *x, struct vg_wait *w)
@@ -369,6 +405,10 @@ static void complete(struct vg_exec *x, struct vg_wait *w, CUresult rc)
         break;
     case WAIT_REDO:
         redo(x, w);
+        break;
+    case WAIT_CONSOLE:
+        w->req.sync = false;
+        vg_reply(x, &w->req, w->console.result);
         break;
     case WAIT_STAGE:
         if (rc != CUDA_SUCCESS)
@@ -401,7 +441,7 @@ unsigned vg_waits_poll(struct vg_exec *x)
 
     while (*at) {
         vg_context_set(x, (*at)->ctx);
-        CUresult rc = wait_look(x, *at);
+        CUresult rc = (*at)->kind == WAIT_CONSOLE ? console_look(x, *at) : wait_look(x, *at);
         if (rc == CUDA_ERROR_NOT_READY) {
             at = &(*at)->next;
             continue;
@@ -436,6 +476,7 @@ void vg_waits_drop_context(struct vg_exec *x, CUcontext ctx)
         }
         struct vg_wait *w = unlink_wait(&x->waits, at);
         w->count = 0; /* the events died with the context */
+        w->req.sync = false;
         if (w->kind == WAIT_STAGE)
             vg_store_release(&x->guest.slot->stage_busy[w->stage], 0);
         else

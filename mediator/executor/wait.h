@@ -51,6 +51,12 @@ CUresult vg_wait_context(struct vg_exec *x, struct vg_req *r);
  */
 bool vg_wait_drained(struct vg_exec *x, struct vg_req *r);
 
+/*
+ * Passes on what kernels printed. True if the guest must fetch some of it first:
+ * then the answer, with this result, comes later.
+ */
+bool vg_wait_console(struct vg_exec *x, struct vg_req *r, CUresult result);
+
 /* Clears stage_busy[stage] when the stream has come here. */
 CUresult vg_wait_stage(struct vg_exec *x, CUstream stream, unsigned stage);
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Ownership sets and image bounds, against plain models. */
+/* Ownership sets, image bounds and the console, against plain models. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "mediator/executor/console.h"
 #include "mediator/executor/image.h"
 #include "mediator/executor/obj.h"
 #include "mediator/executor/range.h"
@@ -186,6 +188,69 @@ START_TEST(images_must_hold_what_they_declare)
 }
 END_TEST
 
+/* ---- Console ---- */
+
+static uint8_t fetched[1 << 19];
+
+/* What a guest does: takes what is there, moves its tail. */
+static size_t fetch(struct vg_slot *s, size_t at)
+{
+    uint64_t tail = s->console_tail;
+
+    while (tail < s->console_head && at < sizeof(fetched))
+        fetched[at++] = vg_slot_console(s)[tail++ % VG_CONSOLE_SIZE];
+    s->console_tail = tail;
+    return at;
+}
+
+START_TEST(prints_more_than_the_ring_holds)
+{
+    struct vg_slot *s = calloc(1, VG_SLOT_STRIDE);
+    struct vg_console c;
+    size_t want = 0, got = 0;
+
+    ck_assert_int_eq(vg_console_init(&c, s), 0);
+    for (unsigned i = 0; i < 10000; i++) {
+        want += (size_t)printf("line %u\n", i);
+        if (i % 100 == 99)
+            vg_console_drain(&c);
+    }
+    uint64_t target = vg_console_drain(&c);
+    ck_assert_uint_eq(target, want);
+    ck_assert_uint_eq(s->console_head, VG_CONSOLE_SIZE);
+    while (vg_console_give(&c) < target)
+        got = fetch(s, got);
+    got = fetch(s, got);
+    ck_assert_uint_eq(got, want);
+    for (unsigned i = 0, at = 0; i < 10000; i++) {
+        char line[20];
+        int n = snprintf(line, sizeof(line), "line %u\n", i);
+        ck_assert_mem_eq(fetched + at, line, (size_t)n);
+        at += (unsigned)n;
+    }
+    vg_console_fini(&c);
+    vg_console_fini(&c);
+    free(s);
+}
+END_TEST
+
+START_TEST(a_tail_out_of_range_stops_the_console)
+{
+    struct vg_slot *s = calloc(1, VG_SLOT_STRIDE);
+    struct vg_console c;
+
+    ck_assert_int_eq(vg_console_init(&c, s), 0);
+    s->console_tail = 1000;
+    printf("text\n");
+    ck_assert_uint_eq(vg_console_drain(&c), 5);
+    ck_assert_uint_eq(vg_console_give(&c), 0);
+    s->console_tail = 0;
+    ck_assert_uint_eq(vg_console_give(&c), 5);
+    vg_console_fini(&c);
+    free(s);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("executor-units");
@@ -197,6 +262,8 @@ int main(void)
     tcase_add_test(t, ranges_follow_the_model);
     tcase_add_test(t, ranges_at_the_ends_of_the_world);
     tcase_add_test(t, images_must_hold_what_they_declare);
+    tcase_add_test(t, prints_more_than_the_ring_holds);
+    tcase_add_test(t, a_tail_out_of_range_stops_the_console);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

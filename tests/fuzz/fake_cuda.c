@@ -129,7 +129,7 @@ static void fill(void *p, size_t n)
     X(cuStreamCreateWithPriority) X(cuStreamDestroy_v2) X(cuStreamBeginCapture_v2)            \
     X(cuStreamBeginCaptureToGraph) X(cuGraphLaunch) X(cuGraphInstantiateWithParams)           \
     X(cuMemFreeAsync) X(cuMemFree_v2) X(cuStreamSynchronize)                                  \
-    X(cuEventSynchronize) X(cuMemcpyAsync) X(cuCtxPopCurrent_v2) X(cuCtxSetCurrent) X(cuCtxSynchronize)
+    X(cuEventSynchronize) X(cuMemcpyAsync) X(cuCtxPopCurrent_v2) X(cuCtxSetCurrent) X(cuCtxSynchronize) X(cuLibraryGetManaged)
 PLAIN(BODY_FWD)
 
 /* ---- By hand: what has buffers, addresses or states ---- */
