@@ -56,6 +56,9 @@ static void take(struct vg_jit *jit, CUjit_option option, void **value)
         jit->info.size = (uint32_t)(uintptr_t)*value;
         jit->info.ret_used = value;
         break;
+    case CU_JIT_WALL_TIME:
+        jit->ret_wall_ms = value;
+        break;
     default:
         if (is_number(option))
             take_number(jit, option, *value);
@@ -73,6 +76,14 @@ CUresult vg_jit_init(struct vg_jit *jit, unsigned count, const CUjit_option *opt
         take(jit, options[i], &values[i]);
     }
     return CUDA_SUCCESS;
+}
+
+void vg_jit_took(const struct vg_jit *jit, double ms)
+{
+    float f = (float)ms;
+
+    if (jit->ret_wall_ms)
+        memcpy(jit->ret_wall_ms, &f, sizeof(f));
 }
 
 static void deliver(const struct vg_jit_log *log, const char *text)

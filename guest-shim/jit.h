@@ -22,6 +22,7 @@ struct vg_jit {
     unsigned count;
     struct vg_jit_option option[VG_JIT_OPTIONS_MAX];
     struct vg_jit_log error, info;
+    void **ret_wall_ms;         /* a float in it, or NULL */
 };
 
 /* CUDA_ERROR_INVALID_VALUE for an option that CUDA does not know. count may be 0. */
@@ -31,6 +32,9 @@ static inline bool vg_jit_wants_log(const struct vg_jit *jit)
 {
     return jit->error.buffer || jit->info.buffer;
 }
+
+/* What CU_JIT_WALL_TIME asks for. */
+void vg_jit_took(const struct vg_jit *jit, double ms);
 
 /* Delivers the host's answer: two texts, each with its NUL. Garbage counts as empty. */
 void vg_jit_report(const struct vg_jit *jit, const char *texts, size_t bytes);

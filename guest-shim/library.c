@@ -17,7 +17,7 @@ struct vg_library {
     struct vg_image image;          /* ... what was chosen, from `copy` */
     uint8_t *copy;
     CUresult error;                 /* why nothing could be chosen */
-    struct vg_jit jit;              /* numbers only: log buffers are gone by then */
+    struct vg_jit jit;              /* numbers only, once published: the rest is the caller's */
     struct vg_func *kernels;
 };
 
@@ -125,6 +125,7 @@ static CUresult publish(struct vg_library *l, CUlibrary *ret_library)
 
     memset(&l->jit.error, 0, sizeof(l->jit.error));
     memset(&l->jit.info, 0, sizeof(l->jit.info));
+    l->jit.ret_wall_ms = NULL;
     if (!r && !vg_handle_map_put(&libraries, (uintptr_t)l, l))
         r = CUDA_ERROR_OUT_OF_MEMORY;
     if (r) {

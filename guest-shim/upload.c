@@ -7,6 +7,7 @@
 #include "guest-shim/upload.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "guest-shim/call.h"
 #include "guest-shim/lock.h"
@@ -135,6 +136,14 @@ static CUresult load(struct load *l)
     return r;
 }
 
+static double now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
 CUresult vg_upload(const struct vg_image *image, enum vg_image_kind kind, const struct vg_jit *jit,
                    uint64_t *ret_handle)
 {
@@ -147,7 +156,9 @@ CUresult vg_upload(const struct vg_image *image, enum vg_image_kind kind, const 
         l.log = vg_window_get(LOG_BYTES, LOG_BYTES, &log_bytes);
     if (vg_jit_wants_log(jit) && !l.log)
         vg_jit_report(jit, "", 0);
+    double start = now_ms();
     CUresult r = load(&l);
+    vg_jit_took(jit, now_ms() - start);
     if (l.log)
         vg_window_put(l.log, log_bytes);
     if (r == CUDA_SUCCESS)

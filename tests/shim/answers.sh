@@ -3,16 +3,18 @@
 # timeout: 120
 #
 # Images, functions, launches and graphs through the whole path on the software GPU:
-# the answers are a real driver's but for those in answers-soft.diff, and images of any
+# the answers are a real driver's but for those in answers-soft.txt, and images of any
 # size arrive, also through the smallest region.
 set -u
 . "$(dirname "$0")/../e2e/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 
+# As many lines, and each that differs is a known one.
 as_a_driver() {
     host "$build/client/answers" >"$work/answers" 2>"$work/log" || { cat "$work/log"; return 1; }
     diff "$here/answers.txt" "$work/answers" >"$work/diff"
-    grep -v '^#' "$here/answers-soft.diff" | diff - "$work/diff"
+    [ "$(wc -l <"$here/answers.txt")" = "$(wc -l <"$work/answers")" ] || { cat "$work/diff"; return 1; }
+    ! sed -n 's/^> //p' "$work/diff" | grep -vxFf "$here/answers-soft.txt"
 }
 
 mediator_start || { echo 'no mediator'; exit 1; }

@@ -95,6 +95,10 @@ START_TEST(jit_options)
     ck_assert_uint_eq((uintptr_t)value[1], 7);
     ck_assert_str_eq(info, "note");
     ck_assert_uint_eq((uintptr_t)value[3], 4);
+    vg_jit_took(&jit, 1.5);
+    float ms;
+    memcpy(&ms, &value[5], sizeof(ms));
+    ck_assert(ms == 1.5f);
 }
 END_TEST
 
