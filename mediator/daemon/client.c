@@ -325,7 +325,8 @@ void vg_client_session_ended(struct vg_client *c, struct vg_session *s)
         free_when_done(c);
         return;
     }
-    if (!s->released)
+    /* Without a heartbeat for so long there is nobody left in the VM to release it. */
+    if (!s->released && s->reason != VG_GONE_LEASE)
         return;
     why = tell_slot(c, VG_MSG_SLOT_FREE, s->token, -1);
     drop_session(c, slot);

@@ -5,6 +5,7 @@
  *   (unset)   serves until SIGTERM or the end of the control socket
  *   crash     dies of SIGSEGV after READY
  *   exit15    exits with 15 after READY (10 + VG_GONE_TIMEOUT)
+ *   exit17    exits with 17 after READY (10 + VG_GONE_LEASE)
  *   fail      says FAILED and exits
  *   mute      never says READY
  *   stubborn  ignores SIGTERM
@@ -124,5 +125,7 @@ int main(int argc, char **argv)
         pause();
     if (is(mode, "exit15"))
         return 15;
+    if (is(mode, "exit17"))
+        return 17;
     return is(mode, "babble") ? babble() : serve();
 }

@@ -46,6 +46,23 @@ START_TEST(executor_ends_with_a_reason)
 }
 END_TEST
 
+/* The guest process and its warden are dead: no RELEASE will come. */
+START_TEST(slot_of_a_dead_guest_process_is_freed)
+{
+    struct peer p;
+
+    start("exit17");
+    peer_hello_device(&p, &d, "vm1");
+    close(peer_attach(&p, TOKEN(1, 1)));
+    peer_expect(&p, VG_MSG_SLOT_FREE, TOKEN(1, 1));
+    ck_assert_uint_eq(vg_region_slot(p.base, &p.layout, 1)->reason, VG_GONE_LEASE);
+    ck_assert_int_eq(health_fault("lease"), 1);
+    close(peer_attach(&p, TOKEN(1, 2)));
+    peer_close(&p);
+    finish();
+}
+END_TEST
+
 START_TEST(executor_cannot_start)
 {
     executor_goes("fail", VG_GONE_NO_GPU, "no-gpu");
@@ -181,7 +198,8 @@ END_TEST
 
 void add_executors(Suite *s)
 {
-    ADD(s, "executors", executor_crashes, executor_ends_with_a_reason, executor_cannot_start,
+    ADD(s, "executors", executor_crashes, executor_ends_with_a_reason,
+        slot_of_a_dead_guest_process_is_freed, executor_cannot_start,
         executor_sends_garbage, executor_closes_its_control_socket, executor_killed, stubborn_executor_is_killed,
         executor_that_never_gets_ready, spin_time_is_passed_on, missing_executor_is_refused);
 }
