@@ -103,7 +103,7 @@ bool vg_backoff_step(struct vg_backoff *b)
         vg_cpu_relax();
         return true;
     }
-    if (is_gone() || vg_process.phase > VG_PHASE_RUNNING)
+    if (is_gone() || vg_phase() > VG_PHASE_RUNNING)
         return false;
     unsigned over = n - spin_max / 16;
     if (over % 64 == 63)
@@ -211,7 +211,7 @@ static bool needs_context(uint32_t id)
 static CUresult begin_locked(struct vg_tx *tx, uint32_t id, size_t payload)
 {
     struct vg_ctx *ctx = vg_tls.ctx;
-    CUcontext context = ctx && !ctx->dead ? ctx->handle : NULL;
+    CUcontext context = ctx && vg_ctx_alive(ctx) ? ctx->handle : NULL;
 
     if (VG_UNLIKELY(payload > VG_PAYLOAD_MAX))
         return CUDA_ERROR_INVALID_VALUE;
@@ -246,7 +246,7 @@ void vg_call_forget_context(void)
 
 static CUresult may_begin(void)
 {
-    if (VG_UNLIKELY(!vg_process.slot || vg_process.phase > VG_PHASE_RUNNING))
+    if (VG_UNLIKELY(!vg_process.slot || vg_phase() > VG_PHASE_RUNNING))
         return vg_not_running();
     return fatal_error();
 }
@@ -407,7 +407,7 @@ static bool wait_done(struct vg_cell *cell, uint32_t seq)
     spin_failed();
     unsigned nap_us = NAP_US;
     for (unsigned round = 0; !is_done(cell, seq); round++) {
-        if (is_gone() || vg_process.phase > VG_PHASE_RUNNING)
+        if (is_gone() || vg_phase() > VG_PHASE_RUNNING)
             return is_done(cell, seq);
         if (console_waits()) {
             vg_console_drain();
@@ -444,7 +444,7 @@ CUresult vg_wait(struct vg_tx *tx, struct vg_reply *ret_reply)
         cell_put(tx->cell);
     } else {
         /* The cell stays taken: whoever wrote to it late would answer somebody else. */
-        r = vg_process.phase > VG_PHASE_RUNNING ? vg_not_running() : lose();
+        r = vg_phase() > VG_PHASE_RUNNING ? vg_not_running() : lose();
     }
     return r || tx->quiet ? r : take_latched();
 }

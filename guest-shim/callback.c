@@ -31,6 +31,18 @@ struct callback {
 static struct vg_lock start_lock;
 static bool started;
 
+/*
+ * A cookie reaches the callback thread through another process, which the memory
+ * model knows nothing of. Each side passes here, so that what was written before the
+ * call is visible to the callback.
+ */
+static uint32_t crossings;
+
+static void cross(void)
+{
+    __atomic_fetch_add(&crossings, 1u, __ATOMIC_ACQ_REL);
+}
+
 static void run(struct callback *c, CUresult status)
 {
     if (c->stream_fn)
@@ -47,6 +59,7 @@ static void run_next(struct vg_slot *s)
     struct callback *c = (struct callback *)(uintptr_t)cookie;
 
     vg_store_release(&s->callback_tail, tail + 1);
+    cross();
     vg_console_drain();
     run(c, status);
     bool done = !c->forever;
@@ -76,7 +89,7 @@ static void *callback_main(void *arg)
     struct vg_slot *s = arg;
     struct vg_backoff idle = {0};
 
-    while (vg_process.phase == VG_PHASE_RUNNING && !vg_load_relaxed(&vg_process.lost)) {
+    while (vg_phase() == VG_PHASE_RUNNING && !vg_load_relaxed(&vg_process.lost)) {
         if (vg_load_acquire(&s->callback_head) != s->callback_tail) {
             run_next(s);
             idle.round = 0;
@@ -123,6 +136,7 @@ static uint64_t new_callback(struct callback value)
         return 0;
     }
     *c = value;
+    cross();
     return (uintptr_t)c;
 }
 

@@ -210,7 +210,8 @@ static CUresult claim_slot(struct pci_chan *p)
     }
     p->token = reg_read(p, VG_REG_CLAIM);
     if (p->token == VG_CLAIM_NONE) {
-        vg_log(1, "no GPU: %u processes of this VM use it already", reg_read(p, VG_REG_SLOT_COUNT));
+        vg_log(1, "no GPU: %u processes of this VM use it already",
+               reg_read(p, VG_REG_SLOT_COUNT));
         return CUDA_ERROR_DEVICE_UNAVAILABLE;
     }
     return vg_chan_adopt(&p->chan, p->chan.base, p->chan.layout.size,

@@ -56,7 +56,7 @@ struct vg_ctx *vg_ctx_settable(CUcontext handle)
 {
     struct vg_ctx *c = handle ? find_any(handle) : NULL;
 
-    return c && (!c->dead || c->primary) ? c : NULL;
+    return c && (c->primary || vg_ctx_alive(c)) ? c : NULL;
 }
 
 struct vg_ctx *vg_ctx_find(CUcontext handle)
@@ -67,11 +67,11 @@ struct vg_ctx *vg_ctx_find(CUcontext handle)
         return NULL;
     if (VG_UNLIKELY(!c || c->handle != handle))
         c = find_any(handle);
-    return c && !c->dead ? c : NULL;
+    return c && vg_ctx_alive(c) ? c : NULL;
 }
 
 /* A handle that the host has used before means the same note, alive again. */
-static struct vg_ctx *note(CUcontext handle, CUdevice dev, unsigned flags)
+static struct vg_ctx *note(CUcontext handle, CUdevice dev, unsigned flags, bool primary)
 {
     struct vg_ctx *c = find_any(handle);
     bool fresh = !c;
@@ -81,9 +81,9 @@ static struct vg_ctx *note(CUcontext handle, CUdevice dev, unsigned flags)
     c->handle = handle;
     c->dev = dev;
     c->flags = flags;
-    c->primary = false;
+    c->primary = primary;
     c->limit_known = 0;
-    c->dead = false;
+    vg_store_release(&c->dead, primary);    /* a primary one lives while somebody retains it */
     if (fresh) {
         c->next = all;
         vg_store_release(&all, c);
@@ -94,7 +94,7 @@ static struct vg_ctx *note(CUcontext handle, CUdevice dev, unsigned flags)
 /* After the host has ended it. */
 static void end(struct vg_ctx *c)
 {
-    c->dead = true;
+    vg_store_release(&c->dead, true);
     c->epoch++;
     vg_call_forget_context();
     for (unsigned i = 0; i < hook_count; i++)
@@ -118,11 +118,9 @@ static CUresult hold(struct primary *p, CUdevice dev)
     r = vg_finish(&tx, &reply);
     if (r)
         return r;
-    p->ctx = note((CUcontext)(uintptr_t)reply.val[0], dev, p->flags);
+    p->ctx = note((CUcontext)(uintptr_t)reply.val[0], dev, p->flags, true);
     if (!p->ctx)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    p->ctx->primary = true;
-    p->ctx->dead = true;    /* until somebody retains it */
     p->held = true;
     return CUDA_SUCCESS;
 }
@@ -157,9 +155,10 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
     struct primary *p = &primaries[dev];
     r = hold(p, dev);
     if (!r) {
-        p->refs++;
-        p->ctx->flags = p->flags;
-        p->ctx->dead = false;
+        if (p->refs++ == 0) {
+            p->ctx->flags = p->flags;
+            vg_store_release(&p->ctx->dead, false);
+        }
         *pctx = p->ctx->handle;
     }
     vg_unlock(&lock);
@@ -275,7 +274,7 @@ CUresult cuCtxCreate_v2(CUcontext *pctx, unsigned flags, CUdevice dev)
         return CUDA_ERROR_INVALID_VALUE;
     vg_lock(&lock);
     r = host_create(&handle, flags, dev);
-    struct vg_ctx *c = r ? NULL : note(handle, dev, flags);
+    struct vg_ctx *c = r ? NULL : note(handle, dev, flags, false);
     vg_unlock(&lock);
     if (!c)
         return r ? r : CUDA_ERROR_OUT_OF_MEMORY;
@@ -316,7 +315,7 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
         return ctx ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_VALUE;
     vg_cls_end(c);
     vg_lock(&lock);
-    if (c->dead) {
+    if (!vg_ctx_alive(c)) {
         r = CUDA_ERROR_CONTEXT_IS_DESTROYED;
     } else {
         r = vg_call_reply(VG_CALL_cuCtxDestroy_v2, VG_WORDS((uintptr_t)ctx), NULL);

@@ -10,10 +10,11 @@
 #include "guest-shim/ctx.h"
 #include "guest-shim/thread.h"
 #include "vg_api.h"
+#include "vg_atomic.h"
 
 CUresult vg_no_ctx(void)
 {
-    if (vg_process.phase != VG_PHASE_RUNNING)
+    if (vg_phase() != VG_PHASE_RUNNING)
         return vg_not_running();
     return vg_tls.ctx ? CUDA_ERROR_CONTEXT_IS_DESTROYED : CUDA_ERROR_INVALID_CONTEXT;
 }

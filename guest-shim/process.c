@@ -65,7 +65,7 @@ static void __attribute__((constructor)) read_log_level(void)
  */
 static void at_exit(void)
 {
-    if (vg_process.phase == VG_PHASE_FORKED || !vg_process.chan)
+    if (vg_phase() == VG_PHASE_FORKED || !vg_process.chan)
         return;
     vg_console_drain();
     vg_store_release(&vg_process.phase, VG_PHASE_EXITING);
@@ -177,7 +177,7 @@ static CUresult attach_locked(void)
 
 CUresult vg_attach(void)
 {
-    if (vg_process.phase > VG_PHASE_RUNNING)
+    if (vg_phase() > VG_PHASE_RUNNING)
         return vg_not_running();
     vg_lock(&attach_lock);
     CUresult r = attach_locked();
@@ -189,7 +189,7 @@ CUresult vg_attach(void)
 
 CUresult vg_not_running(void)
 {
-    return vg_process.phase == VG_PHASE_EXITING ? CUDA_ERROR_DEINITIALIZED
+    return vg_phase() == VG_PHASE_EXITING ? CUDA_ERROR_DEINITIALIZED
                                                 : CUDA_ERROR_NOT_INITIALIZED;
 }
 
@@ -204,7 +204,7 @@ const struct vg_device_info *vg_device(CUdevice dev)
 
 CUresult cuInit(unsigned Flags)
 {
-    if (vg_process.phase == VG_PHASE_RUNNING)
+    if (vg_phase() == VG_PHASE_RUNNING)
         return Flags ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
     if (Flags)
         return CUDA_ERROR_INVALID_VALUE;
@@ -231,7 +231,7 @@ int vg_driver_version(void)
 {
     unsigned level = vg_log_level;
 
-    if (!vg_process.snapshot && vg_process.phase == VG_PHASE_NEW) {
+    if (!vg_process.snapshot && vg_phase() == VG_PHASE_NEW) {
         vg_log_level = level > 1 ? level : 0;   /* cuInit will say it */
         CUresult r = vg_attach();
         vg_log_level = level;

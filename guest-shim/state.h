@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vg_atomic.h"
 #include "vg_cuda.h"
 #include "vg_region.h"
 
@@ -43,11 +44,16 @@ struct vg_process {
 
 extern struct vg_process vg_process;
 
+static inline uint32_t vg_phase(void)
+{
+    return vg_load_relaxed(&vg_process.phase);
+}
+
 /* First line of every entry point that needs an initialised driver. */
 CUresult vg_not_running(void);      /* the error for the present phase */
 static inline CUresult vg_enter(void)
 {
-    return VG_LIKELY(vg_process.phase == VG_PHASE_RUNNING) ? CUDA_SUCCESS : vg_not_running();
+    return VG_LIKELY(vg_phase() == VG_PHASE_RUNNING) ? CUDA_SUCCESS : vg_not_running();
 }
 
 /* Facts about device dev, or NULL if there is no such device. */
@@ -67,13 +73,18 @@ struct vg_ctx {
     CUdevice dev;
     uint32_t flags;                 /* CU_CTX_* */
     bool primary;
-    bool dead;                      /* destroyed or reset; calls on it fail */
+    bool dead;                      /* destroyed or reset; calls on it fail. Atomic. */
     uint64_t epoch;                 /* times it has ended: a primary context comes back to life */
     struct vg_cls *cls;             /* context-local storage of the private tables */
     size_t limit[CU_LIMIT_MAX];     /* cache of cuCtxGetLimit, per CUlimit */
     uint32_t limit_known;           /* bit per CUlimit */
     struct vg_ctx *next;            /* all contexts */
 };
+
+static inline bool vg_ctx_alive(const struct vg_ctx *ctx)
+{
+    return !vg_load_acquire(&ctx->dead);
+}
 
 struct vg_ctx *vg_ctx_find(CUcontext handle);   /* NULL: not ours, or dead */
 
@@ -101,7 +112,7 @@ static inline CUresult vg_enter_ctx(void)
 {
     struct vg_ctx *ctx = vg_tls.ctx;
 
-    if (VG_LIKELY(vg_process.phase == VG_PHASE_RUNNING && ctx && !ctx->dead))
+    if (VG_LIKELY(vg_phase() == VG_PHASE_RUNNING && ctx && vg_ctx_alive(ctx)))
         return CUDA_SUCCESS;
     return vg_no_ctx();
 }

@@ -7,6 +7,7 @@
 
 #include "guest-shim/call.h"
 #include "vg_api.h"
+#include "vg_atomic.h"
 
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -23,7 +24,7 @@ static void end_thread(void *arg)
     while (t->streams) {
         struct vg_own_stream *s = t->streams;
         t->streams = s->next;
-        if (vg_process.phase == VG_PHASE_RUNNING && !s->ctx->dead && s->epoch == s->ctx->epoch) {
+        if (vg_phase() == VG_PHASE_RUNNING && vg_ctx_alive(s->ctx) && s->epoch == s->ctx->epoch) {
             vg_tls.ctx = s->ctx;
             vg_call_reply(VG_CALL_cuStreamDestroy_v2, VG_WORDS((uintptr_t)s->stream), NULL);
         }
