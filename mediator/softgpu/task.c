@@ -16,7 +16,7 @@
 #include "ctx.h"
 
 #define VG_WORKERS_MAX 64
-#define VG_SPIN_NS 4000                 /* how long a waiter spins before it sleeps */
+#define VG_SPIN_NS 10000                /* how long waiters and workers spin before they sleep */
 #define VG_POLL_FAST_NS 50000           /* memory waits are polled without sleeping so long */
 #define VG_POLL_SLEEP_NS 50000
 
@@ -30,14 +30,16 @@ struct vg_queue {
     unsigned n;
 };
 
-static pthread_mutex_t engine_mutex = PTHREAD_MUTEX_INITIALIZER;
+/* Held for well under a microsecond: spinning beats sleeping for it. */
+static pthread_mutex_t engine_mutex = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
 static pthread_cond_t work_cond = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t host_cond = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t poll_cond = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t drain_cond = PTHREAD_COND_INITIALIZER;
 static struct vg_queue ready_queue, host_queue, poll_queue;
-static unsigned workers, idle_workers;
+static unsigned workers, idle_workers, spinning_workers;
 static bool host_started, poll_started;
+static __thread bool takes_next;        /* this worker will look at the queue right away */
 
 /* What may follow what. */
 static const unsigned legal_after[VG_TASK_STATE_COUNT] = {
@@ -144,7 +146,7 @@ static void queue_push(struct vg_queue *q, struct vg_task *t)
 {
     struct vg_task **at = &q->first;
 
-    q->n++;
+    __atomic_store_n(&q->n, q->n + 1, __ATOMIC_RELAXED);
     if (q->last != NULL && q->last->priority <= t->priority) {
         q->last->next = t;
         q->last = t;
@@ -167,7 +169,7 @@ static void queue_remove_at(struct vg_queue *q, struct vg_task **at, struct vg_t
     if (q->last == t)
         q->last = prev;
     t->next = NULL;
-    q->n--;
+    __atomic_store_n(&q->n, q->n - 1, __ATOMIC_RELAXED);
 }
 
 static struct vg_task *queue_pop(struct vg_queue *q)
@@ -221,7 +223,14 @@ static void ready_push_locked(struct vg_task *t)
 {
     task_set_state(t, VG_TASK_READY);
     queue_push(&ready_queue, t);
-    if (ready_queue.n > idle_workers && workers < VG_WORKERS_MAX && thread_start(worker_main) == 0)
+    if (takes_next) {
+        takes_next = false;
+        return;
+    }
+    if (ready_queue.n <= spinning_workers)
+        return;
+    if (ready_queue.n > idle_workers + spinning_workers && workers < VG_WORKERS_MAX &&
+        thread_start(worker_main) == 0)
         workers++;
     else
         pthread_cond_signal(&work_cond);
@@ -362,6 +371,21 @@ void vg_task_run_locked(struct vg_task *t)
 
 /* ----------------------------------------------------------------- the lanes */
 
+/* The next task often comes within microseconds; one worker at a time spins for it. */
+static void worker_spin_locked(void)
+{
+    uint64_t until = now_ns() + VG_SPIN_NS;
+
+    if (spinning_workers != 0)
+        return;
+    spinning_workers++;
+    vg_engine_unlock();
+    while (__atomic_load_n(&ready_queue.n, __ATOMIC_RELAXED) == 0 && now_ns() < until)
+        __builtin_ia32_pause();
+    vg_engine_lock();
+    spinning_workers--;
+}
+
 static void *worker_main(void *arg)
 {
     struct vg_task *t;
@@ -369,13 +393,17 @@ static void *worker_main(void *arg)
     vg_engine_lock();
     for (;;) {
         t = queue_pop(&ready_queue);
-        if (t != NULL) {
-            vg_task_run_locked(t);
+        if (t == NULL)
+            worker_spin_locked();
+        if (t == NULL && (t = queue_pop(&ready_queue)) == NULL) {
+            idle_workers++;
+            pthread_cond_wait(&work_cond, &engine_mutex);
+            idle_workers--;
             continue;
         }
-        idle_workers++;
-        pthread_cond_wait(&work_cond, &engine_mutex);
-        idle_workers--;
+        takes_next = true;
+        vg_task_run_locked(t);
+        takes_next = false;
     }
     return arg;
 }
