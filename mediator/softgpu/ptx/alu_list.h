@@ -25,6 +25,7 @@ enum bool_op { BOOL_NONE, BOOL_AND, BOOL_OR, BOOL_XOR };
 
 #define ALU_LIST(X)                                                                               \
     X(mov_32) X(mov_64) X(selp_32) X(selp_64)                                                     \
+    X(lds_32) X(sts_32) X(ldg_32) X(ldg_64) X(stg_32) X(stg_64)                                   \
     ALU_INT3(X, add) ALU_INT3(X, sub) ALU_INT3(X, mul) ALU_INT3(X, mad)                           \
     ALU_INT3(X, neg) ALU_INT3(X, shl) ALU_SIGNED(X, shr)                                          \
     ALU_SIGNED(X, mulhi) ALU_SIGNED(X, madhi)                                                     \

@@ -9,6 +9,7 @@
 
 #include "alu_list.h"
 #include "half.h"
+#include "handlers.h"
 
 #if defined(__clang__)
 #define IVDEP _Pragma("clang loop vectorize(assume_safety)")
@@ -251,5 +252,7 @@ CVT_ROW(u16, uint32_t, uint16_t)
 CVT_ROW(s32, uint32_t, int32_t)
 CVT_ROW(u32, uint32_t, uint32_t)
 CVT_ROW(u64, uint64_t, uint64_t)
+
+#include "alu_simd_mem.h"
 
 #include "alu_simd_float.h"

@@ -215,6 +215,20 @@ static void load_kernel_param(struct lower *l, uint32_t *slots, uint32_t n, int 
     set_elements(l, u, slots, n, wide, t, 0, 1);
 }
 
+/* Vector handlers for the commonest accesses; see alu_simd_mem.h. */
+static void use_fast_handler(struct uop *u, int is_store)
+{
+    int global = u->x[0] == MEM_GLOBAL || u->x[0] == MEM_GENERIC;
+
+    if (u->x[4] != 1 || u->x[6] || u->x[2] != (u->x[5] ? 8 : 4))
+        return;
+    if (global && u->x[1])
+        u->fn = u->x[5] ? ptx_alu(is_store ? ALU_stg_64 : ALU_ldg_64)
+                        : ptx_alu(is_store ? ALU_stg_32 : ALU_ldg_32);
+    else if (u->x[0] == MEM_SHARED && !u->x[1] && !u->x[5])
+        u->fn = ptx_alu(is_store ? ALU_sts_32 : ALU_lds_32);
+}
+
 static void load_store(struct lower *l, int is_store)
 {
     enum ast_space space = lower_space(l);
@@ -245,6 +259,7 @@ static void load_store(struct lower *l, int is_store)
     u = lower_emit(l, is_store ? ptx_op_st : ptx_op_ld);
     lower_set_address(u, &addr);
     set_elements(l, u, slots, n, wide, t, strong, !is_store);
+    use_fast_handler(u, is_store);
 }
 
 static void isspacep(struct lower *l)

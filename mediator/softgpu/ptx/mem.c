@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory as a kernel sees it: every address of every lane is checked here
- * before it is used. Runs on the CTA's thread. Fast ways, in this order: lanes
- * one after the other in memory, all lanes inside a range checked before,
- * lane by lane.
+ * before it is used. Runs on the CTA's thread. Ranges once found valid are kept,
+ * so that all lanes are checked at once (alu_simd_mem.h does the common cases).
  */
 #include "handlers.h"
 
@@ -235,27 +234,6 @@ int ptx_resolve(struct warp *w, const struct uop *u, uint32_t mask, uint32_t siz
 
 /* ------------------------------------------------------------ loads, stores */
 
-/* All 32 lanes side by side in valid global memory: their first byte, or NULL. */
-static unsigned char *linear(struct warp *w, const struct uop *u, uint32_t size, int write)
-{
-    const uint64_t *a = reg64(w, u->a);
-    uint64_t first = a[0], diff = 0, at = first + (uint64_t)u->imm;
-    uint32_t i;
-
-    for (i = 0; i < PTX_LANES; i++)
-        diff |= a[i] ^ (first + (uint64_t)i * size);
-    if (diff || (at & (size - 1)) || at >= PTX_WINDOW_SHARED ||
-        !range_ok(w, at, at + (uint64_t)size * PTX_LANES, write))
-        return NULL;
-    return (unsigned char *)(uintptr_t)at;
-}
-
-static int may_be_linear(const struct uop *u, uint32_t mask)
-{
-    return mask == FULL_MASK && u->x[4] == 1 && u->x[1] && !u->x[6] &&
-           (u->x[0] == MEM_GLOBAL || u->x[0] == MEM_GENERIC) && u->x[2] == (u->x[5] ? 8 : 4);
-}
-
 #define LOAD_LOOP(reg_t, mem_t)                                                                   \
     do {                                                                                          \
         reg_t *d = (reg_t *)(void *)to;                                                           \
@@ -302,16 +280,9 @@ static void load_elements(struct warp *w, const struct uop *u, uint32_t mask,
 
 HANDLER(ptx_op_ld)
 {
-    unsigned char *p[PTX_LANES], *first;
+    unsigned char *p[PTX_LANES];
     uint32_t size = (uint32_t)u->x[2] * u->x[4];
 
-    if (may_be_linear(u, mask)) {
-        first = linear(w, u, size, 0);
-        if (first) {
-            memcpy(w->regs + u->d, first, (size_t)size * PTX_LANES);
-            return CTL_NEXT;
-        }
-    }
     if (ptx_resolve(w, u, mask, size, size, 0, p))
         return CTL_FAULT;
     load_elements(w, u, mask, p);
@@ -355,16 +326,9 @@ static void store_element(const struct uop *u, uint32_t mask, unsigned char *con
 HANDLER(ptx_op_st)
 {
     const uint32_t *slots = u->x[4] == 1 ? &u->d : u->aux;
-    unsigned char *p[PTX_LANES], *first;
+    unsigned char *p[PTX_LANES];
     uint32_t size = (uint32_t)u->x[2] * u->x[4], k;
 
-    if (may_be_linear(u, mask)) {
-        first = linear(w, u, size, 1);
-        if (first) {
-            memcpy(first, w->regs + u->d, (size_t)size * PTX_LANES);
-            return CTL_NEXT;
-        }
-    }
     if (ptx_resolve(w, u, mask, size, size, 1, p))
         return CTL_FAULT;
     if (u->x[6])
