@@ -187,20 +187,29 @@ static const char *welcome(struct vg_client *c)
     return tell(c, &msg, c->role == VG_ROLE_PROCESS ? c->region_fd : -1);
 }
 
-static const char *identify(struct vg_client *c, struct vg_msg *msg, int *fd)
+static const char *take_name(struct vg_client *c, struct vg_msg *msg)
 {
-    const char *why = NULL;
-
     msg->name[sizeof(msg->name) - 1] = '\0';
     if (msg->role == VG_ROLE_PROCESS)
         process_name(msg->name, sizeof(msg->name), c->pid);
-    else if (!vg_name_ok(msg->name, sizeof(msg->name)))
+    if (!vg_name_ok(msg->name, sizeof(msg->name)))
         return "the VM name is empty or has characters other than letters, digits and ._:-";
-    c->vm = vg_mediator_admit(c->mediator, msg->name, &why);
-    if (!c->vm)
+    return NULL;
+}
+
+/* The VM comes last: a peer that is turned away for anything else leaves none behind. */
+static const char *identify(struct vg_client *c, struct vg_msg *msg, int *fd)
+{
+    const char *why = take_name(c, msg);
+
+    if (!why)
+        why = msg->role == VG_ROLE_DEVICE ? take_region(c, msg, fd) : make_region(c);
+    if (why)
         return why;
-    c->vm->peers++;
-    return msg->role == VG_ROLE_DEVICE ? take_region(c, msg, fd) : make_region(c);
+    c->vm = vg_mediator_admit(c->mediator, msg->name, &why);
+    if (c->vm)
+        c->vm->peers++;
+    return why;
 }
 
 static const char *on_hello(struct vg_client *c, struct vg_msg *msg, int *fd)

@@ -78,6 +78,9 @@ START_TEST(bad_hellos)
     m.name[0] = '\0';
     refused(&m, good, "empty name");
     ck_assert_int_eq(health_fault("peers_refused"), 12);
+    json_object *o = control_ask(&d, "{\"op\":\"show-vm\",\"vm_name\":\"vm9\"}");
+    ck_assert_int_eq(json_number(o, "ok"), 0);  /* none of them has left a VM behind */
+    json_object_put(o);
     finish();
 }
 END_TEST
