@@ -20,7 +20,9 @@ static void register_region(struct vg_exec *x, CUcontext ctx)
     CUresult rc = x->cuda.cuMemHostRegister_v2((void *)(uintptr_t)g->data, g->end - g->data, flags);
     if (rc != CUDA_SUCCESS && rc != CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED) {
         x->no_register = true;
-        vg_log(x, "event=no_register result=%d", (int)rc);
+        if (!x->no_register_told)
+            vg_log(x, "event=no_register result=%d", (int)rc);
+        x->no_register_told = true;
         return;
     }
     /* The control page too: the GPU frees staging chunks by writing there. */
@@ -59,6 +61,8 @@ void vg_context_gone(struct vg_exec *x, CUcontext ctx)
         x->cuda.cuCtxSetCurrent(NULL);
         x->ctx = NULL;
     }
+    if (x->ctx)
+        register_region(x, x->ctx);
     /* What was wrong was wrong with a context; one that still is says so again. */
     vg_store_release(&x->guest.slot->sticky_error, 0);
 }

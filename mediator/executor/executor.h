@@ -36,6 +36,7 @@ struct vg_exec {
     CUcontext warm;                 /* primary context of device 0, ours until the guest retains it */
     struct { uint8_t *bytes; uint64_t total, got; } upload; /* image that comes in pieces */
     bool no_register;               /* the driver refused to register the region */
+    bool no_register_told;          /* said so in the log: once is enough */
     bool no_write_value;            /* the driver refused stream memory operations */
     unsigned captures;              /* streams being captured */
     uint8_t *payload;               /* of the current request, VG_PAYLOAD_MAX, private */

@@ -14,6 +14,7 @@
 
 #include "vg_atomic.h"
 
+#define LOOKS_PER_YIELD  16u            /* the guest may need this very processor to go on */
 #define BATCH            32u            /* records between two looks at the waits */
 #define IDLE_SLEEP_NS    1000000000ull  /* with nothing to wait for: the doorbell wakes us */
 #define WAIT_SLEEP_NS    1000000ull     /* longest pause between looks at a pending wait */
@@ -78,6 +79,7 @@ enum poll_slot { POLL_CONTROL, POLL_DOORBELL, POLL_SLOTS };
 struct loop {
     struct pollfd fds[POLL_SLOTS];
     uint64_t now, active;       /* ns; when something happened last */
+    unsigned idle;              /* looks in vain, for yielding now and then */
 };
 
 /* How long to sleep: with waits, a share of what was waited already. */
@@ -128,7 +130,10 @@ static bool pause_loop(struct vg_exec *x, struct loop *l)
 {
     if (l->now - l->active >= spin_ns(x))
         return sleep_on_doorbell(x, l);
-    sched_yield();
+    if (++l->idle % LOOKS_PER_YIELD == 0)
+        sched_yield();
+    else
+        vg_cpu_relax();
     return true;
 }
 
