@@ -48,14 +48,6 @@ void vg_log(unsigned level, const char *format, ...)
     (void)written;
 }
 
-static void __attribute__((constructor)) read_log_level(void)
-{
-    const char *s = getenv("VGPU_LOG");
-
-    if (s && *s >= '0' && *s <= '9')
-        vg_log_level = (unsigned)(*s - '0');
-}
-
 /* ---- end --------------------------------------------------------------------- */
 
 /*
@@ -85,6 +77,16 @@ static void in_child(void)
     free(vg_process.snapshot);
     memset(&vg_process, 0, sizeof(vg_process));
     vg_process.phase = VG_PHASE_FORKED;
+}
+
+/* Also a child forked in the middle of another thread's cuInit must find its locks free. */
+static void __attribute__((constructor)) prepare(void)
+{
+    const char *s = getenv("VGPU_LOG");
+
+    if (s && *s >= '0' && *s <= '9')
+        vg_log_level = (unsigned)(*s - '0');
+    pthread_atfork(NULL, NULL, in_child);
 }
 
 /* ---- attach ------------------------------------------------------------------ */
@@ -145,7 +147,7 @@ static void detach(void)
 
 static CUresult attach_locked(void)
 {
-    static bool hooked;
+    static bool exit_hooked;
     struct vg_chan *chan;
 
     if (vg_process.snapshot)
@@ -164,11 +166,8 @@ static CUresult attach_locked(void)
         detach();
         return r;
     }
-    if (!hooked) {
-        pthread_atfork(NULL, NULL, in_child);
-        atexit(at_exit);
-        hooked = true;
-    }
+    if (!exit_hooked)
+        exit_hooked = atexit(at_exit) == 0;
     vg_log(2, "attached by %s, slot %u, %u device(s), driver %u%s", chan->ops->name,
            chan->slot_index, vg_process.snapshot->device_count, vg_process.snapshot->driver_version,
            vg_process.snapshot->software ? ", software GPU" : "");
