@@ -293,7 +293,7 @@ VG_ENTRY(cuLibraryGetManaged,
         return rc;
     if (name == NULL)
         return CUDA_ERROR_INVALID_VALUE;
-    index = ptx_module_find_global(lib->proto->ptx, name);
+    index = vg_module_find_global(lib->proto, name);
     if (index < 0 || !ptx_module_global(lib->proto->ptx, (uint32_t)index)->is_managed)
         return CUDA_ERROR_NOT_FOUND;
     return cuLibraryGetGlobal(dptr, bytes, library, name);

@@ -257,10 +257,23 @@ struct vg_func *vg_module_func(const struct vg_module *m, const char *name)
     return NULL;
 }
 
+/* Without relocatable device code compilers emit variables without .visible, and programs still
+ * look them up: every variable has a name here, as it has in machine code. */
+int vg_module_find_global(const struct vg_module *m, const char *name)
+{
+    const struct ptx_global_info *g;
+    int i;
+
+    for (i = 0; (g = ptx_module_global(m->ptx, (uint32_t)i)) != NULL; i++)
+        if (strcmp(g->name, name) == 0)
+            return i;
+    return -1;
+}
+
 CUresult vg_module_global(const struct vg_module *m, const char *name, CUdeviceptr *ret_addr,
                           size_t *ret_size)
 {
-    int index = ptx_module_find_global(m->ptx, name);
+    int index = vg_module_find_global(m, name);
 
     if (index < 0)
         return CUDA_ERROR_NOT_FOUND;

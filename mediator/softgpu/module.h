@@ -74,6 +74,8 @@ void vg_module_free(struct vg_module *m);
 void vg_module_end_ctx(struct vg_ctx *ctx);
 
 struct vg_func *vg_module_func(const struct vg_module *m, const char *name);
+/* Index of a variable, or -1. */
+int vg_module_find_global(const struct vg_module *m, const char *name);
 CUresult vg_module_global(const struct vg_module *m, const char *name, CUdeviceptr *ret_addr,
                           size_t *ret_size);
 

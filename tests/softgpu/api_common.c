@@ -10,7 +10,7 @@
 const char api_ptx[] =
     ".version 7.0\n.target sm_75\n.address_size 64\n"
     ".visible .global .align 4 .u32 counter = 7;\n"
-    ".visible .const .align 4 .u32 answer = 42;\n"
+    ".const .align 4 .u32 answer = 42;\n"      /* not .visible: found all the same */
     ".extern .func (.param .b32 r) vprintf (.param .b64 f, .param .b64 a);\n"
     ".extern .func __assertfail (.param .b64 m, .param .b64 f, .param .b32 l, .param .b64 n,\n"
     " .param .b64 s);\n"

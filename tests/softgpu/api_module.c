@@ -240,7 +240,6 @@ START_TEST(module_contents)
     const char *name;
 
     api_start();
-    p = api_alloc(4);
     ck_cu(cuModuleLoadData(&m, api_ptx));
     ck_cu(cuModuleGetFunctionCount(&n, m));
     for (name = api_ptx; (name = strstr(name, ".entry")) != NULL; name++)
@@ -257,7 +256,11 @@ START_TEST(module_contents)
     ck_cu(cuModuleGetGlobal_v2(&counter, &size, m, "counter"));
     ck_assert_uint_eq(size, 4);
     ck_assert_uint_eq(api_peek(counter), 7);
+    ck_cu(cuModuleGetGlobal_v2(&p, NULL, m, "answer"));
+    ck_assert_uint_eq(api_peek(p), 42);
+    p = api_alloc(4);
     ck_assert_int_eq(cuModuleGetGlobal_v2(&counter, &size, m, "nope"), CUDA_ERROR_NOT_FOUND);
+    ck_cu(cuModuleGetGlobal_v2(&counter, &size, m, "counter"));
     ck_assert_int_eq(cuModuleGetFunction(&f, m, "nope"), CUDA_ERROR_NOT_FOUND);
     ck_cu(cuMemsetD32_v2(counter, 100, 1));
     ck_cu(cuModuleGetFunction(&f, m, "useglobals"));
