@@ -193,14 +193,17 @@ static CUresult select_fatbin(const uint8_t *fatbin, size_t size, const struct v
     return r;
 }
 
-/* The units of a program that was compiled in parts; the software GPU links them by itself. */
+/*
+ * The units of a program that was compiled in parts; the software GPU links them by itself.
+ * Among them is NVIDIA's device runtime, as machine code only: who needs it will miss it then.
+ */
 static CUresult select_units(const void *const *list, const struct vg_image_target *t,
                              struct vg_image *m)
 {
     for (; *list; list++) {
         unsigned best;
         CUresult r = select_entries(*list, SIZE_MAX, t, m, &best);
-        if (r != CUDA_SUCCESS)
+        if (r != CUDA_SUCCESS && r != CUDA_ERROR_NO_BINARY_FOR_GPU)
             return r;
     }
     if (m->pieces == 0)

@@ -174,8 +174,8 @@ struct wrapper {
 
 START_TEST(wrappers)
 {
-    struct builder main, one, two;
-    const void *const units[] = {one.bytes, two.bytes, NULL};
+    struct builder main, one, two, runtime;
+    const void *const units[] = {one.bytes, runtime.bytes, two.bytes, NULL};
     struct wrapper w = {0x466243b1u, 1, main.bytes, NULL};
     struct vg_image m;
 
@@ -185,6 +185,8 @@ START_TEST(wrappers)
     entry(&main, CUBIN, 90, 0, 'm');
     entry(&one, PTX, 75, 0, '1');
     entry(&two, PTX, 75, 0, '2');
+    fatbin_begin(&runtime);
+    entry(&runtime, CUBIN, 75, 0, 'r');
     ck_assert_int_eq(vg_image_select(&w, &hopper, &m), CUDA_SUCCESS);
     ck_assert_str_eq(marks(&m), "m");
     ck_assert_int_eq(vg_image_select(&w, &soft, &m), CUDA_ERROR_NO_BINARY_FOR_GPU);
