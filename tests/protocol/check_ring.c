@@ -116,9 +116,16 @@ START_TEST(a_full_ring_refuses_and_recovers)
 }
 END_TEST
 
+/* The sanitizer slows threads down a hundredfold. */
+#if defined(__SANITIZE_THREAD__)
+#define STORM 20000
+#else
+#define STORM 300000
+#endif
+
 struct storm {
     uint32_t count;
-    volatile bool sleepy;
+    bool stop;
 };
 
 static void *storm_producer(void *arg)
@@ -134,7 +141,7 @@ static void *storm_producer(void *arg)
 
 START_TEST(two_threads_lose_nothing)
 {
-    struct storm s = {.count = 300000};
+    struct storm s = {.count = STORM};
     pthread_t t;
 
     ck_assert_int_eq(pthread_create(&t, NULL, storm_producer, &s), 0);
@@ -195,12 +202,13 @@ START_TEST(broken_rings_are_named)
 }
 END_TEST
 
+#if !defined(__SANITIZE_THREAD__)
 static void *flipper(void *arg)
 {
     struct storm *s = arg;
     struct vg_call *at = (struct vg_call *)vg_slot_ring(slot);
 
-    while (!s->sleepy) {
+    while (!vg_load_relaxed(&s->stop)) {
         vg_store_relaxed(&at->payload_len, 16u);
         vg_store_relaxed(&at->payload_len, 0x7ffffff0u);
     }
@@ -226,10 +234,11 @@ START_TEST(a_changing_descriptor_is_read_once)
             broken++;
         }
     }
-    s.sleepy = true;
+    vg_store_relaxed(&s.stop, true);
     pthread_join(t, NULL);
 }
 END_TEST
+#endif
 
 START_TEST(garbage_never_hurts)
 {
@@ -263,7 +272,9 @@ int main(void)
     tcase_add_test(c, two_threads_lose_nothing);
     tcase_add_test(c, a_sleeper_is_always_woken);
     tcase_add_test(c, broken_rings_are_named);
+#if !defined(__SANITIZE_THREAD__) /* a data race is what this test is about */
     tcase_add_test(c, a_changing_descriptor_is_read_once);
+#endif
     tcase_add_test(c, garbage_never_hurts);
     suite_add_tcase(s, c);
     return vg_test_main(s);
