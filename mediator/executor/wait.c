@@ -31,6 +31,7 @@ struct vg_wait {
         CUresult result;
     } console;                  /* CONSOLE: wanted and last seen position, when it moved, the answer */
     unsigned stage;             /* STAGE */
+    unsigned cap;               /* places for events */
     unsigned count, passed;     /* events, and how many of them are known to have passed */
     struct vg_req req;          /* REPLY, REDO */
     uint8_t *payload;           /* REDO: copy of the request's payload */
@@ -104,6 +105,7 @@ static struct vg_wait *wait_new(struct vg_exec *x, enum wait_kind kind, unsigned
     if (w) {
         w->ctx = x->ctx;
         w->kind = kind;
+        w->cap = events;
     }
     return w;
 }
@@ -138,8 +140,10 @@ static bool ring_when_here(struct vg_exec *x, CUstream stream)
 static CUresult mark_stream(struct vg_exec *x, struct vg_wait *w, CUstream stream)
 {
     CUevent event;
-    CUresult rc = event_get(x, &event);
 
+    if (w->count == w->cap)
+        return CUDA_ERROR_UNKNOWN; /* the driver changed its mind about what is captured */
+    CUresult rc = event_get(x, &event);
     if (rc != CUDA_SUCCESS)
         return rc;
     rc = x->cuda.cuEventRecord(event, stream);
@@ -204,29 +208,60 @@ CUresult vg_wait_event(struct vg_exec *x, struct vg_req *r, CUevent event)
     return CUDA_SUCCESS;
 }
 
-struct stream_count {
-    const struct vg_exec *x;
-    unsigned n;
+/*
+ * The streams of the current context. Captured ones execute nothing and must not be
+ * touched. The legacy stream stands for all blocking ones, unless one of those is
+ * being captured: then touching the legacy stream would break the capture.
+ */
+struct census {
+    struct vg_exec *x;
+    unsigned to_mark;           /* streams that need a mark of their own */
+    bool no_legacy;
 };
 
-/* Captured streams execute nothing; blocking ones are ordered before the legacy stream. */
-static bool must_mark(const struct vg_exec *x, const struct vg_obj *o)
+static bool is_here(const struct vg_exec *x, const struct vg_obj *o)
 {
-    if (o->parent != (uintptr_t)x->ctx || (o->info & VG_STREAM_CAPTURING))
+    return o->parent == (uintptr_t)x->ctx;
+}
+
+static bool is_captured(const struct vg_exec *x, const struct vg_obj *o)
+{
+    return vg_own_is_capturing(x, (CUstream)(uintptr_t)o->handle);
+}
+
+static void find_blocking_capture(struct vg_obj *o, void *arg)
+{
+    struct census *c = arg;
+
+    if (is_here(c->x, o) && !(o->info & VG_STREAM_NON_BLOCKING) && is_captured(c->x, o))
+        c->no_legacy = true;
+}
+
+static bool must_mark(const struct census *c, const struct vg_obj *o)
+{
+    if (!is_here(c->x, o) || is_captured(c->x, o))
         return false;
-    return (o->info & VG_STREAM_NON_BLOCKING) || x->captures > 0;
+    return (o->info & VG_STREAM_NON_BLOCKING) || c->no_legacy;
 }
 
 static void count_stream(struct vg_obj *o, void *arg)
 {
-    struct stream_count *c = arg;
+    struct census *c = arg;
 
-    if (must_mark(c->x, o))
-        c->n++;
+    if (must_mark(c, o))
+        c->to_mark++;
+}
+
+static void take_census(struct vg_exec *x, struct census *c)
+{
+    *c = (struct census){.x = x};
+    if (x->captures > 0)
+        vg_obj_each(&x->obj, VG_OBJ_CUstream, find_blocking_capture, c);
+    vg_obj_each(&x->obj, VG_OBJ_CUstream, count_stream, c);
 }
 
 struct stream_mark {
-    struct vg_exec *x;
+    const struct census *census;
     struct vg_wait *w;
     CUresult rc;
 };
@@ -235,25 +270,21 @@ static void mark_one(struct vg_obj *o, void *arg)
 {
     struct stream_mark *m = arg;
 
-    if (must_mark(m->x, o) && m->rc == CUDA_SUCCESS)
-        m->rc = mark_stream(m->x, m->w, (CUstream)(uintptr_t)o->handle);
+    if (m->rc == CUDA_SUCCESS && must_mark(m->census, o))
+        m->rc = mark_stream(m->census->x, m->w, (CUstream)(uintptr_t)o->handle);
 }
 
-/*
- * Marks all work of the current context: the legacy stream stands for all blocking
- * ones, the others are marked one by one. While a stream is captured the legacy
- * stream must not be touched: that would break the capture.
- */
+/* Marks all work of the current context. */
 static CUresult mark_context(struct vg_exec *x, enum wait_kind kind, struct vg_wait **ret_wait)
 {
-    struct stream_count c = {.x = x};
+    struct census c;
 
-    vg_obj_each(&x->obj, VG_OBJ_CUstream, count_stream, &c);
-    struct vg_wait *w = wait_new(x, kind, c.n + 1);
+    take_census(x, &c);
+    struct vg_wait *w = wait_new(x, kind, c.to_mark + 1);
     if (!w)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    struct stream_mark m = {.x = x, .w = w};
-    if (x->captures == 0)
+    struct stream_mark m = {.census = &c, .w = w};
+    if (!c.no_legacy)
         m.rc = mark_stream(x, w, CU_STREAM_LEGACY);
     vg_obj_each(&x->obj, VG_OBJ_CUstream, mark_one, &m);
     if (m.rc != CUDA_SUCCESS)
@@ -263,7 +294,7 @@ static CUresult mark_context(struct vg_exec *x, enum wait_kind kind, struct vg_w
 }
 
 struct stream_ask {
-    const struct vg_exec *x;
+    const struct census *census;
     CUresult rc;
 };
 
@@ -271,14 +302,15 @@ static void ask_one(struct vg_obj *o, void *arg)
 {
     struct stream_ask *q = arg;
 
-    if (q->rc == CUDA_SUCCESS && must_mark(q->x, o))
-        q->rc = q->x->cuda.cuStreamQuery((CUstream)(uintptr_t)o->handle);
+    if (q->rc == CUDA_SUCCESS && must_mark(q->census, o))
+        q->rc = q->census->x->cuda.cuStreamQuery((CUstream)(uintptr_t)o->handle);
 }
 
 /* True if nothing is queued in the current context: the usual case, and a cheap question. */
 static bool context_idle(struct vg_exec *x)
 {
-    struct stream_ask q = {.x = x};
+    const struct census c = {.x = x};
+    struct stream_ask q = {.census = &c};
 
     if (!x->ctx || x->captures > 0)
         return false;
