@@ -34,6 +34,8 @@ CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode)
 {
     CUresult r = vg_enter_ctx();
 
+    if (!r && (unsigned)mode > CU_STREAM_CAPTURE_MODE_RELAXED)
+        r = CUDA_ERROR_INVALID_VALUE;
     if (!r)
         r = host_begin(hStream, mode);
     if (!r)

@@ -3,8 +3,8 @@
  * The exported symbols that follow from the table alone: forwarded, posted, aliases
  * and those not supported. Rows of mode CUSTOM and LOCAL are functions of other
  * files; a row whose function this build lacks answers CUDA_ERROR_NOT_SUPPORTED
- * through a weak definition. Forwarded rows are weak as well: a file that knows the
- * answer already puts its own function in front (occupancy.c). Also the addresses
+ * through a weak definition. Forwarded and posted rows are weak as well: a file that
+ * knows the answer already puts its own function in front (occupancy.c, event.c). Also the addresses
  * of all, for cuGetProcAddress.
  */
 #include "guest-shim/entry.h"
@@ -14,7 +14,8 @@
 
 #define DEFINE_FWD(symbol, target)                                                                 \
     __attribute__((weak)) CUresult symbol(VG_PARAMS(symbol)) VG_FWD_BODY(symbol)
-#define DEFINE_POST(symbol, target) CUresult symbol(VG_PARAMS(symbol)) VG_POST_BODY(symbol)
+#define DEFINE_POST(symbol, target)                                                                \
+    __attribute__((weak)) CUresult symbol(VG_PARAMS(symbol)) VG_POST_BODY(symbol)
 #define DEFINE_PTSZ(symbol, target)                                                                \
     CUresult symbol(VG_PARAMS(symbol))                                                             \
     {                                                                                              \

@@ -281,12 +281,3 @@ CUresult cuStreamSynchronize(CUstream hStream)
         r = vg_stream(hStream, &stream);
     return r ? r : vg_sync(VG_SYNC_STREAM, stream);
 }
-
-CUresult cuEventSynchronize(CUevent hEvent)
-{
-    CUresult r = vg_enter();
-
-    if (!r && !hEvent)
-        r = CUDA_ERROR_INVALID_HANDLE;
-    return r ? r : vg_sync(VG_SYNC_EVENT, (uintptr_t)hEvent);
-}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Events: what must be said at the call although the call itself is only posted. */
+#include "guest-shim/call.h"
+#include "guest-shim/fwd.h"
+#include "guest-shim/state.h"
+#include "vg_api.h"
+
+static CUresult post_record(VG_PARAMS(cuEventRecordWithFlags))
+VG_POST_BODY(cuEventRecordWithFlags)
+
+CUresult cuEventRecordWithFlags(CUevent hEvent, CUstream hStream, unsigned flags)
+{
+    CUresult r = vg_enter();
+
+    if (!r && flags & ~(unsigned)CU_EVENT_RECORD_EXTERNAL)
+        r = CUDA_ERROR_INVALID_VALUE;
+    return r ? r : post_record(hEvent, hStream, flags);
+}
+
+static CUresult post_wait(VG_PARAMS(cuStreamWaitEvent))
+VG_POST_BODY(cuStreamWaitEvent)
+
+CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned Flags)
+{
+    CUresult r = vg_enter();
+
+    if (!r && Flags & ~(unsigned)CU_EVENT_WAIT_EXTERNAL)
+        r = CUDA_ERROR_INVALID_VALUE;
+    return r ? r : post_wait(hStream, hEvent, Flags);
+}
+
+CUresult cuEventSynchronize(CUevent hEvent)
+{
+    CUresult r = vg_enter();
+
+    if (!r && !hEvent)
+        r = CUDA_ERROR_INVALID_HANDLE;
+    return r ? r : vg_sync(VG_SYNC_EVENT, (uintptr_t)hEvent);
+}
