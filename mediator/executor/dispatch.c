@@ -273,14 +273,14 @@ static const struct memset_row {
 static CUresult check_memset(struct vg_exec *x, const struct memset_row *m, const uint64_t *w)
 {
     uint64_t width = m->pitched ? w[3] : w[2], height = m->pitched ? w[4] : 1;
-    uint64_t pitch = height > 1 ? w[1] : 0, bytes;
+    uint64_t pitch = height > 1 ? w[1] : 0;
 
     if (width == 0 || height == 0)
         return CUDA_SUCCESS;
-    if (__builtin_mul_overflow(height - 1, pitch, &bytes) || width > UINT64_MAX / m->element ||
-        __builtin_add_overflow(bytes, width * m->element, &bytes))
+    unsigned __int128 bytes = (unsigned __int128)(height - 1) * pitch;
+    if (width > UINT64_MAX / m->element || bytes + width * m->element > UINT64_MAX)
         return CUDA_ERROR_INVALID_VALUE;
-    return vg_own_range(x, w[0], bytes);
+    return vg_own_range(x, w[0], (uint64_t)bytes + width * m->element);
 }
 
 /* Memsets are a group of ids of their own. */

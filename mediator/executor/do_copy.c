@@ -147,22 +147,31 @@ struct side {
     uint64_t x, y, z, pitch, height;
 };
 
-/* Bytes from the side's base to behind the last byte touched; false on overflow. */
+/* No copy of this size is right, and below it the sums of extent() stay in 128 bits. */
+#define EXTENT_MAX (1ull << 48)
+
+static bool is_sane(const struct side *s, const CUDA_MEMCPY3D *c)
+{
+    return s->x <= EXTENT_MAX && s->y <= EXTENT_MAX && s->z <= EXTENT_MAX && s->pitch <= EXTENT_MAX &&
+           s->height <= EXTENT_MAX && c->WidthInBytes <= EXTENT_MAX && c->Height <= EXTENT_MAX &&
+           c->Depth <= EXTENT_MAX;
+}
+
+/* Bytes from the side's base to behind the last byte touched; false if that is no real size. */
 static bool extent(const struct side *s, const CUDA_MEMCPY3D *c, uint64_t *ret_bytes)
 {
-    uint64_t rows, planes, bytes;
     uint64_t height = s->height ? s->height : s->y + c->Height;
     uint64_t pitch = s->pitch ? s->pitch : s->x + c->WidthInBytes;
 
-    if (__builtin_add_overflow(s->z, c->Depth - 1, &planes) ||
-        __builtin_mul_overflow(planes, height, &rows) ||
-        __builtin_add_overflow(rows, s->y, &rows) ||
-        __builtin_add_overflow(rows, c->Height - 1, &rows) ||
-        __builtin_mul_overflow(rows, pitch, &bytes) ||
-        __builtin_add_overflow(bytes, s->x, &bytes) ||
-        __builtin_add_overflow(bytes, c->WidthInBytes, &bytes))
+    if (!is_sane(s, c))
         return false;
-    *ret_bytes = bytes;
+    unsigned __int128 rows = (unsigned __int128)(s->z + c->Depth - 1) * height + s->y + c->Height - 1;
+    if (rows > EXTENT_MAX)
+        return false;
+    unsigned __int128 bytes = rows * pitch + s->x + c->WidthInBytes;
+    if (bytes > EXTENT_MAX)
+        return false;
+    *ret_bytes = (uint64_t)bytes;
     return true;
 }
 
@@ -170,7 +179,7 @@ static CUresult check_side(struct vg_exec *x, const struct side *s, const CUDA_M
 {
     uint64_t bytes;
 
-    if (!extent(s, c, &bytes) || s->y > UINT64_MAX - c->Height || s->x > UINT64_MAX - c->WidthInBytes)
+    if (!extent(s, c, &bytes))
         return CUDA_ERROR_INVALID_VALUE;
     switch (s->type) {
     case CU_MEMORYTYPE_HOST:

@@ -16,11 +16,33 @@
 
 #if defined(__x86_64__)
 
-#ifndef SYS_clone3
-#define SYS_clone3 435
+/* Numbers that the headers of an old distribution lack; the kernel may know them all the same. */
+#ifndef SYS_seccomp
+#define SYS_seccomp 317
+#endif
+#ifndef SYS_getrandom
+#define SYS_getrandom 318
+#endif
+#ifndef SYS_memfd_create
+#define SYS_memfd_create 319
+#endif
+#ifndef SYS_bpf
+#define SYS_bpf 321
+#endif
+#ifndef SYS_execveat
+#define SYS_execveat 322
+#endif
+#ifndef SYS_userfaultfd
+#define SYS_userfaultfd 323
+#endif
+#ifndef SYS_membarrier
+#define SYS_membarrier 324
 #endif
 #ifndef SYS_rseq
 #define SYS_rseq 334
+#endif
+#ifndef SYS_clone3
+#define SYS_clone3 435
 #endif
 #ifndef SECCOMP_RET_LOG
 #define SECCOMP_RET_LOG 0x7ffc0000u
