@@ -164,7 +164,7 @@ struct ast_func {
     /* callgraph.c */
     struct ast_func **callees;
     uint32_t ncallees, callees_cap;
-    int calls_indirect;
+    int calls_indirect, uses_alloca;
     uint64_t shared_end; /* of module-level shared memory it names */
     uint32_t mark;
 };

@@ -58,6 +58,7 @@ static void see_function(struct ast *a, struct ast_func *f)
     for (in = f->first; in; in = in->next) {
         for (i = 0; i < in->n; i++)
             see_operand(a, f, &in->opds[i]);
+        f->uses_alloca |= in->text_len >= 6 && memcmp(in->text, "alloca", 6) == 0;
         if (in->text_len >= 4 && memcmp(in->text, "call", 4) == 0)
             for (i = 0; i < in->n && i < 2; i++)
                 f->calls_indirect |= in->opds[i].kind == OPD_REG;
@@ -154,7 +155,7 @@ static int spread_deep(struct ast *a, struct ptx_module *m)
     uint32_t i;
 
     for (f = a->funcs; f; f = f->next) {
-        int deep = f->index >= 0 && f->calls_indirect;
+        int deep = f->calls_indirect || f->uses_alloca;
 
         if (f->index < 0 || m->funcs[f->index].is_deep)
             continue;

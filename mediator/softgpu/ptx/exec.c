@@ -44,7 +44,7 @@ static struct frame *frame_alloc(struct warp *w, uint32_t size)
 struct frame *ptx_frame_push(struct warp *w, const struct code_func *fn, struct frame *up,
                              uint32_t mask, const struct uop *call)
 {
-    uint32_t base = up ? up->local_base + up->fn->local_frame : 0;
+    uint32_t base = up ? ((up->local_base + up->fn->local_frame + up->extra + 15) & ~15u) : 0;
     struct frame *fr;
 
     if (base > w->local_size || fn->local_frame > w->local_size - base)
@@ -62,6 +62,7 @@ struct frame *ptx_frame_push(struct warp *w, const struct code_func *fn, struct 
     fr->live = mask;
     fr->depth = up ? up->depth + 1 : 0;
     fr->local_base = base;
+    fr->extra = 0;
     return fr;
 }
 

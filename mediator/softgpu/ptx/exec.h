@@ -34,6 +34,7 @@ struct frame {
     uint32_t live;          /* lanes that have not returned */
     uint32_t ret_pc, depth;
     uint32_t local_base; /* where its local memory begins, per thread */
+    uint32_t extra;      /* bytes of alloca behind it */
     struct frame *next_free;
     uint32_t size;
     unsigned char *regs; /* 64-byte aligned, in this allocation */
