@@ -272,6 +272,13 @@ static int block_cut(struct vg_partition *p, struct vg_block *b, uint64_t span)
     return 0;
 }
 
+/* Written under the lock, read without. */
+static void count(const struct vg_block_owner *owner, int64_t bytes)
+{
+    if (owner->counter != NULL)
+        __atomic_fetch_add(owner->counter, (uint64_t)bytes, __ATOMIC_RELAXED);
+}
+
 static int alloc_locked(struct vg_partition *p, size_t size, const struct vg_block_owner *owner,
                         uint64_t *ret_base)
 {
@@ -288,8 +295,7 @@ static int alloc_locked(struct vg_partition *p, size_t size, const struct vg_blo
     b->id = arena_next_id++;
     part_refresh(p->root, b);
     p->used += span;
-    if (owner->counter != NULL)
-        *owner->counter += span;
+    count(owner, (int64_t)span);
     map_pages(b, PTX_PAGE_RW);
     *ret_base = b->base;
     return 0;
@@ -336,8 +342,7 @@ static void free_locked(struct vg_partition *p, struct vg_block *b)
     map_pages(b, PTX_PAGE_NONE);
     block_return_pages(b);
     p->used -= b->span;
-    if (b->owner.counter != NULL)
-        *b->owner.counter -= b->span;
+    count(&b->owner, -(int64_t)b->span);
     memset(&b->owner, 0, sizeof(b->owner));
     part_refresh(p->root, b);
     block_join_next(p, b);

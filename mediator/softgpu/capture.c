@@ -233,7 +233,7 @@ static void capture_end(struct vg_capture *c, bool keep_graph)
 
     while (*at != c)
         at = &(*at)->next;
-    *at = c->next;
+    __atomic_store_n(at, c->next, __ATOMIC_RELAXED);
     for (s = c->ctx->streams; s != NULL; s = s->next)
         if (s->capture == c) {
             s->capture = NULL;

@@ -66,6 +66,7 @@ static int heap_release(void *ctx_ptr, uint64_t addr)
 
 /* ------------------------------------------------------------------------ faults */
 
+/* Each is the end of its context: what has no status of its own is a failed launch. */
 static CUresult fault_status(enum ptx_fault fault)
 {
     static const CUresult status[PTX_FAULT_COUNT] = {
@@ -78,7 +79,7 @@ static CUresult fault_status(enum ptx_fault fault)
         [PTX_FAULT_STACK] = CUDA_ERROR_ILLEGAL_ADDRESS,     /* as past the end of local memory */
         [PTX_FAULT_DEADLOCK] = CUDA_ERROR_LAUNCH_TIMEOUT,   /* a GPU would hang */
         [PTX_FAULT_CANCELLED] = CUDA_ERROR_CONTEXT_IS_DESTROYED,
-        [PTX_FAULT_RESOURCES] = CUDA_ERROR_OUT_OF_MEMORY,
+        [PTX_FAULT_RESOURCES] = CUDA_ERROR_LAUNCH_FAILED,
     };
 
     return (unsigned)fault < PTX_FAULT_COUNT ? status[fault] : CUDA_ERROR_UNKNOWN;
@@ -115,7 +116,7 @@ CUresult vg_kernel_run(const struct vg_op_kernel *k, struct vg_ctx *ctx)
     int rc;
 
     if (view == NULL)
-        return CUDA_ERROR_OUT_OF_MEMORY;
+        return CUDA_ERROR_LAUNCH_FAILED;
     space.ranges = view->range;
     space.nranges = view->n;
     memcpy(l.grid, k->grid, sizeof(l.grid));

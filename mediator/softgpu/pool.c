@@ -40,6 +40,20 @@ static CUresult pool_enter(CUmemoryPool handle, struct vg_pool **ret)
 
 /* ------------------------------------------------------------------ allocation */
 
+static uint64_t pool_used(const struct vg_pool *p)
+{
+    return __atomic_load_n(&p->used, __ATOMIC_RELAXED);
+}
+
+static void pool_note_high(struct vg_pool *p)
+{
+    uint64_t used = pool_used(p), high = __atomic_load_n(&p->used_high, __ATOMIC_RELAXED);
+
+    while (used > high && !__atomic_compare_exchange_n(&p->used_high, &high, used, true,
+                                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
 static CUresult pool_take(struct vg_pool *p, struct vg_ctx *ctx, size_t size, CUdeviceptr *ret)
 {
     struct vg_block_owner owner = { .kind = VG_BLOCK_POOL, .ctx = ctx, .pool = p,
@@ -56,8 +70,7 @@ static CUresult pool_take(struct vg_pool *p, struct vg_ctx *ctx, size_t size, CU
     }
     if (rc != 0)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    if (p->used > p->used_high)
-        p->used_high = p->used;
+    pool_note_high(p);
     *ret = base;
     return CUDA_SUCCESS;
 }
@@ -149,9 +162,9 @@ VG_ENTRY(cuMemPoolGetAttribute, (CUmemoryPool pool, CUmemPool_attribute attr, vo
         *(uint64_t *)value = p->threshold;
     else if (attr == CU_MEMPOOL_ATTR_USED_MEM_CURRENT ||
              attr == CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)
-        *(uint64_t *)value = p->used;
+        *(uint64_t *)value = pool_used(p);
     else if (attr == CU_MEMPOOL_ATTR_USED_MEM_HIGH || attr == CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH)
-        *(uint64_t *)value = p->used_high;
+        *(uint64_t *)value = __atomic_load_n(&p->used_high, __ATOMIC_RELAXED);
     else
         return CUDA_ERROR_INVALID_VALUE;
     return CUDA_SUCCESS;
@@ -175,7 +188,7 @@ VG_ENTRY(cuMemPoolSetAttribute, (CUmemoryPool pool, CUmemPool_attribute attr, vo
                attr == CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH) {
         if (*(uint64_t *)value != 0)
             return CUDA_ERROR_INVALID_VALUE;
-        p->used_high = p->used;
+        __atomic_store_n(&p->used_high, pool_used(p), __ATOMIC_RELAXED);
     } else {
         return CUDA_ERROR_INVALID_VALUE;
     }

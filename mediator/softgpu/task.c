@@ -363,8 +363,10 @@ void vg_task_run_locked(struct vg_task *t)
     rc = failed != CUDA_SUCCESS && t->op.type != VG_OP_CALLBACK ? failed
                                                               : vg_op_run(&t->op, t->ctx, failed);
     vg_engine_lock();
-    if (rc != CUDA_SUCCESS && failed == CUDA_SUCCESS)
+    if (rc != CUDA_SUCCESS && failed == CUDA_SUCCESS) {
         vg_ctx_fail(t->ctx, rc);
+        rc = vg_ctx_error(t->ctx);      /* the first fault cancels its neighbours */
+    }
     t->result = rc;
     task_complete_locked(t);
 }
