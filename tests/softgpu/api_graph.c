@@ -192,85 +192,118 @@ START_TEST(capture_rules)
 }
 END_TEST
 
-START_TEST(graph_by_hand)
-{
-    CUDA_KERNEL_NODE_PARAMS kernel, read_back;
-    CUDA_MEMSET_NODE_PARAMS fill;
-    CUDA_HOST_NODE_PARAMS host;
-    CUDA_MEMCPY3D copy;
-    CUgraphNode set, add, back, call, empty, nodes[8];
-    CUgraphNodeType type;
-    CUgraphExec exec;
+/* memset 40 -> addone -> copy to out -> host call -> empty, made node by node. */
+struct made {
+    CUgraph graph;
+    CUgraphNode set, add, back, call, empty;
     CUdeviceptr p;
-    uint32_t out = 0, value = 5;
-    unsigned enabled;
-    void *add_params[] = { &p }, *set_params[] = { &p, &value };
-    int calls = 0;
-    size_t n = 8;
-    CUgraph g;
+    uint32_t out;
+    int calls;
+};
 
-    api_start();
-    p = api_alloc(4);
-    ck_cu(cuGraphCreate(&g, 0));
-    memset(&fill, 0, sizeof(fill));
-    fill.dst = p;
-    fill.value = 40;
-    fill.elementSize = 4;
-    fill.width = fill.height = 1;
-    ck_cu(cuGraphAddMemsetNode(&set, g, NULL, 0, &fill, NULL));
-    memset(&kernel, 0, sizeof(kernel));
-    kernel.func = api_kernel("addone");
-    kernel.gridDimX = kernel.gridDimY = kernel.gridDimZ = 1;
-    kernel.blockDimX = kernel.blockDimY = kernel.blockDimZ = 1;
-    kernel.kernelParams = add_params;
-    ck_cu(cuGraphAddKernelNode_v2(&add, g, &set, 1, &kernel));
+static void kernel_params(CUDA_KERNEL_NODE_PARAMS *k, const char *name, void **params)
+{
+    memset(k, 0, sizeof(*k));
+    k->func = api_kernel(name);
+    k->gridDimX = k->gridDimY = k->gridDimZ = 1;
+    k->blockDimX = k->blockDimY = k->blockDimZ = 1;
+    k->kernelParams = params;
+}
+
+static void make_by_hand(struct made *m)
+{
+    void *params[] = { &m->p };
+    CUDA_MEMSET_NODE_PARAMS fill = { .value = 40, .elementSize = 4, .width = 1, .height = 1 };
+    CUDA_HOST_NODE_PARAMS host = { count_call, &m->calls };
+    CUDA_KERNEL_NODE_PARAMS kernel;
+    CUDA_MEMCPY3D copy;
+
+    memset(m, 0, sizeof(*m));
+    m->p = fill.dst = api_alloc(4);
+    ck_cu(cuGraphCreate(&m->graph, 0));
+    ck_cu(cuGraphAddMemsetNode(&m->set, m->graph, NULL, 0, &fill, NULL));
+    kernel_params(&kernel, "addone", params);
+    ck_cu(cuGraphAddKernelNode_v2(&m->add, m->graph, &m->set, 1, &kernel));
     memset(&copy, 0, sizeof(copy));
     copy.srcMemoryType = CU_MEMORYTYPE_DEVICE;
-    copy.srcDevice = p;
+    copy.srcDevice = m->p;
     copy.dstMemoryType = CU_MEMORYTYPE_HOST;
-    copy.dstHost = &out;
+    copy.dstHost = &m->out;
     copy.WidthInBytes = 4;
     copy.Height = copy.Depth = 1;
-    ck_cu(cuGraphAddMemcpyNode(&back, g, NULL, 0, &copy, NULL));
-    host.fn = count_call;
-    host.userData = &calls;
-    ck_cu(cuGraphAddHostNode(&call, g, &back, 1, &host));
-    ck_cu(cuGraphAddEmptyNode(&empty, g, &call, 1));
-    ck_cu(cuGraphAddDependencies_v2(g, &add, &back, NULL, 1));
-    ck_assert_int_eq(cuGraphAddDependencies_v2(g, &add, &back, NULL, 1), CUDA_ERROR_INVALID_VALUE);
-    ck_cu(cuGraphNodeGetType(back, &type));
-    ck_assert_int_eq(type, CU_GRAPH_NODE_TYPE_MEMCPY);
-    ck_cu(cuGraphNodeGetDependencies_v2(back, nodes, NULL, &n));
-    ck_assert_uint_eq(n, 1);
-    ck_assert_ptr_eq(nodes[0], add);
-    ck_cu(cuGraphKernelNodeGetParams_v2(add, &read_back));
-    ck_assert_uint_eq(*(CUdeviceptr *)read_back.kernelParams[0], p);
-    ck_cu(cuGraphInstantiateWithFlags(&exec, g, 0));
-    ck_cu(cuGraphLaunch(exec, NULL));
-    ck_cu(cuCtxSynchronize());
-    ck_assert_uint_eq(out, 41);
-    ck_assert_int_eq(calls, 1);
+    ck_cu(cuGraphAddMemcpyNode(&m->back, m->graph, NULL, 0, &copy, NULL));
+    ck_cu(cuGraphAddHostNode(&m->call, m->graph, &m->back, 1, &host));
+    ck_cu(cuGraphAddEmptyNode(&m->empty, m->graph, &m->call, 1));
+    ck_cu(cuGraphAddDependencies_v2(m->graph, &m->add, &m->back, NULL, 1));
+}
 
-    /* Changes to the executable only: another kernel, then none. */
-    kernel.func = api_kernel("set");
-    kernel.kernelParams = set_params;
-    ck_cu(cuGraphExecKernelNodeSetParams_v2(exec, add, &kernel));
+static void launch_and_wait(CUgraphExec exec)
+{
     ck_cu(cuGraphLaunch(exec, NULL));
     ck_cu(cuCtxSynchronize());
-    ck_assert_uint_eq(out, 5);
-    ck_cu(cuGraphNodeSetEnabled(exec, add, 0));
-    ck_cu(cuGraphNodeGetEnabled(exec, add, &enabled));
-    ck_assert_uint_eq(enabled, 0);
-    ck_cu(cuGraphLaunch(exec, NULL));
-    ck_cu(cuCtxSynchronize());
-    ck_assert_uint_eq(out, 40);
+}
+
+START_TEST(graph_by_hand)
+{
+    CUDA_KERNEL_NODE_PARAMS read_back;
+    CUgraphNode nodes[8];
+    CUgraphNodeType type;
+    CUgraphExec exec;
+    struct made m;
+    size_t n = 8;
+
+    api_start();
+    make_by_hand(&m);
+    ck_assert_int_eq(cuGraphAddDependencies_v2(m.graph, &m.add, &m.back, NULL, 1),
+                     CUDA_ERROR_INVALID_VALUE);
+    ck_cu(cuGraphNodeGetType(m.back, &type));
+    ck_assert_int_eq(type, CU_GRAPH_NODE_TYPE_MEMCPY);
+    ck_cu(cuGraphNodeGetDependencies_v2(m.back, nodes, NULL, &n));
+    ck_assert_uint_eq(n, 1);
+    ck_assert_ptr_eq(nodes[0], m.add);
+    ck_cu(cuGraphKernelNodeGetParams_v2(m.add, &read_back));
+    ck_assert_uint_eq(*(CUdeviceptr *)read_back.kernelParams[0], m.p);
+    ck_cu(cuGraphInstantiateWithFlags(&exec, m.graph, 0));
+    launch_and_wait(exec);
+    ck_assert_uint_eq(m.out, 41);
+    ck_assert_int_eq(m.calls, 1);
 
     /* A cycle cannot be instantiated. */
-    ck_cu(cuGraphAddDependencies_v2(g, &empty, &set, NULL, 1));
-    ck_assert_int_eq(cuGraphInstantiateWithFlags(&exec, g, 0), CUDA_ERROR_INVALID_VALUE);
-    ck_cu(cuGraphDestroyNode(empty));
-    ck_cu(cuGraphInstantiateWithFlags(&exec, g, 0));
-    ck_assert_int_eq(cuGraphNodeGetType(empty, &type), CUDA_ERROR_INVALID_VALUE);
+    ck_cu(cuGraphAddDependencies_v2(m.graph, &m.empty, &m.set, NULL, 1));
+    ck_assert_int_eq(cuGraphInstantiateWithFlags(&exec, m.graph, 0), CUDA_ERROR_INVALID_VALUE);
+    ck_cu(cuGraphDestroyNode(m.empty));
+    ck_cu(cuGraphInstantiateWithFlags(&exec, m.graph, 0));
+    ck_assert_int_eq(cuGraphNodeGetType(m.empty, &type), CUDA_ERROR_INVALID_VALUE);
+}
+END_TEST
+
+/* Changes to an executable leave the graph as it is. */
+START_TEST(executable_changes)
+{
+    CUDA_KERNEL_NODE_PARAMS kernel;
+    CUgraphExec exec, fresh;
+    uint32_t value = 5;
+    unsigned enabled;
+    struct made m;
+    void *params[] = { &m.p, &value };
+
+    api_start();
+    make_by_hand(&m);
+    ck_cu(cuGraphInstantiateWithFlags(&exec, m.graph, 0));
+    kernel_params(&kernel, "set", params);
+    ck_cu(cuGraphExecKernelNodeSetParams_v2(exec, m.add, &kernel));
+    launch_and_wait(exec);
+    ck_assert_uint_eq(m.out, 5);
+    ck_cu(cuGraphNodeSetEnabled(exec, m.add, 0));
+    ck_cu(cuGraphNodeGetEnabled(exec, m.add, &enabled));
+    ck_assert_uint_eq(enabled, 0);
+    launch_and_wait(exec);
+    ck_assert_uint_eq(m.out, 40);
+    ck_cu(cuGraphInstantiateWithFlags(&fresh, m.graph, 0));
+    launch_and_wait(fresh);
+    ck_assert_uint_eq(m.out, 41);
+    ck_assert_int_eq(cuGraphExecKernelNodeSetParams_v2(exec, m.set, &kernel),
+                     CUDA_ERROR_INVALID_VALUE);
 }
 END_TEST
 
@@ -407,6 +440,7 @@ Suite *api_graph_suite(void)
     tcase_add_test(tc, capture_across_streams);
     tcase_add_test(tc, capture_rules);
     tcase_add_test(tc, graph_by_hand);
+    tcase_add_test(tc, executable_changes);
     tcase_add_test(tc, child_clone_update);
     tcase_add_test(tc, graph_memory);
     tcase_add_test(tc, event_nodes);
