@@ -21,7 +21,7 @@ static __thread CUcontext stack[VG_STACK_DEPTH];
 static __thread unsigned depth;
 
 static uint64_t next_ctx_id = 1;
-static struct vg_ctx *all_contexts;     /* under the module lock */
+static struct vg_ctx *all_contexts;     /* grows at the head, under the module lock */
 
 static const size_t default_limit[CU_LIMIT_MAX] = {
     [CU_LIMIT_STACK_SIZE] = 1024,
@@ -72,7 +72,7 @@ static struct vg_ctx *ctx_new(struct vg_device *dev, bool primary)
     }
     vg_module_lock();
     ctx->next = all_contexts;
-    all_contexts = ctx;
+    __atomic_store_n(&all_contexts, ctx, __ATOMIC_RELEASE);
     vg_module_unlock();
     return ctx;
 }
@@ -158,6 +158,27 @@ CUresult vg_ctx_synchronize(struct vg_ctx *ctx)
     vg_task_put_locked(all);
     vg_engine_unlock();
     return rc != CUDA_SUCCESS ? rc : vg_ctx_error(ctx);
+}
+
+void vg_ctx_synchronize_all(void)
+{
+    struct vg_ctx *ctx = __atomic_load_n(&all_contexts, __ATOMIC_ACQUIRE);
+
+    for (; ctx != NULL; ctx = ctx->next)
+        if (__atomic_load_n(&ctx->alive, __ATOMIC_ACQUIRE))
+            vg_ctx_synchronize(ctx);
+}
+
+bool vg_ctx_others_busy(const struct vg_ctx *ctx)
+{
+    const struct vg_ctx *o = __atomic_load_n(&all_contexts, __ATOMIC_ACQUIRE);
+    bool busy = false;
+
+    vg_engine_lock();
+    for (; o != NULL && !busy; o = o->next)
+        busy = o != ctx && o->pending != 0;
+    vg_engine_unlock();
+    return busy;
 }
 
 /* ----------------------------------------------------------- primary contexts */

@@ -21,7 +21,7 @@ struct vg_stream;
 struct vg_ctx {
     CUcontext handle;
     struct vg_device *dev;
-    struct vg_ctx *next;                /* of all contexts, under the module lock */
+    struct vg_ctx *next;                /* of all contexts: they are only ever added */
     uint64_t id;
     bool primary;
     bool alive;                         /* primary contexts rise again */
@@ -69,5 +69,11 @@ void vg_ctx_fail(struct vg_ctx *ctx, CUresult error);
 
 /* Waits until everything submitted to ctx so far is done. */
 CUresult vg_ctx_synchronize(struct vg_ctx *ctx);
+
+/* The same for every context that is alive: for host memory, which any of them may use. */
+void vg_ctx_synchronize_all(void);
+
+/* Whether any context but ctx has unfinished work. */
+bool vg_ctx_others_busy(const struct vg_ctx *ctx);
 
 #endif

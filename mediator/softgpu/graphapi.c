@@ -338,11 +338,18 @@ static void **kernel_param_list(struct vg_node *node)
 VG_ENTRY(cuGraphKernelNodeGetParams_v2, (CUgraphNode handle, CUDA_KERNEL_NODE_PARAMS *params))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_KERNEL);
-    const struct vg_op_kernel *k;
+    struct vg_op_kernel *k;
+    struct vg_ctx *ctx;
+    CUresult rc = vg_ctx_enter(&ctx);
 
+    if (rc != CUDA_SUCCESS)
+        return rc;
     if (node == NULL || params == NULL)
         return CUDA_ERROR_INVALID_VALUE;
     k = &node->op.u.kernel;
+    rc = vg_func_resolve(k->handle, ctx, &k->func);     /* its module may be gone */
+    if (rc != CUDA_SUCCESS)
+        return rc;
     memset(params, 0, sizeof(*params));
     if (vg_handle_get(k->handle, VG_HANDLE_KERNEL) != NULL)
         params->kern = (CUkernel)k->handle;

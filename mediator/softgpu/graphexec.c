@@ -162,9 +162,11 @@ static CUresult resolve_all(struct vg_graph *g, struct vg_ctx *ctx)
     for (i = 0; i < g->n && rc == CUDA_SUCCESS; i++) {
         struct vg_op *op = &g->nodes[i]->op;
 
-        if (op->type == VG_OP_KERNEL)
+        if (op->type == VG_OP_KERNEL) {
             rc = vg_func_resolve(op->u.kernel.handle, ctx, &op->u.kernel.func);
-        else if (op->type == VG_OP_CHILD)
+            if (rc == CUDA_SUCCESS && op->u.kernel.func->module->ctx != ctx)
+                rc = CUDA_ERROR_NOT_SUPPORTED;  /* graphs over several contexts */
+        } else if (op->type == VG_OP_CHILD)
             rc = resolve_all(op->u.child, ctx);
     }
     return rc;

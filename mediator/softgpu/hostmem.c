@@ -140,8 +140,20 @@ void vg_hostmem_view_put(struct vg_hostmem_view *view)
     pthread_mutex_unlock(&hostmem_lock);
 }
 
+/* Work of another context may still be at this memory: then only its pages go, not its place. */
+static void range_release(const struct vg_hostmem_info *r, bool in_use)
+{
+    void *at = (void *)(uintptr_t)r->base;
+
+    if (in_use)
+        madvise(at, vg_round_up(r->size, VG_PAGE), MADV_DONTNEED);
+    else
+        munmap(at, vg_round_up(r->size, VG_PAGE));
+}
+
 void vg_hostmem_end_ctx(const struct vg_ctx *ctx)
 {
+    bool in_use = vg_ctx_others_busy(ctx);
     size_t i = 0;
 
     pthread_mutex_lock(&hostmem_lock);
@@ -151,7 +163,7 @@ void vg_hostmem_end_ctx(const struct vg_ctx *ctx)
             continue;
         }
         if (ranges[i].allocated)
-            munmap((void *)(uintptr_t)ranges[i].base, vg_round_up(ranges[i].size, VG_PAGE));
+            range_release(&ranges[i], in_use);
         range_remove_locked(i);
     }
     pthread_mutex_unlock(&hostmem_lock);
@@ -214,18 +226,17 @@ VG_ENTRY(cuMemAllocHost_v2, (void **pp, size_t size))
 static CUresult range_end(void *p, bool allocated, CUresult missing)
 {
     struct vg_hostmem_info info;
-    CUresult rc;
 
     if (vg_hostmem_find((uintptr_t)p, &info) != 0 || info.base != (uintptr_t)p ||
         info.allocated != allocated)
         return missing;
-    rc = vg_ctx_synchronize(info.ctx);
+    vg_ctx_synchronize_all();
     pthread_mutex_lock(&hostmem_lock);
     range_remove_locked(range_at_locked(info.base));
     pthread_mutex_unlock(&hostmem_lock);
     if (allocated)
-        munmap(p, vg_round_up(info.size, VG_PAGE));
-    return rc;
+        range_release(&info, false);
+    return vg_ctx_error(info.ctx);
 }
 
 VG_ENTRY(cuMemFreeHost, (void *p))

@@ -246,6 +246,33 @@ START_TEST(registered_memory)
 }
 END_TEST
 
+/* Pinned memory goes with the context that made it, also while another context copies from it. */
+START_TEST(host_memory_of_a_gone_context)
+{
+    CUdeviceptr flag, out, dst;
+    CUcontext a, b;
+    uint32_t *pinned;
+    CUstream s;
+
+    ck_cu(cuInit(0));
+    ck_cu(cuCtxCreate_v2(&a, 0, 0));
+    ck_cu(cuMemHostAlloc((void **)&pinned, 8 * MIB, CU_MEMHOSTALLOC_PORTABLE));
+    ck_cu(cuCtxCreate_v2(&b, 0, 0));
+    flag = api_alloc(4);
+    out = api_alloc(4);
+    dst = api_alloc(8 * MIB);
+    ck_cu(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+    api_launch_until(flag, out, 3, s);
+    ck_cu(cuMemcpyHtoDAsync_v2(dst, pinned, 8 * MIB, s));
+    ck_cu(cuCtxDestroy_v2(a));
+    api_launch_set(flag, 1, NULL);
+    ck_cu(cuStreamSynchronize(s));
+    ck_assert_uint_eq(api_peek(out), 3);
+    ck_assert_uint_eq(api_peek(dst), 0);
+    ck_assert_int_eq(cuMemFreeHost(pinned), CUDA_ERROR_INVALID_VALUE);
+}
+END_TEST
+
 START_TEST(stream_ordered_allocation)
 {
     CUdeviceptr flag, out, p, q;
@@ -389,6 +416,7 @@ Suite *api_memory_suite(void)
     tcase_add_test(tc, fills);
     tcase_add_test(tc, host_memory);
     tcase_add_test(tc, registered_memory);
+    tcase_add_test(tc, host_memory_of_a_gone_context);
     tcase_add_test(tc, stream_ordered_allocation);
     tcase_add_test(tc, pools);
     tcase_add_test(tc, pointer_attributes);
