@@ -18,6 +18,7 @@
 #include "guest-shim/call_private.h"
 #include "guest-shim/callback.h"
 #include "guest-shim/chan.h"
+#include "guest-shim/features.h"
 #include "guest-shim/lock.h"
 #include "guest-shim/state.h"
 #include "vg_api.h"
@@ -119,6 +120,8 @@ static CUresult fetch_snapshot(void *buffer, size_t bytes)
     if (!vg_process.snapshot)
         return CUDA_ERROR_OUT_OF_MEMORY;
     memcpy(vg_process.snapshot, buffer, reply.len);
+    for (uint32_t i = 0; i < vg_process.snapshot->device_count; i++)
+        vg_features_limit(&vg_process.snapshot->device[i]);
     return CUDA_SUCCESS;
 }
 

@@ -80,6 +80,9 @@ START_TEST(devices_are_described_by_the_snapshot)
     ck_assert_str_eq(name, "fake");
     ck_assert_int_eq(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_WARP_SIZE, 0), CUDA_SUCCESS);
     ck_assert_int_eq(value, 32);
+    ck_assert_int_eq(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS, 0),
+                     CUDA_SUCCESS);
+    ck_assert_int_eq(value, 0);     /* the host's GPU could, across the border it cannot */
     ck_assert_int_eq(cuDeviceGetAttribute(&value, (CUdevice_attribute)9999, 0),
                      CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_WARP_SIZE, 1),

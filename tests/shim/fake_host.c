@@ -67,6 +67,8 @@ static void snapshot(struct fake_host *h, const struct vg_call *c)
     s->device[0].priority_greatest = -5;
     s->device[0].attr[CU_DEVICE_ATTRIBUTE_WARP_SIZE] = 32;
     s->device[0].attr_known[CU_DEVICE_ATTRIBUTE_WARP_SIZE] = 1;
+    s->device[0].attr[CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS] = 1;
+    s->device[0].attr_known[CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS] = 1;
     cell->result = (struct vg_result){.payload_len = (uint32_t)size, .seq = (uint16_t)c->seq};
     publish(cell, c->seq);
 }
