@@ -50,6 +50,7 @@ CUresult vg_context_set(struct vg_exec *x, CUcontext ctx)
 
 void vg_context_gone(struct vg_exec *x, CUcontext ctx)
 {
+    vg_alias_drop(x, ctx);
     vg_own_remove(x, VG_OBJ_CUcontext, (uintptr_t)ctx);
     vg_own_count_captures(x);
     vg_waits_drop_context(x, ctx);

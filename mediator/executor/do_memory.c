@@ -53,8 +53,9 @@ CUresult vg_do_cuMemFree_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_
         return CUDA_ERROR_INVALID_VALUE;
     if (!vg_wait_drained(x, r))
         return CUDA_SUCCESS;
+    bool comes_back = vg_range_find(&x->ranges, a->dptr)->kind == VG_RANGE_GRAPH;
     CUresult rc = x->cuda.cuMemFree_v2(a->dptr);
-    if (rc == CUDA_SUCCESS)
+    if (rc == CUDA_SUCCESS && !comes_back)
         vg_own_remove_range(x, a->dptr);
     return rc;
 }
@@ -66,6 +67,7 @@ static CUresult keep_async(struct vg_exec *x, CUdeviceptr p, uint64_t size, CUst
 {
     if (!vg_own_is_capturing(x, stream))
         return keep(x, p, size, VG_RANGE_POOL);
+    x->graph_memory = true;
     return vg_own_add_range(x, p, size, VG_RANGE_GRAPH, 0);
 }
 
@@ -187,6 +189,18 @@ CUresult vg_do_ALIAS(struct vg_exec *x, struct vg_req *r)
         !vg_guest_data(&x->guest, w[1], w[2]))
         return CUDA_ERROR_INVALID_VALUE;
     return map_alias(x, w[0], w[1], w[2]);
+}
+
+void vg_alias_drop(struct vg_exec *x, CUcontext ctx)
+{
+    for (size_t i = 0; i < x->ranges.count; i++) {
+        const struct vg_range *n = &x->ranges.at[i];
+        if (n->kind != VG_RANGE_ALIAS || n->context != (uintptr_t)ctx)
+            continue;
+        /* Whether the registration ended with the context is the driver's secret. */
+        x->cuda.cuMemHostUnregister((void *)(uintptr_t)n->base);
+        munmap((void *)(uintptr_t)n->base, n->size);
+    }
 }
 
 CUresult vg_do_UNALIAS(struct vg_exec *x, struct vg_req *r)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the guest may name, and the answer when it names something else. Serve thread. */
+#include <errno.h>
+
 #include "mediator/executor/executor.h"
 
 static CUresult refused(struct vg_exec *x, CUresult rc)
@@ -70,6 +72,11 @@ CUresult vg_own_add_range(struct vg_exec *x, uint64_t base, uint64_t size, enum 
                          .context = (uintptr_t)x->ctx, .owner = owner};
     int rc = vg_range_add(&x->ranges, &n);
 
+    /* The driver has just given this memory out, so what we thought was here has ended. */
+    if (rc == -EEXIST) {
+        vg_range_remove_overlap(&x->ranges, base, size);
+        rc = vg_range_add(&x->ranges, &n);
+    }
     account(x);
     return rc == 0 ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
@@ -80,11 +87,34 @@ void vg_own_remove_range(struct vg_exec *x, uint64_t base)
     account(x);
 }
 
+static void found_one(struct vg_obj *o, void *arg)
+{
+    (void)o;
+    *(bool *)arg = true;
+}
+
+/* Memory of graphs' nodes ends with the last graph at the latest. */
+static void drop_graph_memory(struct vg_exec *x)
+{
+    bool any = false;
+
+    if (!x->graph_memory)
+        return;
+    vg_obj_each(&x->obj, VG_OBJ_CUgraph, found_one, &any);
+    vg_obj_each(&x->obj, VG_OBJ_CUgraphExec, found_one, &any);
+    if (any)
+        return;
+    vg_range_remove_kind(&x->ranges, VG_RANGE_GRAPH);
+    x->graph_memory = false;
+}
+
 void vg_own_remove(struct vg_exec *x, enum vg_obj_type type, uint64_t handle)
 {
     vg_obj_remove(&x->obj, type, handle);
     if (type == VG_OBJ_CUmodule || type == VG_OBJ_CUlibrary || type == VG_OBJ_CUcontext)
         vg_range_remove_owner(&x->ranges, handle);
+    if (type == VG_OBJ_CUgraph || type == VG_OBJ_CUgraphExec)
+        drop_graph_memory(x);
     account(x);
 }
 

@@ -121,3 +121,20 @@ void vg_range_remove_owner(struct vg_ranges *r, uint64_t owner)
         if (r->at[i].owner == owner || r->at[i].context == owner)
             remove_at(r, i);
 }
+
+void vg_range_remove_kind(struct vg_ranges *r, enum vg_range_kind kind)
+{
+    for (size_t i = r->count; i-- > 0;)
+        if (r->at[i].kind == kind)
+            remove_at(r, i);
+}
+
+void vg_range_remove_overlap(struct vg_ranges *r, uint64_t base, uint64_t size)
+{
+    size_t i = upper(r, base);
+
+    if (i > 0 && base - r->at[i - 1].base < r->at[i - 1].size)
+        remove_at(r, --i);
+    while (i < r->count && r->at[i].base - base < size)
+        remove_at(r, i);
+}

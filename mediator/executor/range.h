@@ -49,6 +49,11 @@ bool vg_range_covers(const struct vg_ranges *r, uint64_t addr, uint64_t len);
 /* Removes the range that begins at base; false if there is none. */
 bool vg_range_remove(struct vg_ranges *r, uint64_t base);
 
+/* Removes all that touch [base, base+size). */
+void vg_range_remove_overlap(struct vg_ranges *r, uint64_t base, uint64_t size);
+
+void vg_range_remove_kind(struct vg_ranges *r, enum vg_range_kind kind);
+
 /* Removes all that end with this context, module or library. */
 void vg_range_remove_owner(struct vg_ranges *r, uint64_t owner);
 

@@ -692,6 +692,40 @@ START_TEST(objects_end_with_their_context)
 }
 END_TEST
 
+/* Registered memory: the same bytes at a second address, until it is given up or the context ends. */
+START_TEST(region_bytes_at_a_second_address)
+{
+    const uint64_t at = 0x7eb000000000ull;
+    struct vg_result res;
+    uint64_t off, p;
+
+    host_ready(&h);
+    off = guest_extents(&h, 2);
+    memset(guest_at(&h, off), 0x5a, 2 * VG_EXTENT_SIZE);
+    ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuMemAlloc_v2, 1, VG_EXTENT_SIZE), CUDA_SUCCESS);
+    p = res.val[0];
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemcpyDtoD_v2, p, at, 64), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_ALIAS, at, off, 2 * VG_EXTENT_SIZE), CUDA_SUCCESS);
+    ck_assert_int_ne(ASK(&h, NULL, VG_CALL_ALIAS, at, off, VG_EXTENT_SIZE), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_ALIAS, at + 1, off, 4096), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_ALIAS, at - 4096, 0, 4096), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_ALIAS, 0, off, 4096), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemsetD8_v2, at + 100, 0x11, 10), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SYNC, VG_SYNC_CONTEXT), CUDA_SUCCESS);
+    ck_assert_uint_eq(guest_at(&h, off)[99], 0x5a);
+    ck_assert_uint_eq(guest_at(&h, off)[100], 0x11);
+    ck_assert_int_ne(ASK(&h, NULL, VG_CALL_UNALIAS, at, 4096), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_UNALIAS, at, 2 * VG_EXTENT_SIZE), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemsetD8_v2, at, 0, 1), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_ALIAS, at, off, VG_EXTENT_SIZE), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuDevicePrimaryCtxReset_v2, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuDevicePrimaryCtxRetain, 1, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SET_CONTEXT, res.val[0]), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_ALIAS, at, off, VG_EXTENT_SIZE), CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
 int main(void)
 {
     if (!host_available())
@@ -732,6 +766,7 @@ int main(void)
     tcase_add_test(work, an_image_may_come_in_parts);
     tcase_add_test(work, host_functions_run_in_the_guest);
     tcase_add_test(work, objects_end_with_their_context);
+    tcase_add_test(work, region_bytes_at_a_second_address);
     suite_add_tcase(s, life);
     suite_add_tcase(s, hostile);
     suite_add_tcase(s, work);

@@ -143,6 +143,24 @@ START_TEST(ranges_follow_the_model)
 }
 END_TEST
 
+START_TEST(overlapping_ranges_give_way)
+{
+    struct vg_ranges r;
+
+    vg_ranges_init(&r);
+    for (uint64_t i = 0; i < 10; i++)
+        ck_assert_int_eq(add_range(&r, 1000 + i * 100, 50, 0), 0);
+    vg_range_remove_overlap(&r, 1049, 152);     /* the ends of two, and one between */
+    ck_assert_uint_eq(r.count, 7);
+    vg_range_remove_overlap(&r, 1350, 50);      /* between two */
+    ck_assert_uint_eq(r.count, 7);
+    vg_range_remove_overlap(&r, 0, UINT64_MAX);
+    ck_assert_uint_eq(r.count, 0);
+    ck_assert_uint_eq(r.held, 0);
+    vg_ranges_fini(&r);
+}
+END_TEST
+
 START_TEST(ranges_at_the_ends_of_the_world)
 {
     struct vg_ranges r;
@@ -260,6 +278,7 @@ int main(void)
     tcase_add_test(t, children_end_with_their_parents);
     tcase_add_test(t, types_do_not_mix);
     tcase_add_test(t, ranges_follow_the_model);
+    tcase_add_test(t, overlapping_ranges_give_way);
     tcase_add_test(t, ranges_at_the_ends_of_the_world);
     tcase_add_test(t, images_must_hold_what_they_declare);
     tcase_add_test(t, prints_more_than_the_ring_holds);
