@@ -228,7 +228,7 @@ static int start_warden(struct pci_chan *p)
     if (end < 0)
         return end;
     struct pollfd pipe = {end, 0, 0};   /* POLLERR: the reading end is closed */
-    for (int ms = 0; ms < 2000 && poll(&pipe, 1, 1) == 0; ms++) {
+    for (int ms = 0; ms < 2000 && TEMP_FAILURE_RETRY(poll(&pipe, 1, 1)) == 0; ms++) {
         if (vg_load_relaxed(&p->chan.slot->heartbeat) != before) {
             p->warden = end;
             return 0;
@@ -243,8 +243,8 @@ static CUresult attach(struct pci_chan *p)
     int e = start_warden(p);
 
     if (e)
-        vg_log(1, "cannot start vgpu-warden (%s): the host will keep this process's memory if it is "
-               "killed", strerror(-e));
+        vg_log(1, "cannot start vgpu-warden (%s): the host will keep this process's memory if "
+                  "it is killed", strerror(-e));
     vg_chan_hello(&p->chan, e == 0);
     reg_write(p, VG_REG_ATTACH, p->token);
     return vg_chan_await_ready(&p->chan);

@@ -31,7 +31,7 @@ static struct unix_chan *of(struct vg_chan *c)
 static void bell_ring(struct vg_chan *c)
 {
     uint64_t one = 1;
-    ssize_t n = write(of(c)->bell, &one, sizeof(one));
+    ssize_t n = TEMP_FAILURE_RETRY(write(of(c)->bell, &one, sizeof(one)));
 
     (void)n;    /* EAGAIN: the counter is full, so the executor is being woken anyway */
 }
@@ -79,7 +79,7 @@ static int sock_connect(const char *path)
         return -ENAMETOOLONG;
     }
     strcpy(a.sun_path, path);
-    if (connect(s, (struct sockaddr *)&a, sizeof(a)) < 0) {
+    if (TEMP_FAILURE_RETRY(connect(s, (struct sockaddr *)&a, sizeof(a))) < 0) {
         int e = errno;
         close(s);
         return -e;
@@ -89,7 +89,7 @@ static int sock_connect(const char *path)
 
 static int msg_send(int sock, const struct vg_msg *m)
 {
-    ssize_t n = send(sock, m, sizeof(*m), MSG_NOSIGNAL);
+    ssize_t n = TEMP_FAILURE_RETRY(send(sock, m, sizeof(*m), MSG_NOSIGNAL));
 
     return n == (ssize_t)sizeof(*m) ? 0 : n < 0 ? -errno : -EIO;
 }
@@ -107,9 +107,10 @@ static int msg_receive(int sock, struct vg_msg *m, int *ret_fd)
     struct pollfd p = {sock, POLLIN, 0};
     int fd = -1;
 
-    if (poll(&p, 1, VG_CHAN_TIMEOUT_MS) <= 0)
+    /* A program with an interval timer must get through here, too. */
+    if (TEMP_FAILURE_RETRY(poll(&p, 1, VG_CHAN_TIMEOUT_MS)) <= 0)
         return -ETIMEDOUT;
-    ssize_t n = recvmsg(sock, &h, MSG_CMSG_CLOEXEC);
+    ssize_t n = TEMP_FAILURE_RETRY(recvmsg(sock, &h, MSG_CMSG_CLOEXEC));
     if (n < 0)
         return -errno;
     struct cmsghdr *c = CMSG_FIRSTHDR(&h);
