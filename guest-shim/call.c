@@ -25,8 +25,8 @@
 #define SPIN_YIELD 128u    /* polls between two offers of the processor: the executor may need it */
 #define SPIN_TRY  16u      /* waits in vain after which the full limit is tried again */
 #define NAP_US    20000u   /* longest sleep on a futex: how soon a lost executor is noticed */
-#define CHECK_ROUNDS 8u    /* sleeps between two looks at whether the host still lives */
 #define PRINT_US  1000u    /* the same while kernels print: their ring is small */
+#define CHECK_ROUNDS 8u    /* sleeps between two looks at whether the host still lives */
 
 static struct {
     struct vg_lock lock;
@@ -61,12 +61,14 @@ void vg_call_init(struct vg_slot *slot)
 
 /* ---- loss of the executor ---------------------------------------------------- */
 
-/* Says so once. */
+/* Says so once. Unless it is we who left: threads may be in calls when the process ends. */
 static CUresult lose(void)
 {
     struct vg_slot *s = vg_process.slot;
     CUresult r = vg_chan_gone_result(s->reason);
 
+    if (vg_phase() > VG_PHASE_RUNNING)
+        return vg_not_running();
     if (vg_cas(&vg_process.lost, 0u, (uint32_t)r))
         vg_log(1, "the GPU is gone: %s", vg_chan_gone_text(s->reason));
     return (CUresult)vg_load_relaxed(&vg_process.lost);
@@ -444,7 +446,7 @@ CUresult vg_wait(struct vg_tx *tx, struct vg_reply *ret_reply)
         cell_put(tx->cell);
     } else {
         /* The cell stays taken: whoever wrote to it late would answer somebody else. */
-        r = vg_phase() > VG_PHASE_RUNNING ? vg_not_running() : lose();
+        r = lose();
     }
     return r || tx->quiet ? r : take_latched();
 }

@@ -19,9 +19,10 @@ struct vg_chan_ops {
     const char *name;
     bool futex;                              /* the executor can wake our futexes */
     void (*doorbell)(struct vg_chan *c);
-    void (*release)(struct vg_chan *c);      /* clean end: the slot is given back at once */
-    void (*forget)(struct vg_chan *c);       /* in a forked child: close what keeps the parent's
-                                                slot alive, release nothing */
+    /* Gives the slot back at once. Closes nothing: other threads may be ringing the bell. */
+    void (*release)(struct vg_chan *c);
+    /* Closes our ends; in a forked child, without a release, this leaves the slot to the parent. */
+    void (*forget)(struct vg_chan *c);
     /* False once the far end has hung up without marking the slot. A system call or none. */
     bool (*alive)(struct vg_chan *c);
     /* Maps the region's bytes [off, off+bytes) a second time at `at`, over what is there. Page

@@ -64,7 +64,6 @@ static void forget(struct vg_chan *c)
 static void release(struct vg_chan *c)
 {
     reg_write(of(c), VG_REG_RELEASE, of(c)->token);
-    forget(c);
 }
 
 /* The device marks our slot when it loses the mediator; asking it would be a costly access. */

@@ -51,7 +51,6 @@ static void release(struct vg_chan *c)
 {
     /* Seen by the mediator even while a forked child holds a copy of the socket. */
     shutdown(of(c)->sock, SHUT_RDWR);
-    close_fds(c);
 }
 
 /* Nothing is expected to arrive after ATTACHED, and what arrives is left unread. */

@@ -143,6 +143,7 @@ static CUresult get_snapshot(void)
 static void detach(void)
 {
     vg_process.chan->ops->release(vg_process.chan);
+    vg_process.chan->ops->forget(vg_process.chan);
     munmap(vg_process.base, vg_process.layout.size);
     free(vg_process.chan);
     memset(&vg_process, 0, sizeof(vg_process));
