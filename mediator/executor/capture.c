@@ -23,7 +23,8 @@ static void tie(struct vg_exec *x, CUgraph graph, void *p)
 {
     CUuserObject object;
 
-    if (!graph || x->cuda.cuUserObjectCreate(&object, p, free, 1, CU_USER_OBJECT_NO_DESTRUCTOR_SYNC))
+    if (!graph ||
+        x->cuda.cuUserObjectCreate(&object, p, free, 1, CU_USER_OBJECT_NO_DESTRUCTOR_SYNC))
         return;
     if (x->cuda.cuGraphRetainUserObject(graph, object, 1, CU_GRAPH_USER_OBJECT_MOVE))
         x->cuda.cuUserObjectRetain(object, 1);

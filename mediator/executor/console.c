@@ -13,7 +13,7 @@
 
 #include "vg_atomic.h"
 
-#define PIPE_SIZE (1 << 20)     /* bytes: the driver's print buffer is as large */
+#define PIPE_SIZE (1 << 20) /* bytes: the driver's print buffer is as large */
 
 int vg_console_init(struct vg_console *c, struct vg_slot *slot)
 {

@@ -19,16 +19,16 @@
 #include "vg_region.h"
 
 struct vg_console {
-    pthread_mutex_t lock;       /* around everything below */
+    pthread_mutex_t lock; /* around everything below */
     struct vg_slot *slot;
-    int pipe_read;              /* -1: no console */
-    uint8_t *backlog;           /* VG_BACKLOG_MAX bytes, used as a ring; NULL until needed */
-    uint64_t taken;             /* bytes accepted, ever */
-    uint64_t head;              /* of these, bytes put into the slot's ring */
-    uint64_t dropped;           /* bytes lost since the last note */
+    int pipe_read;    /* -1: no console */
+    uint8_t *backlog; /* VG_BACKLOG_MAX bytes, used as a ring; NULL until needed */
+    uint64_t taken;   /* bytes accepted, ever */
+    uint64_t head;    /* of these, bytes put into the slot's ring */
+    uint64_t dropped; /* bytes lost since the last note */
 };
 
-#define VG_BACKLOG_MAX (4u << 20)   /* the driver's own print buffer holds 1 MiB */
+#define VG_BACKLOG_MAX (4u << 20) /* the driver's own print buffer holds 1 MiB */
 
 /* Before the driver is loaded: redirects stdout. 0 or -errno. */
 int vg_console_init(struct vg_console *c, struct vg_slot *slot);
@@ -43,7 +43,7 @@ int vg_console_watch(struct vg_console *c, int control_fd, void (*ended)(void));
  */
 uint64_t vg_console_drain(struct vg_console *c);
 
-/* Goes on giving. The position given so far; at or above drain's answer all is there. Any thread. */
+/* Goes on giving. The position given so far; from drain's answer on, all is there. Any thread. */
 uint64_t vg_console_give(struct vg_console *c);
 
 #endif

@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <string.h>
 
-#define VG_API(id, symbol, base, since, mode, class)            \
-    static CUresult missing_##symbol(VG_PARAMS(symbol))         \
-    {                                                           \
-        VG_UNUSED(symbol)                                       \
-        return CUDA_ERROR_NOT_SUPPORTED;                        \
+#define VG_API(id, symbol, base, since, mode, class)                                               \
+    static CUresult missing_##symbol(VG_PARAMS(symbol))                                            \
+    {                                                                                              \
+        VG_UNUSED(symbol)                                                                          \
+        return CUDA_ERROR_NOT_SUPPORTED;                                                           \
     }
 #include "vg_api.def"
 

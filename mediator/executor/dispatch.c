@@ -99,7 +99,8 @@ static void check_inbuf(struct vg_req *r, const void *p, size_t bytes, uint64_t 
         r->breach = "array length differs from its count";
 }
 
-static void check_outbuf(struct vg_exec *x, struct vg_req *r, CUresult *rc, uint64_t count, size_t size)
+static void check_outbuf(struct vg_exec *x, struct vg_req *r, CUresult *rc, uint64_t count,
+                         size_t size)
 {
     size_t cap = vg_reply_capacity(&r->call);
 
@@ -141,7 +142,8 @@ static void check_outbuf(struct vg_exec *x, struct vg_req *r, CUresult *rc, uint
         encode(r, &a.name, sizeof(a.name)); \
     }
 #define FINISH_IN(type, name, aux)
-#define FINISH_INOUT(type, name, aux) if (a.has_##name) vg_enc_block(&r->enc, &a.name, sizeof(a.name));
+#define FINISH_INOUT(type, name, aux) \
+    if (a.has_##name) vg_enc_block(&r->enc, &a.name, sizeof(a.name));
 #define FINISH_STR(type, name, aux)
 #define FINISH_INBUF(type, name, aux)
 #define FINISH_OUTBUF(type, name, aux) \

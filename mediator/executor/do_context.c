@@ -47,7 +47,8 @@ CUresult vg_do_SYNC(struct vg_exec *x, struct vg_req *r)
     }
 }
 
-CUresult vg_do_cuCtxSynchronize(struct vg_exec *x, struct vg_req *r, struct vg_args_cuCtxSynchronize *a)
+CUresult vg_do_cuCtxSynchronize(struct vg_exec *x, struct vg_req *r,
+                                struct vg_args_cuCtxSynchronize *a)
 {
     (void)a;
     return vg_wait_context(x, r);
@@ -68,14 +69,15 @@ CUresult vg_do_cuDevicePrimaryCtxRetain(struct vg_exec *x, struct vg_req *r,
 
     (void)r;
     if (x->warm && a->dev == 0) {
-        a->pctx = x->warm;      /* our reference becomes the guest's */
+        a->pctx = x->warm; /* our reference becomes the guest's */
         x->warm = NULL;
     } else {
         rc = x->cuda.cuDevicePrimaryCtxRetain(&a->pctx, a->dev);
     }
     if (rc != CUDA_SUCCESS || vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)a->pctx))
         return rc;
-    return vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)a->pctx, 0, VG_CTX_PRIMARY | (uint32_t)a->dev);
+    return vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)a->pctx, 0,
+                      VG_CTX_PRIMARY | (uint32_t)a->dev);
 }
 
 struct primary {
@@ -154,7 +156,8 @@ CUresult vg_do_cuCtxCreate_v2(struct vg_exec *x, struct vg_req *r, struct vg_arg
     return rc;
 }
 
-CUresult vg_do_cuCtxDestroy_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_cuCtxDestroy_v2 *a)
+CUresult vg_do_cuCtxDestroy_v2(struct vg_exec *x, struct vg_req *r,
+                               struct vg_args_cuCtxDestroy_v2 *a)
 {
     CUcontext before = x->ctx;
 
@@ -196,7 +199,8 @@ static CUresult describe_device(struct vg_exec *x, CUdevice dev, struct vg_devic
         d->default_pool = (uintptr_t)pool;
     for (unsigned i = 1; i < VG_ATTRS_MAX; i++) {
         int v = 0;
-        d->attr_known[i] = x->cuda.cuDeviceGetAttribute(&v, (CUdevice_attribute)i, dev) == CUDA_SUCCESS;
+        d->attr_known[i] =
+            x->cuda.cuDeviceGetAttribute(&v, (CUdevice_attribute)i, dev) == CUDA_SUCCESS;
         d->attr[i] = v;
     }
     return CUDA_SUCCESS;
@@ -238,8 +242,10 @@ CUresult vg_do_SNAPSHOT(struct vg_exec *x, struct vg_req *r)
     if (size > r->enc.cap)
         return CUDA_ERROR_INVALID_VALUE;
     memset(s, 0, size);
-    *s = (struct vg_snapshot){.size = (uint32_t)size, .driver_version = (uint32_t)version,
-                              .device_count = (uint32_t)count, .software = x->opt.software};
+    *s = (struct vg_snapshot){.size = (uint32_t)size,
+                              .driver_version = (uint32_t)version,
+                              .device_count = (uint32_t)count,
+                              .software = x->opt.software};
     ask_priorities(x, &least, &greatest);
     for (int i = 0; i < count && rc == CUDA_SUCCESS; i++) {
         rc = describe_device(x, i, &s->device[i]);

@@ -112,7 +112,8 @@ CUresult vg_do_COPY_INLINE(struct vg_exec *x, struct vg_req *r)
 }
 
 /* Either side may be pinned memory of the region, where only the unified copy is right. */
-static CUresult copy_between(struct vg_exec *x, struct vg_req *r, const struct vg_args_cuMemcpyDtoDAsync_v2 *a)
+static CUresult copy_between(struct vg_exec *x, struct vg_req *r,
+                             const struct vg_args_cuMemcpyDtoDAsync_v2 *a)
 {
     CUresult rc;
 
@@ -129,10 +130,13 @@ CUresult vg_do_cuMemcpyDtoDAsync_v2(struct vg_exec *x, struct vg_req *r,
     return copy_between(x, r, a);
 }
 
-CUresult vg_do_cuMemcpyDtoD_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemcpyDtoD_v2 *a)
+CUresult vg_do_cuMemcpyDtoD_v2(struct vg_exec *x, struct vg_req *r,
+                               struct vg_args_cuMemcpyDtoD_v2 *a)
 {
     struct vg_args_cuMemcpyDtoDAsync_v2 b = {
-        .dstDevice = a->dstDevice, .srcDevice = a->srcDevice, .ByteCount = a->ByteCount,
+        .dstDevice = a->dstDevice,
+        .srcDevice = a->srcDevice,
+        .ByteCount = a->ByteCount,
     };
 
     return copy_between(x, r, &b);
@@ -152,9 +156,9 @@ struct side {
 
 static bool is_sane(const struct side *s, const CUDA_MEMCPY3D *c)
 {
-    return s->x <= EXTENT_MAX && s->y <= EXTENT_MAX && s->z <= EXTENT_MAX && s->pitch <= EXTENT_MAX &&
-           s->height <= EXTENT_MAX && c->WidthInBytes <= EXTENT_MAX && c->Height <= EXTENT_MAX &&
-           c->Depth <= EXTENT_MAX;
+    return s->x <= EXTENT_MAX && s->y <= EXTENT_MAX && s->z <= EXTENT_MAX &&
+           s->pitch <= EXTENT_MAX && s->height <= EXTENT_MAX && c->WidthInBytes <= EXTENT_MAX &&
+           c->Height <= EXTENT_MAX && c->Depth <= EXTENT_MAX;
 }
 
 /* Bytes from the side's base to behind the last byte touched; false if that is no real size. */
@@ -165,7 +169,8 @@ static bool extent(const struct side *s, const CUDA_MEMCPY3D *c, uint64_t *ret_b
 
     if (!is_sane(s, c))
         return false;
-    unsigned __int128 rows = (unsigned __int128)(s->z + c->Depth - 1) * height + s->y + c->Height - 1;
+    unsigned __int128 rows =
+        (unsigned __int128)(s->z + c->Depth - 1) * height + s->y + c->Height - 1;
     if (rows > EXTENT_MAX)
         return false;
     unsigned __int128 bytes = rows * pitch + s->x + c->WidthInBytes;
@@ -184,7 +189,7 @@ static CUresult check_side(struct vg_exec *x, const struct side *s, const CUDA_M
     switch (s->type) {
     case CU_MEMORYTYPE_HOST:
         return vg_guest_owns(&x->guest, (uintptr_t)s->host, bytes) ? CUDA_SUCCESS
-                                                                    : CUDA_ERROR_INVALID_VALUE;
+                                                                   : CUDA_ERROR_INVALID_VALUE;
     case CU_MEMORYTYPE_DEVICE:
     case CU_MEMORYTYPE_UNIFIED:
         return vg_own_range(x, s->device, bytes);
@@ -195,10 +200,10 @@ static CUresult check_side(struct vg_exec *x, const struct side *s, const CUDA_M
 
 static CUresult check_copy(struct vg_exec *x, const CUDA_MEMCPY3D *c)
 {
-    const struct side src = {c->srcMemoryType, c->srcHost, c->srcDevice, c->srcXInBytes, c->srcY,
-                             c->srcZ, c->srcPitch, c->srcHeight};
-    const struct side dst = {c->dstMemoryType, c->dstHost, c->dstDevice, c->dstXInBytes, c->dstY,
-                             c->dstZ, c->dstPitch, c->dstHeight};
+    const struct side src = {c->srcMemoryType, c->srcHost, c->srcDevice, c->srcXInBytes,
+                             c->srcY,          c->srcZ,    c->srcPitch,  c->srcHeight};
+    const struct side dst = {c->dstMemoryType, c->dstHost, c->dstDevice, c->dstXInBytes,
+                             c->dstY,          c->dstZ,    c->dstPitch,  c->dstHeight};
 
     if (!c->WidthInBytes || !c->Height || !c->Depth)
         return CUDA_SUCCESS;

@@ -35,7 +35,7 @@ struct list {
     size_t capacity, count;
     CUgraphNode *node, *to;
     CUgraphEdgeData *edge;
-    CUgraph graph;              /* what the nodes belong to */
+    CUgraph graph; /* what the nodes belong to */
 };
 
 static CUresult begin_list(struct vg_exec *x, struct vg_req *r, enum vg_obj_type type, bool pairs,
@@ -81,15 +81,15 @@ static CUresult end_list(struct vg_exec *x, struct vg_req *r, CUresult rc, struc
 }
 
 #define GRAPH(l) ((CUgraph)(uintptr_t)(l).handle)
-#define NODE(l) ((CUgraphNode)(uintptr_t)(l).handle)
+#define NODE(l)  ((CUgraphNode)(uintptr_t)(l).handle)
 
-#define LIST_BODY(name, type, pairs, edges, ...)                               \
-    CUresult vg_do_##name(struct vg_exec *x, struct vg_req *r)                 \
-    {                                                                          \
-        struct list l;                                                         \
-        CUresult rc = begin_list(x, r, VG_OBJ_##type, pairs, edges, &l);       \
-                                                                               \
-        return rc ? rc : end_list(x, r, x->cuda.name(__VA_ARGS__), &l);        \
+#define LIST_BODY(name, type, pairs, edges, ...)                                                   \
+    CUresult vg_do_##name(struct vg_exec *x, struct vg_req *r)                                     \
+    {                                                                                              \
+        struct list l;                                                                             \
+        CUresult rc = begin_list(x, r, VG_OBJ_##type, pairs, edges, &l);                           \
+                                                                                                   \
+        return rc ? rc : end_list(x, r, x->cuda.name(__VA_ARGS__), &l);                            \
     }
 
 LIST_BODY(cuGraphGetNodes, CUgraph, false, false, GRAPH(l), l.node, &l.count)
@@ -97,6 +97,8 @@ LIST_BODY(cuGraphGetRootNodes, CUgraph, false, false, GRAPH(l), l.node, &l.count
 LIST_BODY(cuGraphGetEdges, CUgraph, true, false, GRAPH(l), l.node, l.to, &l.count)
 LIST_BODY(cuGraphGetEdges_v2, CUgraph, true, true, GRAPH(l), l.node, l.to, l.edge, &l.count)
 LIST_BODY(cuGraphNodeGetDependencies, CUgraphNode, false, false, NODE(l), l.node, &l.count)
-LIST_BODY(cuGraphNodeGetDependencies_v2, CUgraphNode, false, true, NODE(l), l.node, l.edge, &l.count)
+LIST_BODY(cuGraphNodeGetDependencies_v2, CUgraphNode, false, true, NODE(l), l.node, l.edge,
+          &l.count)
 LIST_BODY(cuGraphNodeGetDependentNodes, CUgraphNode, false, false, NODE(l), l.node, &l.count)
-LIST_BODY(cuGraphNodeGetDependentNodes_v2, CUgraphNode, false, true, NODE(l), l.node, l.edge, &l.count)
+LIST_BODY(cuGraphNodeGetDependentNodes_v2, CUgraphNode, false, true, NODE(l), l.node, l.edge,
+          &l.count)

@@ -10,8 +10,8 @@
 #include "mediator/executor/args.h"
 #include "mediator/executor/image.h"
 
-#define LOG_MAX   (64u << 10)   /* bytes of JIT log, each of two */
-#define IMAGE_PAD 64u           /* zero bytes behind an image: text ends, headers stay in bounds */
+#define LOG_MAX   (64u << 10) /* bytes of JIT log, each of two */
+#define IMAGE_PAD 64u         /* zero bytes behind an image: text ends, headers stay in bounds */
 
 static void drop_upload(struct vg_exec *x)
 {
@@ -173,7 +173,8 @@ static CUresult load(struct vg_exec *x, uint64_t kind, const void *image, struct
     CUresult rc;
 
     if (kind == VG_IMAGE_LIBRARY) {
-        rc = x->cuda.cuLibraryLoadData(&library, image, j->option, j->value, j->count, NULL, NULL, 0);
+        rc = x->cuda.cuLibraryLoadData(&library, image, j->option, j->value, j->count, NULL, NULL,
+                                       0);
         *ret_handle = (uintptr_t)library;
         return rc ? rc : vg_own_add(x, VG_OBJ_CUlibrary, *ret_handle, 0, 0);
     }

@@ -16,7 +16,7 @@ static CUresult check_attribute(struct vg_exec *x, const CUlaunchAttribute *a)
 {
     switch (a->id) {
     case CU_LAUNCH_ATTRIBUTE_IGNORE:
-    case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:  /* a hint for the cache: never dereferenced */
+    case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW: /* a hint for the cache: never dereferenced */
     case CU_LAUNCH_ATTRIBUTE_COOPERATIVE:
     case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
@@ -44,7 +44,7 @@ struct launch {
     CUfunction func;
     CUlaunchConfig config;
     uint32_t param_bytes, attr_count, flags;
-    CUlaunchAttribute attr[VG_LAUNCH_ATTRS_MAX + 1];    /* one more: cooperative */
+    CUlaunchAttribute attr[VG_LAUNCH_ATTRS_MAX + 1]; /* one more: cooperative */
 };
 
 static uint32_t low(uint64_t w)
@@ -135,7 +135,8 @@ CUresult vg_do_LAUNCH(struct vg_exec *x, struct vg_req *r)
     if (l.attr_count > 0 || l.flags)
         return launch_extended(x, &l, with);
     return x->cuda.cuLaunchKernel(l.func, c->gridDimX, c->gridDimY, c->gridDimZ, c->blockDimX,
-                                  c->blockDimY, c->blockDimZ, c->sharedMemBytes, c->hStream, NULL, with);
+                                  c->blockDimY, c->blockDimZ, c->sharedMemBytes, c->hStream, NULL,
+                                  with);
 }
 
 /* ---- Host functions ---- */
@@ -166,7 +167,8 @@ CUresult vg_do_HOST_FUNC(struct vg_exec *x, struct vg_req *r)
 
 CUresult vg_do_HOST_DONE(struct vg_exec *x, struct vg_req *r)
 {
-    return vg_callback_done(&x->callbacks, r->call.arg[0]) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    return vg_callback_done(&x->callbacks, r->call.arg[0]) ? CUDA_SUCCESS
+                                                           : CUDA_ERROR_INVALID_VALUE;
 }
 
 /* ---- Occupancy of clusters: word function, block config, block attributes ---- */

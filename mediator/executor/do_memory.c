@@ -41,8 +41,8 @@ static bool can_free(const struct vg_exec *x, CUdeviceptr p)
 {
     const struct vg_range *n = vg_range_find(&x->ranges, p);
 
-    return n && n->base == p && (n->kind == VG_RANGE_ALLOC || n->kind == VG_RANGE_POOL ||
-                                 n->kind == VG_RANGE_GRAPH);
+    return n && n->base == p &&
+           (n->kind == VG_RANGE_ALLOC || n->kind == VG_RANGE_POOL || n->kind == VG_RANGE_GRAPH);
 }
 
 CUresult vg_do_cuMemFree_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemFree_v2 *a)
@@ -71,7 +71,8 @@ static CUresult keep_async(struct vg_exec *x, CUdeviceptr p, uint64_t size, CUst
     return vg_own_add_range(x, p, size, VG_RANGE_GRAPH, 0);
 }
 
-CUresult vg_do_cuMemAllocAsync(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemAllocAsync *a)
+CUresult vg_do_cuMemAllocAsync(struct vg_exec *x, struct vg_req *r,
+                               struct vg_args_cuMemAllocAsync *a)
 {
     CUresult rc = x->cuda.cuMemAllocAsync(&a->dptr, a->bytesize, a->hStream);
 
@@ -117,7 +118,8 @@ CUresult vg_do_cuMemPoolSetAttribute(struct vg_exec *x, struct vg_req *r)
     CUresult rc = vg_own_handle(x, VG_OBJ_CUmemoryPool, pool);
     if (rc != CUDA_SUCCESS || !pool)
         return rc ? rc : CUDA_ERROR_INVALID_VALUE;
-    return x->cuda.cuMemPoolSetAttribute((CUmemoryPool)(uintptr_t)pool, (CUmemPool_attribute)attr, &v);
+    return x->cuda.cuMemPoolSetAttribute((CUmemoryPool)(uintptr_t)pool, (CUmemPool_attribute)attr,
+                                         &v);
 }
 
 CUresult vg_do_cuMemPoolGetAttribute(struct vg_exec *x, struct vg_req *r)
@@ -129,7 +131,8 @@ CUresult vg_do_cuMemPoolGetAttribute(struct vg_exec *x, struct vg_req *r)
     CUresult rc = vg_own_handle(x, VG_OBJ_CUmemoryPool, pool);
     if (rc != CUDA_SUCCESS || !pool)
         return rc ? rc : CUDA_ERROR_INVALID_VALUE;
-    rc = x->cuda.cuMemPoolGetAttribute((CUmemoryPool)(uintptr_t)pool, (CUmemPool_attribute)attr, &v);
+    rc =
+        x->cuda.cuMemPoolGetAttribute((CUmemoryPool)(uintptr_t)pool, (CUmemPool_attribute)attr, &v);
     vg_enc_word(&r->enc, pool_attribute_is_int(attr) ? (uint32_t)v : v);
     return rc;
 }
@@ -140,7 +143,8 @@ CUresult vg_do_cuDeviceGetGraphMemAttribute(struct vg_exec *x, struct vg_req *r)
 
     if (!vg_req_decoded(r))
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult rc = x->cuda.cuDeviceGetGraphMemAttribute((CUdevice)dev, (CUgraphMem_attribute)attr, &v);
+    CUresult rc =
+        x->cuda.cuDeviceGetGraphMemAttribute((CUdevice)dev, (CUgraphMem_attribute)attr, &v);
     vg_enc_word(&r->enc, v);
     return rc;
 }
@@ -168,8 +172,8 @@ static CUresult map_alias(struct vg_exec *x, uint64_t addr, uint64_t off, uint64
     }
     if (p == MAP_FAILED)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    CUresult rc = x->cuda.cuMemHostRegister_v2(p, bytes, CU_MEMHOSTREGISTER_PORTABLE |
-                                                             CU_MEMHOSTREGISTER_DEVICEMAP);
+    CUresult rc = x->cuda.cuMemHostRegister_v2(
+        p, bytes, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);
     if (rc == CUDA_SUCCESS)
         rc = vg_own_add_range(x, addr, bytes, VG_RANGE_ALIAS, 0);
     if (rc != CUDA_SUCCESS) {

@@ -11,7 +11,8 @@ CUresult vg_do_cuModuleUnload(struct vg_exec *x, struct vg_req *r, struct vg_arg
     return vg_wait_drained(x, r) ? x->cuda.cuModuleUnload(a->hmod) : CUDA_SUCCESS;
 }
 
-CUresult vg_do_cuLibraryUnload(struct vg_exec *x, struct vg_req *r, struct vg_args_cuLibraryUnload *a)
+CUresult vg_do_cuLibraryUnload(struct vg_exec *x, struct vg_req *r,
+                               struct vg_args_cuLibraryUnload *a)
 {
     if (!a->library)
         return CUDA_ERROR_INVALID_HANDLE;
@@ -144,7 +145,8 @@ CUresult vg_do_FUNCTION_INFO(struct vg_exec *x, struct vg_req *r)
 
     if (!o)
         return CUDA_ERROR_INVALID_HANDLE;
-    describe_params(x, r, type == VG_OBJ_CUkernel ? kernel_param : function_param, o->handle, &o->info);
+    describe_params(x, r, type == VG_OBJ_CUkernel ? kernel_param : function_param, o->handle,
+                    &o->info);
     return CUDA_SUCCESS;
 }
 
@@ -217,8 +219,8 @@ CUresult vg_do_cuLibraryGetKernel(struct vg_exec *x, struct vg_req *r,
     return rc;
 }
 
-static void keep_functions(struct vg_exec *x, enum vg_obj_type type, const void *handles, unsigned n,
-                           uint64_t parent)
+static void keep_functions(struct vg_exec *x, enum vg_obj_type type, const void *handles,
+                           unsigned n, uint64_t parent)
 {
     const uint64_t *h = handles;
 

@@ -18,7 +18,7 @@
 #include "vg_codec.h"
 #include "vg_ring.h"
 
-#define VG_OUT_MAX (256u << 10)     /* bytes of the largest reply */
+#define VG_OUT_MAX (256u << 10) /* bytes of the largest reply */
 
 struct vg_exec {
     struct vg_options opt;
@@ -28,34 +28,37 @@ struct vg_exec {
     struct vg_objset obj;
     struct vg_ranges ranges;
     struct vg_waits waits;
-    struct vg_console console;      /* shared with the watch thread, see console.h */
-    struct vg_callbacks callbacks;  /* shared with the driver's threads, see callback.h */
-    struct vg_stats *stats;         /* mapped from the mediator; never NULL */
-    CUcontext ctx;                  /* current context, of the guest thread that spoke last */
-    CUcontext registrar;            /* context through which the region is registered, or NULL */
-    CUcontext warm;                 /* primary context of device 0, ours until the guest retains it */
-    struct { uint8_t *bytes; uint64_t total, got; } upload; /* image that comes in pieces */
-    bool no_register;               /* the driver refused to register the region */
-    bool no_register_told;          /* said so in the log: once is enough */
-    bool no_write_value;            /* the driver refused stream memory operations */
-    unsigned captures;              /* streams being captured */
-    bool graph_memory;              /* there may be ranges of kind GRAPH */
-    uint8_t *payload;               /* of the current request, VG_PAYLOAD_MAX, private */
-    uint8_t *out;                   /* of the current reply, VG_OUT_MAX */
+    struct vg_console console;     /* shared with the watch thread, see console.h */
+    struct vg_callbacks callbacks; /* shared with the driver's threads, see callback.h */
+    struct vg_stats *stats;        /* mapped from the mediator; never NULL */
+    CUcontext ctx;                 /* current context, of the guest thread that spoke last */
+    CUcontext registrar;           /* context through which the region is registered, or NULL */
+    CUcontext warm; /* primary context of device 0, ours until the guest retains it */
+    struct {
+        uint8_t *bytes;
+        uint64_t total, got;
+    } upload;              /* image that comes in pieces */
+    bool no_register;      /* the driver refused to register the region */
+    bool no_register_told; /* said so in the log: once is enough */
+    bool no_write_value;   /* the driver refused stream memory operations */
+    unsigned captures;     /* streams being captured */
+    bool graph_memory;     /* there may be ranges of kind GRAPH */
+    uint8_t *payload;      /* of the current request, VG_PAYLOAD_MAX, private */
+    uint8_t *out;          /* of the current reply, VG_OUT_MAX */
 };
 
 struct vg_req {
-    struct vg_call call;            /* private copies: the guest cannot change them any more */
+    struct vg_call call; /* private copies: the guest cannot change them any more */
     const uint8_t *payload;
     struct vg_dec dec;
     struct vg_enc enc;
     struct vg_result res;
-    const char *breach;             /* what is malformed: the guest broke the protocol */
-    CUgraph graph;                  /* last graph named: parent of nodes in the answer */
-    bool drained;                   /* comes a second time, its context was idle meanwhile */
-    bool later;                     /* a wait answers it */
-    bool sync;                      /* answered after a wait: what kernels printed goes first */
-    bool payload_always;            /* the payload goes with a failure too (a log) */
+    const char *breach;  /* what is malformed: the guest broke the protocol */
+    CUgraph graph;       /* last graph named: parent of nodes in the answer */
+    bool drained;        /* comes a second time, its context was idle meanwhile */
+    bool later;          /* a wait answers it */
+    bool sync;           /* answered after a wait: what kernels printed goes first */
+    bool payload_always; /* the payload goes with a failure too (a log) */
 };
 
 int vg_exec_init(struct vg_exec *x);
@@ -103,7 +106,7 @@ CUresult vg_context_set(struct vg_exec *x, CUcontext ctx);
 void vg_context_gone(struct vg_exec *x, CUcontext ctx);
 
 /* Single writer: a plain addition, readable at any moment. */
-#define VG_STAT_ADD(x, field, n) \
+#define VG_STAT_ADD(x, field, n)                                                                   \
     __atomic_store_n(&(x)->stats->field, (x)->stats->field + (n), __ATOMIC_RELAXED)
 #define VG_STAT_SET(x, field, n) __atomic_store_n(&(x)->stats->field, (n), __ATOMIC_RELAXED)
 

@@ -110,6 +110,11 @@ static void emit(struct program *p, struct sock_filter f)
     p->at[p->len++] = f;
 }
 
+static void emit_load(struct program *p, uint32_t offset)
+{
+    emit(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset));
+}
+
 static void emit_list(struct program *p, const uint16_t *nr, size_t count, uint32_t verdict)
 {
     for (size_t i = 0; i < count; i++) {
@@ -123,10 +128,10 @@ static void build(struct program *p, bool software)
     const uint32_t refuse = SECCOMP_RET_ERRNO | EPERM;
 
     p->len = 0;
-    emit(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
+    emit_load(p, offsetof(struct seccomp_data, arch));
     emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0));
     emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL));
-    emit(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
+    emit_load(p, offsetof(struct seccomp_data, nr));
     emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1));
     emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse));
     emit_list(p, allowed, COUNT(allowed), SECCOMP_RET_ALLOW);

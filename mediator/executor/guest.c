@@ -53,7 +53,8 @@ static int check_hello(const struct hello *h, uint64_t size, const char **ret_wh
         return refuse(ret_why, "guest speaks another protocol version");
     if (h->api_hash != vg_api_hash())
         return refuse(ret_why, "guest was built from another API table");
-    if (h->address % VG_PAGE || h->address < VG_GUEST_ADDRESS_MIN || h->address > VG_GUEST_ADDRESS_MAX - size)
+    if (h->address % VG_PAGE || h->address < VG_GUEST_ADDRESS_MIN ||
+        h->address > VG_GUEST_ADDRESS_MAX - size)
         return refuse(ret_why, "guest's region address is out of range");
     return 0;
 }
@@ -84,7 +85,8 @@ static void copy_printable(char *dst, const char *src, size_t size)
     dst[i] = '\0';
 }
 
-int vg_guest_open(struct vg_guest *g, const struct vg_options *o, int region_fd, const char **ret_why)
+int vg_guest_open(struct vg_guest *g, const struct vg_options *o, int region_fd,
+                  const char **ret_why)
 {
     struct hello h;
 

@@ -16,21 +16,22 @@
 
 struct vg_guest {
     struct vg_region_layout layout;
-    uint8_t *base;              /* the region, at the guest's own address; NULL: not mapped */
+    uint8_t *base; /* the region, at the guest's own address; NULL: not mapped */
     struct vg_slot *slot;
-    uint64_t data, end;         /* addresses of the data extents: [data, end) */
-    uint32_t pid;               /* as the guest says, for logs */
-    char comm[32];              /* printable */
+    uint64_t data, end; /* addresses of the data extents: [data, end) */
+    uint32_t pid;       /* as the guest says, for logs */
+    char comm[32];      /* printable */
     bool has_warden;
-    uint32_t beat;              /* last heartbeat seen */
-    uint64_t beat_ns;           /* and when */
+    uint32_t beat;    /* last heartbeat seen */
+    uint64_t beat_ns; /* and when */
 };
 
 /*
  * Reads the hello and maps the region where the guest has it. 0, -errno, or
  * > 0: an enum vg_gone_reason (the guest's fault); *ret_why says what is wrong.
  */
-int vg_guest_open(struct vg_guest *g, const struct vg_options *o, int region_fd, const char **ret_why);
+int vg_guest_open(struct vg_guest *g, const struct vg_options *o, int region_fd,
+                  const char **ret_why);
 void vg_guest_close(struct vg_guest *g);
 
 void vg_guest_ready(struct vg_guest *g);

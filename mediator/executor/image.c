@@ -6,13 +6,13 @@
 #include <stdint.h>
 #include <string.h>
 
-#define FATBIN_MAGIC   0xba55ed50u
-#define WRAPPER_MAGIC  0x466243b1u
+#define FATBIN_MAGIC  0xba55ed50u
+#define WRAPPER_MAGIC 0x466243b1u
 
 struct fatbin_header {
     uint32_t magic;
     uint16_t version, header_size;
-    uint64_t size;              /* bytes behind the header */
+    uint64_t size; /* bytes behind the header */
 };
 
 static bool inside(uint64_t off, uint64_t len, size_t total)
@@ -78,7 +78,7 @@ bool vg_image_ok(const void *image, size_t len)
     if (magic == FATBIN_MAGIC)
         return fatbin_ok(image, len);
     if (magic == WRAPPER_MAGIC)
-        return false;           /* holds a pointer */
+        return false; /* holds a pointer */
     if (memcmp(image, ELFMAG, SELFMAG) == 0)
         return elf_ok(image, len);
     return text_ok(image, len);

@@ -20,9 +20,9 @@
 #include "vg_atomic.h"
 #include "vg_sock.h"
 
-#define EXIT_GONE 10    /* exit status of a guest that had to go: this plus enum vg_gone_reason */
+#define EXIT_GONE 10 /* exit status of a guest that had to go: this plus enum vg_gone_reason */
 
-static struct vg_exec the_exec;     /* one per process; the signal handler needs it */
+static struct vg_exec the_exec; /* one per process; the signal handler needs it */
 
 /* The mediator hung up or asks us to go: nothing here outlives it. Any thread, and signals. */
 static void mediator_gone(void)
@@ -57,7 +57,8 @@ static int fail(struct vg_exec *x, enum vg_gone_reason reason, const char *why)
 
 static int open_stats(struct vg_exec *x)
 {
-    void *p = mmap(NULL, sizeof(struct vg_stats), PROT_READ | PROT_WRITE, MAP_SHARED, VG_FD_STATS, 0);
+    void *p =
+        mmap(NULL, sizeof(struct vg_stats), PROT_READ | PROT_WRITE, MAP_SHARED, VG_FD_STATS, 0);
 
     if (p == MAP_FAILED)
         return -errno;
@@ -97,7 +98,8 @@ static int start(struct vg_exec *x)
     vg_callbacks_init(&x->callbacks, x->guest.slot);
     if (open_driver(x, device, sizeof(device), &why) < 0)
         return fail(x, VG_GONE_NO_GPU, why);
-    if (vg_console_watch(&x->console, VG_FD_CONTROL, mediator_gone) < 0 || vg_sandbox_enter(x->opt.software) < 0)
+    if (vg_console_watch(&x->console, VG_FD_CONTROL, mediator_gone) < 0 ||
+        vg_sandbox_enter(x->opt.software) < 0)
         return fail(x, VG_GONE_CRASHED, "cannot restrict the process");
     vg_ring_consumer_init(&x->ring, x->guest.slot);
     vg_log(x, "event=ready device=\"%s\"", device);

@@ -108,7 +108,8 @@ void vg_obj_remove(struct vg_objset *s, enum vg_obj_type type, uint64_t handle)
 }
 
 /* Up to `max` children. Erasing shifts entries, so they are collected before any is removed. */
-static size_t children_of(const struct vg_objset *s, uint64_t parent, struct vg_obj *child, size_t max)
+static size_t children_of(const struct vg_objset *s, uint64_t parent, struct vg_obj *child,
+                          size_t max)
 {
     size_t n = 0;
 
@@ -128,8 +129,8 @@ void vg_obj_orphan(struct vg_objset *s, uint64_t parent)
             vg_obj_remove(s, child[i].type, child[i].handle);
 }
 
-void vg_obj_each(struct vg_objset *s, enum vg_obj_type type, void (*fn)(struct vg_obj *o, void *arg),
-                 void *arg)
+void vg_obj_each(struct vg_objset *s, enum vg_obj_type type,
+                 void (*fn)(struct vg_obj *o, void *arg), void *arg)
 {
     for (size_t i = 0; i < s->size; i++)
         if (s->table[i].type == (uint32_t)type)

@@ -16,29 +16,38 @@
 /* Named after the C types in the API table, so that its macros can paste them. */
 enum vg_obj_type {
     VG_OBJ_NONE = 0,
-    VG_OBJ_CUcontext, VG_OBJ_CUmodule, VG_OBJ_CUlibrary, VG_OBJ_CUfunction, VG_OBJ_CUkernel,
-    VG_OBJ_CUstream, VG_OBJ_CUevent, VG_OBJ_CUgraph, VG_OBJ_CUgraphNode, VG_OBJ_CUgraphExec,
-    VG_OBJ_CUmemoryPool, VG_OBJ_CUarray,
+    VG_OBJ_CUcontext,
+    VG_OBJ_CUmodule,
+    VG_OBJ_CUlibrary,
+    VG_OBJ_CUfunction,
+    VG_OBJ_CUkernel,
+    VG_OBJ_CUstream,
+    VG_OBJ_CUevent,
+    VG_OBJ_CUgraph,
+    VG_OBJ_CUgraphNode,
+    VG_OBJ_CUgraphExec,
+    VG_OBJ_CUmemoryPool,
+    VG_OBJ_CUarray,
     VG_OBJ_TYPES
 };
 
-#define VG_OBJECTS_MAX (1u << 20)   /* handles one guest process may own */
+#define VG_OBJECTS_MAX (1u << 20) /* handles one guest process may own */
 
 struct vg_obj {
     uint64_t handle;
-    uint64_t parent;            /* handle whose end ends this one, 0: none */
-    uint32_t type;              /* enum vg_obj_type; NONE: empty place */
-    uint32_t info;              /* function, kernel: parameter bytes; stream: VG_STREAM_*;
-                                   context: device ordinal, VG_CTX_PRIMARY */
+    uint64_t parent; /* handle whose end ends this one, 0: none */
+    uint32_t type;   /* enum vg_obj_type; NONE: empty place */
+    uint32_t info;   /* function, kernel: parameter bytes; stream: VG_STREAM_*;
+                        context: device ordinal, VG_CTX_PRIMARY */
 };
 
-#define VG_STREAM_NON_BLOCKING 1u   /* does not synchronise with the legacy stream */
+#define VG_STREAM_NON_BLOCKING 1u /* does not synchronise with the legacy stream */
 #define VG_STREAM_CAPTURING    2u
 #define VG_CTX_PRIMARY         (1u << 31)
 
 struct vg_objset {
-    struct vg_obj *table;       /* open addressing */
-    size_t size, used;          /* places (a power of two), places taken */
+    struct vg_obj *table; /* open addressing */
+    size_t size, used;    /* places (a power of two), places taken */
 };
 
 void vg_objset_init(struct vg_objset *s);
@@ -57,7 +66,7 @@ void vg_obj_remove(struct vg_objset *s, enum vg_obj_type type, uint64_t handle);
 void vg_obj_orphan(struct vg_objset *s, uint64_t parent);
 
 /* Calls fn for every object of the type; fn must not add or remove. */
-void vg_obj_each(struct vg_objset *s, enum vg_obj_type type, void (*fn)(struct vg_obj *o, void *arg),
-                 void *arg);
+void vg_obj_each(struct vg_objset *s, enum vg_obj_type type,
+                 void (*fn)(struct vg_obj *o, void *arg), void *arg);
 
 #endif

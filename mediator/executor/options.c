@@ -13,7 +13,10 @@
 #define SPIN_US_DEFAULT 50u
 #define SPIN_US_MAX     1000000u
 
-enum { OPT_VM = 1, OPT_SLOT, OPT_GENERATION, OPT_SLOT_COUNT, OPT_SIZE, OPT_BACKEND, OPT_DRIVER, OPT_SPIN };
+enum {
+    OPT_VM = 1, OPT_SLOT, OPT_GENERATION, OPT_SLOT_COUNT, OPT_SIZE, OPT_BACKEND, OPT_DRIVER,
+    OPT_SPIN
+};
 
 static const struct option long_options[] = {
     {"vm", required_argument, NULL, OPT_VM},

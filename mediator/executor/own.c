@@ -18,7 +18,7 @@ CUresult vg_own_handle(struct vg_exec *x, enum vg_obj_type type, uint64_t handle
     if (type == VG_OBJ_CUfunction && vg_obj_find(&x->obj, VG_OBJ_CUkernel, handle))
         return CUDA_SUCCESS;
     return refused(x, type == VG_OBJ_CUcontext ? CUDA_ERROR_INVALID_CONTEXT
-                                                                  : CUDA_ERROR_INVALID_HANDLE);
+                                               : CUDA_ERROR_INVALID_HANDLE);
 }
 
 CUresult vg_own_stream(struct vg_exec *x, CUstream stream)
@@ -68,8 +68,8 @@ static void account(struct vg_exec *x)
 CUresult vg_own_add_range(struct vg_exec *x, uint64_t base, uint64_t size, enum vg_range_kind kind,
                           uint64_t owner)
 {
-    struct vg_range n = {.base = base, .size = size, .kind = kind,
-                         .context = (uintptr_t)x->ctx, .owner = owner};
+    struct vg_range n = {
+        .base = base, .size = size, .kind = kind, .context = (uintptr_t)x->ctx, .owner = owner};
     int rc = vg_range_add(&x->ranges, &n);
 
     /* The driver has just given this memory out, so what we thought was here has ended. */

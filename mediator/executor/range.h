@@ -12,26 +12,26 @@
 #include <stdint.h>
 
 enum vg_range_kind {
-    VG_RANGE_ALLOC = 1,         /* cuMemAlloc*: ends with a free */
-    VG_RANGE_POOL = 2,          /* stream-ordered allocation */
-    VG_RANGE_GLOBAL = 3,        /* variable of a module: ends with it */
-    VG_RANGE_GRAPH = 4,         /* allocated by a node of a graph: comes back at each launch */
-    VG_RANGE_ALIAS = 5,         /* region bytes at a second address */
+    VG_RANGE_ALLOC = 1,  /* cuMemAlloc*: ends with a free */
+    VG_RANGE_POOL = 2,   /* stream-ordered allocation */
+    VG_RANGE_GLOBAL = 3, /* variable of a module: ends with it */
+    VG_RANGE_GRAPH = 4,  /* allocated by a node of a graph: comes back at each launch */
+    VG_RANGE_ALIAS = 5,  /* region bytes at a second address */
 };
 
 #define VG_RANGES_MAX (1u << 20)
 
 struct vg_range {
     uint64_t base, size;
-    uint64_t context;           /* it ends with this context, 0: with none */
-    uint64_t owner;             /* and with this module or library, 0: with none */
+    uint64_t context; /* it ends with this context, 0: with none */
+    uint64_t owner;   /* and with this module or library, 0: with none */
     enum vg_range_kind kind;
 };
 
 struct vg_ranges {
-    struct vg_range *at;        /* sorted by base */
+    struct vg_range *at; /* sorted by base */
     size_t count, cap;
-    uint64_t held;              /* bytes in ALLOC and POOL ranges */
+    uint64_t held; /* bytes in ALLOC and POOL ranges */
 };
 
 void vg_ranges_init(struct vg_ranges *r);

@@ -11,7 +11,7 @@
 size_t vg_reply_capacity(const struct vg_call *c)
 {
     if (!(c->flags & VG_F_REPLY))
-        return VG_OUT_MAX;      /* nobody reads it; CUDA wants the room all the same */
+        return VG_OUT_MAX; /* nobody reads it; CUDA wants the room all the same */
     if (!(c->flags & VG_F_BULK))
         return VG_REPLY_MAX;
     return c->arg[7] < VG_OUT_MAX ? (size_t)c->arg[7] : VG_OUT_MAX;

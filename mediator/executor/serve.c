@@ -14,12 +14,12 @@
 
 #include "vg_atomic.h"
 
-#define LOOKS_PER_YIELD  16u            /* the guest may need this very processor to go on */
-#define BATCH            32u            /* records between two looks at the waits */
-#define IDLE_SLEEP_NS    1000000000ull  /* with nothing to wait for: the doorbell wakes us */
-#define WAIT_SLEEP_NS    1000000ull     /* longest pause between looks at a pending wait */
-#define HEARD_SLEEP_NS   100000000ull   /* with waits that ring when they are over */
-#define WAIT_SLEEP_SHARE 8u             /* and at most this part of the time waited so far */
+#define LOOKS_PER_YIELD  16u           /* the guest may need this very processor to go on */
+#define BATCH            32u           /* records between two looks at the waits */
+#define IDLE_SLEEP_NS    1000000000ull /* with nothing to wait for: the doorbell wakes us */
+#define WAIT_SLEEP_NS    1000000ull    /* longest pause between looks at a pending wait */
+#define HEARD_SLEEP_NS   100000000ull  /* with waits that ring when they are over */
+#define WAIT_SLEEP_SHARE 8u            /* and at most this part of the time waited so far */
 
 /* ---- One record ---- */
 
@@ -78,8 +78,8 @@ enum poll_slot { POLL_CONTROL, POLL_DOORBELL, POLL_SLOTS };
 
 struct loop {
     struct pollfd fds[POLL_SLOTS];
-    uint64_t now, active;       /* ns; when something happened last */
-    unsigned idle;              /* looks in vain, for yielding now and then */
+    uint64_t now, active; /* ns; when something happened last */
+    unsigned idle;        /* looks in vain, for yielding now and then */
 };
 
 /* How long to sleep: with waits, a share of what was waited already. */
@@ -98,7 +98,8 @@ static uint64_t nap(const struct vg_exec *x, const struct loop *l)
 static bool sleep_on_doorbell(struct vg_exec *x, struct loop *l)
 {
     uint64_t ns = nap(x, l), rings;
-    struct timespec t = {.tv_sec = (time_t)(ns / 1000000000ull), .tv_nsec = (long)(ns % 1000000000ull)};
+    struct timespec t = {.tv_sec = (time_t)(ns / 1000000000ull),
+                         .tv_nsec = (long)(ns % 1000000000ull)};
     char byte;
 
     if (x->waits.count < VG_WAITS_MAX && !vg_ring_sleepy(&x->ring))

@@ -12,29 +12,30 @@
 #include "mediator/executor/executor.h"
 #include "vg_atomic.h"
 
-#define CONSOLE_PATIENCE_NS 1000000000ull   /* a guest that fetches nothing for so long never will */
+#define CONSOLE_PATIENCE_NS 1000000000ull /* a guest that fetches nothing for so long never will   \
+                                           */
 
 enum wait_kind { WAIT_REPLY, WAIT_REDO, WAIT_STAGE, WAIT_CONSOLE };
 
 struct wait_event {
     CUevent event;
-    bool ours;                  /* from the pool; else the guest's, which may end meanwhile */
+    bool ours; /* from the pool; else the guest's, which may end meanwhile */
 };
 
 struct vg_wait {
     struct vg_wait *next;
     CUcontext ctx;
     enum wait_kind kind;
-    bool rings;                 /* the doorbell tells of each of its events */
+    bool rings; /* the doorbell tells of each of its events */
     struct {
         uint64_t target, head, since;
         CUresult result;
-    } console;                  /* CONSOLE: wanted and last seen position, when it moved, the answer */
-    unsigned stage;             /* STAGE */
-    unsigned cap;               /* places for events */
-    unsigned count, passed;     /* events, and how many of them are known to have passed */
-    struct vg_req req;          /* REPLY, REDO */
-    uint8_t *payload;           /* REDO: copy of the request's payload */
+    } console;              /* CONSOLE: wanted and last seen position, when it moved, the answer */
+    unsigned stage;         /* STAGE */
+    unsigned cap;           /* places for events */
+    unsigned count, passed; /* events, and how many of them are known to have passed */
+    struct vg_req req;      /* REPLY, REDO */
+    uint8_t *payload;       /* REDO: copy of the request's payload */
     struct wait_event event[];
 };
 
@@ -133,7 +134,8 @@ static void release_events(struct vg_exec *x, struct vg_wait *w)
  */
 static bool ring_when_here(struct vg_exec *x, CUstream stream)
 {
-    return x->opt.software && x->cuda.cuLaunchHostFunc(stream, vg_doorbell_ring, NULL) == CUDA_SUCCESS;
+    return x->opt.software &&
+           x->cuda.cuLaunchHostFunc(stream, vg_doorbell_ring, NULL) == CUDA_SUCCESS;
 }
 
 /* Adds "the stream has come here" to the wait. */
@@ -215,7 +217,7 @@ CUresult vg_wait_event(struct vg_exec *x, struct vg_req *r, CUevent event)
  */
 struct census {
     struct vg_exec *x;
-    unsigned to_mark;           /* streams that need a mark of their own */
+    unsigned to_mark; /* streams that need a mark of their own */
     bool no_legacy;
 };
 

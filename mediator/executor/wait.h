@@ -18,17 +18,20 @@ struct vg_exec;
 struct vg_req;
 struct vg_wait;
 
-#define VG_WAITS_MAX 512u       /* beyond this the ring is not read until one completes */
+#define VG_WAITS_MAX 512u /* beyond this the ring is not read until one completes */
 
 struct vg_event_pool {
-    struct { CUcontext ctx; CUevent event; } *at;
+    struct {
+        CUcontext ctx;
+        CUevent event;
+    } * at;
     size_t count, cap;
 };
 
 struct vg_waits {
     struct vg_wait *first, **last;
     unsigned count;
-    unsigned unheard;           /* waits of which no doorbell tells: they must be polled */
+    unsigned unheard; /* waits of which no doorbell tells: they must be polled */
     struct vg_event_pool pool;
 };
 

@@ -113,8 +113,8 @@ END_TEST
 
 START_TEST(refuses_bad_addresses)
 {
-    static const uint64_t bad[] = {0, 4096, 0x7ea000000001ull, 0x800000000000ull, UINT64_MAX - 4095,
-                                   0x7ffffffff000ull};
+    static const uint64_t bad[] = {
+        0, 4096, 0x7ea000000001ull, 0x800000000000ull, UINT64_MAX - 4095, 0x7ffffffff000ull};
 
     host_init(&h);
     h.slot->address = bad[_i];
@@ -173,7 +173,11 @@ END_TEST
 
 START_TEST(cuts_off_bad_frames)
 {
-    static const struct { uint32_t call; uint16_t flags, cell; uint64_t off, cap; } bad[] = {
+    static const struct {
+        uint32_t call;
+        uint16_t flags, cell;
+        uint64_t off, cap;
+    } bad[] = {
         {VG_CALL_NOP, 4, 0, 0, 0},
         {VG_CALL_NOP, VG_F_REPLY, VG_CELLS, 0, 0},
         {VG_CALL_NOP, VG_F_REPLY, 0xffff, 0, 0},
@@ -193,13 +197,17 @@ END_TEST
 
 START_TEST(cuts_off_bad_payloads)
 {
-    static const struct { uint32_t call; uint64_t arg[8]; uint32_t len; } bad[] = {
-        {VG_CALL_cuEventCreate, {2, 0}, 0},                      /* a flag that is none */
-        {VG_CALL_cuEventCreate, {1, 0}, 8},                      /* bytes left over */
-        {VG_CALL_cuMemPoolCreate, {1, 5}, 8},                    /* struct of another size */
+    static const struct {
+        uint32_t call;
+        uint64_t arg[8];
+        uint32_t len;
+    } bad[] = {
+        {VG_CALL_cuEventCreate, {2, 0}, 0},   /* a flag that is none */
+        {VG_CALL_cuEventCreate, {1, 0}, 8},   /* bytes left over */
+        {VG_CALL_cuMemPoolCreate, {1, 5}, 8}, /* struct of another size */
         {VG_CALL_cuMemPoolCreate, {1, UINT64_MAX}, 0},
-        {VG_CALL_cuModuleGetGlobal_v2, {1, 1, 0, 9}, 8},         /* string without NUL */
-        {VG_CALL_FUNCTION_GET, {0, 0}, 16},                      /* likewise */
+        {VG_CALL_cuModuleGetGlobal_v2, {1, 1, 0, 9}, 8}, /* string without NUL */
+        {VG_CALL_FUNCTION_GET, {0, 0}, 16},              /* likewise */
         {VG_CALL_COPY_IN, {0, 0, 0, 0, VG_STAGES + 1}, 0},
         {VG_CALL_SYNC, {99, 0}, 0},
         {VG_CALL_LAUNCH, {[VG_LAUNCH_SIZES] = 1ull << 40}, 0},
@@ -309,7 +317,8 @@ START_TEST(rejects_memory_of_others)
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_IN, p, off, 8193, 0), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_IN, p - 1, off, 1, 0), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_IN, p + 8191, off, 2, 0), CUDA_ERROR_INVALID_VALUE);
-    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_IN, p, off, UINT64_MAX, 0), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_IN, p, off, UINT64_MAX, 0),
+                     CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, p, 0, 64, 0), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, p, TEST_REGION_SIZE - 1, 2, 0),
                      CUDA_ERROR_INVALID_VALUE);
@@ -317,7 +326,8 @@ START_TEST(rejects_memory_of_others)
                      CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemsetD32_v2, p, 0, 2048), CUDA_SUCCESS);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemsetD32_v2, p, 0, 2049), CUDA_ERROR_INVALID_VALUE);
-    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemsetD32_v2, p, 0, 1ull << 62), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemsetD32_v2, p, 0, 1ull << 62),
+                     CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemsetD2D8_v2, p, 4096, 1, 64, 2), CUDA_SUCCESS);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemsetD2D8_v2, p, 4096, 1, 64, 3),
                      CUDA_ERROR_INVALID_VALUE);
@@ -371,7 +381,8 @@ START_TEST(checks_pitched_copies)
     c.srcHost = &c;
     ck_assert_int_eq(COPY3D(), CUDA_ERROR_INVALID_VALUE);
     memset(guest_at(&h, off + 8192), 0, 4096);
-    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, res.val[0], off + 8192, 4096, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, res.val[0], off + 8192, 4096, 0),
+                     CUDA_SUCCESS);
     for (unsigned row = 0; row < 16; row++)
         ck_assert_mem_eq(guest_at(&h, off + 8192 + row * 256), guest_at(&h, off + row * 128), 64);
     stop_cleanly();
@@ -430,7 +441,8 @@ START_TEST(gives_staging_chunks_back)
     ck_assert_uint_eq(h.slot->latched_error, CUDA_ERROR_INVALID_VALUE);
     for (unsigned i = 0; i < 8; i++) {
         ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, res.val[0] + i * VG_EXTENT_SIZE, out,
-                             VG_EXTENT_SIZE, 0), CUDA_SUCCESS);
+                             VG_EXTENT_SIZE, 0),
+                         CUDA_SUCCESS);
         ck_assert_uint_eq(guest_at(&h, out)[0], i + 1);
         ck_assert_uint_eq(guest_at(&h, out)[VG_EXTENT_SIZE - 1], i + 1);
     }
@@ -461,7 +473,8 @@ START_TEST(a_wait_blocks_nobody_else)
     host_ready(&h);
     off = guest_extents(&h, 1);
     uint32_t *word = (uint32_t *)guest_at(&h, off);
-    ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuStreamCreate, 1, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuStreamCreate, 1, CU_STREAM_NON_BLOCKING),
+                     CUDA_SUCCESS);
     stream = res.val[0];
     ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuEventCreate, 1, 0), CUDA_SUCCESS);
     event = res.val[0];
@@ -469,7 +482,8 @@ START_TEST(a_wait_blocks_nobody_else)
                       CU_STREAM_WAIT_VALUE_EQ);
     ck_assert_int_eq(rc, CUDA_SUCCESS);
     POST(&h, VG_CALL_cuEventRecord, event, stream);
-    uint32_t a = guest_send(&h, VG_CALL_SYNC, WORDS(VG_SYNC_STREAM, stream), NULL, 0, VG_F_REPLY, 1);
+    uint32_t a =
+        guest_send(&h, VG_CALL_SYNC, WORDS(VG_SYNC_STREAM, stream), NULL, 0, VG_F_REPLY, 1);
     uint32_t b = guest_send(&h, VG_CALL_SYNC, WORDS(VG_SYNC_EVENT, event), NULL, 0, VG_F_REPLY, 2);
     uint32_t c = guest_send(&h, VG_CALL_SYNC, WORDS(VG_SYNC_CONTEXT), NULL, 0, VG_F_REPLY, 3);
     ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuMemAlloc_v2, 1, 4096), CUDA_SUCCESS);
@@ -500,10 +514,12 @@ START_TEST(many_waits_are_all_answered)
     host_ready(&h);
     off = guest_extents(&h, 1);
     uint32_t *word = (uint32_t *)guest_at(&h, off);
-    ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuStreamCreate, 1, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuStreamCreate, 1, CU_STREAM_NON_BLOCKING),
+                     CUDA_SUCCESS);
     stream = res.val[0];
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuStreamWaitValue32_v2, stream, (uintptr_t)word, 1,
-                         CU_STREAM_WAIT_VALUE_EQ), CUDA_SUCCESS);
+                         CU_STREAM_WAIT_VALUE_EQ),
+                     CUDA_SUCCESS);
     for (unsigned i = 0; i < 800; i++)
         last[i % VG_CELLS] = guest_send(&h, VG_CALL_SYNC, WORDS(VG_SYNC_STREAM, stream), NULL, 0,
                                         VG_F_REPLY, (uint16_t)(i % VG_CELLS));
@@ -530,8 +546,8 @@ static uint64_t load_ptx(const char *text, size_t len, CUresult want)
     struct vg_result res;
     uint64_t off = guest_extents(&h, 1);
     uint64_t arg[8] = {VG_IMAGE_MODULE, 0, len, 0, [6] = off, [7] = VG_EXTENT_SIZE};
-    uint32_t seq = guest_send(&h, VG_CALL_IMAGE_LOAD, arg, 8, text, (uint32_t)len,
-                              VG_F_REPLY | VG_F_BULK, 0);
+    uint32_t seq =
+        guest_send(&h, VG_CALL_IMAGE_LOAD, arg, 8, text, (uint32_t)len, VG_F_REPLY | VG_F_BULK, 0);
 
     ck_assert(guest_done(&h, 0, seq, TEST_WAIT_MS));
     res = vg_slot_cell(h.slot, 0)->result;
@@ -548,7 +564,8 @@ START_TEST(launches_a_kernel)
     module = load_ptx(ptx, sizeof(ptx), CUDA_SUCCESS);
     ck_assert_int_eq(guest_ask(&h, VG_CALL_FUNCTION_GET, WORDS(0, module), "absent", 7, NULL),
                      CUDA_ERROR_NOT_FOUND);
-    ck_assert_int_eq(guest_ask(&h, VG_CALL_FUNCTION_GET, WORDS(0, module), "fill", 5, &res), CUDA_SUCCESS);
+    ck_assert_int_eq(guest_ask(&h, VG_CALL_FUNCTION_GET, WORDS(0, module), "fill", 5, &res),
+                     CUDA_SUCCESS);
     func = res.val[0];
     const struct vg_function_info *info = (const void *)vg_slot_reply(h.slot, 0);
     ck_assert_uint_eq(info->param_count, 2);
@@ -558,7 +575,10 @@ START_TEST(launches_a_kernel)
     off = guest_extents(&h, 1);
     ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuMemAlloc_v2, 1, 4096), CUDA_SUCCESS);
     p = res.val[0];
-    struct { uint64_t p; uint32_t v, pad; } params = {p, 100, 0};
+    struct {
+        uint64_t p;
+        uint32_t v, pad;
+    } params = {p, 100, 0};
     uint64_t arg[8] = {func, 8 | 1ull << 32, 1 | 128ull << 32, 1 | 1ull << 32, 0, 0, 12};
     guest_send(&h, VG_CALL_LAUNCH, arg, 7, &params, sizeof(params), 0, 0);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SYNC, VG_SYNC_CONTEXT), CUDA_SUCCESS);
@@ -569,7 +589,8 @@ START_TEST(launches_a_kernel)
     ck_assert_uint_eq(h.slot->latched_error, 0);
     /* Too few bytes of parameters, an unknown attribute. */
     arg[6] = 8;
-    ck_assert_int_eq(guest_ask(&h, VG_CALL_LAUNCH, arg, 7, &params, 8, NULL), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(guest_ask(&h, VG_CALL_LAUNCH, arg, 7, &params, 8, NULL),
+                     CUDA_ERROR_INVALID_VALUE);
     CUlaunchAttribute attr = {.id = (CUlaunchAttributeID)55};
     uint8_t both[16 + sizeof(attr)];
     memcpy(both, &params, 16);
@@ -580,7 +601,8 @@ START_TEST(launches_a_kernel)
     /* With its module the function ends. */
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuModuleUnload, module), CUDA_SUCCESS);
     arg[6] = 12;
-    ck_assert_int_eq(guest_ask(&h, VG_CALL_LAUNCH, arg, 7, &params, 16, NULL), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(guest_ask(&h, VG_CALL_LAUNCH, arg, 7, &params, 16, NULL),
+                     CUDA_ERROR_INVALID_HANDLE);
     stop_cleanly();
 }
 END_TEST
@@ -601,15 +623,18 @@ START_TEST(variables_are_memory_of_the_module)
     vg_enc_word(&e, module);
     vg_enc_string(&e, "counter");
     memcpy(w, call.arg, sizeof(w));
-    ck_assert_int_eq(guest_ask(&h, VG_CALL_cuModuleGetGlobal_v2, w, 8, payload, (uint32_t)e.len, &res),
-                     CUDA_SUCCESS);
+    ck_assert_int_eq(
+        guest_ask(&h, VG_CALL_cuModuleGetGlobal_v2, w, 8, payload, (uint32_t)e.len, &res),
+        CUDA_SUCCESS);
     ck_assert_uint_eq(res.val[1], 4);
     off = guest_extents(&h, 1);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, res.val[0], off, 4, 0), CUDA_SUCCESS);
     ck_assert_uint_eq(*(uint32_t *)guest_at(&h, off), 5);
-    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, res.val[0], off, 8, 0), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, res.val[0], off, 8, 0),
+                     CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuModuleUnload, module), CUDA_SUCCESS);
-    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, res.val[0], off, 4, 0), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, res.val[0], off, 4, 0),
+                     CUDA_ERROR_INVALID_VALUE);
     stop_cleanly();
 }
 END_TEST
@@ -625,7 +650,8 @@ START_TEST(bad_images_fail_and_say_why)
     elf[0x3c] = 9;
     elf[0x3a] = 64;
     load_ptx((char *)elf, sizeof(elf), CUDA_ERROR_INVALID_IMAGE);
-    load_ptx("\x50\xed\x55\xba\1\0\x10\0\xff\xff\xff\xff\xff\xff\xff\xff", 16, CUDA_ERROR_INVALID_IMAGE);
+    load_ptx("\x50\xed\x55\xba\1\0\x10\0\xff\xff\xff\xff\xff\xff\xff\xff", 16,
+             CUDA_ERROR_INVALID_IMAGE);
     load_ptx("\xb1\x43\x62\x46\1\0\0\0\0\0\0\0\0\0\0\0", 16, CUDA_ERROR_INVALID_IMAGE);
     stop_cleanly();
 }
@@ -638,14 +664,17 @@ START_TEST(an_image_may_come_in_parts)
     uint64_t arg[8] = {VG_IMAGE_MODULE};
 
     host_ready(&h);
-#define PART(pos, n) guest_ask(&h, VG_CALL_IMAGE_PART, WORDS(0, n, total, pos), ptx + (pos), (uint32_t)(n), NULL)
+#define PART(pos, n)                                                                               \
+    guest_ask(&h, VG_CALL_IMAGE_PART, WORDS(0, n, total, pos), ptx + (pos), (uint32_t)(n), NULL)
     ck_assert_int_eq(PART(0, 100), CUDA_SUCCESS);
-    ck_assert_int_eq(guest_ask(&h, VG_CALL_IMAGE_LOAD, arg, 8, NULL, 0, NULL), CUDA_ERROR_INVALID_IMAGE);
+    ck_assert_int_eq(guest_ask(&h, VG_CALL_IMAGE_LOAD, arg, 8, NULL, 0, NULL),
+                     CUDA_ERROR_INVALID_IMAGE);
     ck_assert_int_eq(PART(50, 100), CUDA_ERROR_INVALID_IMAGE);
     ck_assert_int_eq(PART(100, sizeof(ptx) - 100), CUDA_SUCCESS);
     ck_assert_int_eq(guest_ask(&h, VG_CALL_IMAGE_LOAD, arg, 8, NULL, 0, &res), CUDA_SUCCESS);
     ck_assert_uint_ne(res.val[0], 0);
-    ck_assert_int_eq(guest_ask(&h, VG_CALL_IMAGE_LOAD, arg, 8, NULL, 0, NULL), CUDA_ERROR_INVALID_IMAGE);
+    ck_assert_int_eq(guest_ask(&h, VG_CALL_IMAGE_LOAD, arg, 8, NULL, 0, NULL),
+                     CUDA_ERROR_INVALID_IMAGE);
     total = VG_IMAGE_MAX + 1;
     ck_assert_int_eq(PART(0, 100), CUDA_ERROR_INVALID_IMAGE);
     stop_cleanly();
@@ -657,7 +686,8 @@ START_TEST(host_functions_run_in_the_guest)
     uint64_t end = now_ms() + TEST_WAIT_MS;
 
     host_ready(&h);
-    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_HOST_FUNC, 0, 0xc0ffee, VG_CALLBACK_HOST_FUNC), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_HOST_FUNC, 0, 0xc0ffee, VG_CALLBACK_HOST_FUNC),
+                     CUDA_SUCCESS);
     while (vg_load_acquire(&h.slot->callback_head) == 0)
         ck_assert(now_ms() < end);
     ck_assert_uint_eq(h.slot->callback[0].cookie, 0xc0ffee);
@@ -683,7 +713,8 @@ START_TEST(objects_end_with_their_context)
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuDevicePrimaryCtxReset_v2, 0), CUDA_SUCCESS);
     ck_assert_uint_eq(h.stats->memory, 0);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SET_CONTEXT, ctx), CUDA_ERROR_INVALID_CONTEXT);
-    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SYNC, VG_SYNC_STREAM, stream), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SYNC, VG_SYNC_STREAM, stream),
+                     CUDA_ERROR_INVALID_HANDLE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemFree_v2, p), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuDevicePrimaryCtxRetain, 1, 0), CUDA_SUCCESS);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SET_CONTEXT, res.val[0]), CUDA_SUCCESS);
@@ -692,7 +723,8 @@ START_TEST(objects_end_with_their_context)
 }
 END_TEST
 
-/* Registered memory: the same bytes at a second address, until it is given up or the context ends. */
+/* Registered memory: the same bytes at a second address, until it is given up or the context ends.
+ */
 START_TEST(region_bytes_at_a_second_address)
 {
     const uint64_t at = 0x7eb000000000ull;
@@ -731,7 +763,8 @@ int main(void)
     if (!host_available())
         return 77;
     Suite *s = suite_create("executor");
-    TCase *life = tcase_create("life"), *hostile = tcase_create("hostile"), *work = tcase_create("work");
+    TCase *life = tcase_create("life"), *hostile = tcase_create("hostile"),
+          *work = tcase_create("work");
 
     tcase_set_timeout(life, 40);
     tcase_add_test(life, answers_a_nop);

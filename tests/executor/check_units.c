@@ -100,7 +100,7 @@ static int add_range(struct vg_ranges *r, uint64_t base, uint64_t size, uint64_t
 START_TEST(ranges_follow_the_model)
 {
     enum { N = 400 };
-    uint8_t model[N] = {0};     /* number of the range that holds this byte, 0: none */
+    uint8_t model[N] = {0}; /* number of the range that holds this byte, 0: none */
     struct vg_ranges r;
     unsigned seed = 9;
 
@@ -150,9 +150,9 @@ START_TEST(overlapping_ranges_give_way)
     vg_ranges_init(&r);
     for (uint64_t i = 0; i < 10; i++)
         ck_assert_int_eq(add_range(&r, 1000 + i * 100, 50, 0), 0);
-    vg_range_remove_overlap(&r, 1049, 152);     /* the ends of two, and one between */
+    vg_range_remove_overlap(&r, 1049, 152); /* the ends of two, and one between */
     ck_assert_uint_eq(r.count, 7);
-    vg_range_remove_overlap(&r, 1350, 50);      /* between two */
+    vg_range_remove_overlap(&r, 1350, 50); /* between two */
     ck_assert_uint_eq(r.count, 7);
     vg_range_remove_overlap(&r, 0, UINT64_MAX);
     ck_assert_uint_eq(r.count, 0);

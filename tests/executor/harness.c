@@ -112,10 +112,22 @@ void host_init(struct host *h)
 static void become_executor(const int fds[5])
 {
     char exe[4200], slots[16], size[32];
-    char *argv[] = {exe, (char *)"--vm", (char *)"test", (char *)"--slot", (char *)"1",
-                    (char *)"--generation", (char *)"0", (char *)"--slot-count", slots,
-                    (char *)"--region-size", size, (char *)"--backend", (char *)backend(),
-                    (char *)"--driver", (char *)driver_path(), NULL};
+    char *argv[] = {exe,
+                    (char *)"--vm",
+                    (char *)"test",
+                    (char *)"--slot",
+                    (char *)"1",
+                    (char *)"--generation",
+                    (char *)"0",
+                    (char *)"--slot-count",
+                    slots,
+                    (char *)"--region-size",
+                    size,
+                    (char *)"--backend",
+                    (char *)backend(),
+                    (char *)"--driver",
+                    (char *)driver_path(),
+                    NULL};
 
     snprintf(exe, sizeof(exe), "%s/bin/vgpu-executor", build_dir());
     snprintf(slots, sizeof(slots), "%u", TEST_SLOTS);
@@ -143,8 +155,8 @@ bool host_start(struct host *h)
     h->pid = fork();
     ck_assert_int_ge(h->pid, 0);
     if (h->pid == 0) {
-        const int fds[5] = {getenv("VG_TEST_VERBOSE") ? 2 : log[1], sock[1], h->region_fd, h->doorbell,
-                            stats};
+        const int fds[5] = {getenv("VG_TEST_VERBOSE") ? 2 : log[1], sock[1], h->region_fd,
+                            h->doorbell, stats};
         become_executor(fds);
     }
     close(sock[1]);
@@ -247,8 +259,9 @@ CUresult guest_ask(struct host *h, uint32_t call, const uint64_t *arg, unsigned 
 {
     uint32_t seq = guest_send(h, call, arg, args, payload, len, VG_F_REPLY, 0);
 
-    ck_assert_msg(guest_done(h, 0, seq, TEST_WAIT_MS), "no answer to call 0x%x (state %u reason %u)",
-                  call, h->slot->state, h->slot->reason);
+    ck_assert_msg(guest_done(h, 0, seq, TEST_WAIT_MS),
+                  "no answer to call 0x%x (state %u reason %u)", call, h->slot->state,
+                  h->slot->reason);
     struct vg_result res = vg_slot_cell(h->slot, 0)->result;
     ck_assert_uint_eq(res.seq, seq & 0xffff);
     if (ret)

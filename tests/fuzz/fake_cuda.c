@@ -71,42 +71,44 @@ static void fill(void *p, size_t n)
 /* ---- From the table ---- */
 
 #define FAKE(kind, type, name, aux) FAKE_##kind(type, name, aux)
-#define FAKE_VAL(type, name, aux) (void)name;
-#define FAKE_HND(type, name, aux) (void)name;
-#define FAKE_STRM(type, name, aux) (void)name;
-#define FAKE_DPTR(type, name, aux) (void)name;
-#define FAKE_OUT(type, name, aux) fill(name, sizeof(*name));
-#define FAKE_OUTH(type, name, aux) give_handle(name);
-#define FAKE_IN(type, name, aux) read_bytes(name, sizeof(*name));
+#define FAKE_VAL(type, name, aux)   (void)name;
+#define FAKE_HND(type, name, aux)   (void)name;
+#define FAKE_STRM(type, name, aux)  (void)name;
+#define FAKE_DPTR(type, name, aux)  (void)name;
+#define FAKE_OUT(type, name, aux)   fill(name, sizeof(*name));
+#define FAKE_OUTH(type, name, aux)  give_handle(name);
+#define FAKE_IN(type, name, aux)    read_bytes(name, sizeof(*name));
 #define FAKE_INOUT(type, name, aux) read_bytes(name, sizeof(*name));
-#define FAKE_STR(type, name, aux) if (name) sink ^= (uint8_t)strlen(name);
-#define FAKE_INBUF(type, name, aux) read_bytes(name, (size_t)aux * ELEMENT(type));
-#define FAKE_OUTBUF(type, name, aux) fill(name, (size_t)aux * ELEMENT(type));
-#define FAKE_PTR(type, name, aux) (void)name;
+#define FAKE_STR(type, name, aux)                                                                  \
+    if (name)                                                                                      \
+        sink ^= (uint8_t)strlen(name);
+#define FAKE_INBUF(type, name, aux)  read_bytes(name, (size_t)aux *ELEMENT(type));
+#define FAKE_OUTBUF(type, name, aux) fill(name, (size_t)aux *ELEMENT(type));
+#define FAKE_PTR(type, name, aux)    (void)name;
 #define FAKE_NONE(type, name, aux)
 /* Elements by name: void counts in bytes. */
 #define ELEMENT(type) SIZE_##type
 
-#define SIZE_void 1
-#define SIZE_char 1
-#define SIZE_unsigned sizeof(unsigned)
+#define SIZE_void              1
+#define SIZE_char              1
+#define SIZE_unsigned          sizeof(unsigned)
 #define SIZE_CUatomicOperation sizeof(CUatomicOperation)
-#define SIZE_CUmemAccessDesc sizeof(CUmemAccessDesc)
-#define SIZE_CUfunction sizeof(CUfunction)
-#define SIZE_CUkernel sizeof(CUkernel)
-#define SIZE_CUgraphNode sizeof(CUgraphNode)
-#define SIZE_CUgraphEdgeData sizeof(CUgraphEdgeData)
+#define SIZE_CUmemAccessDesc   sizeof(CUmemAccessDesc)
+#define SIZE_CUfunction        sizeof(CUfunction)
+#define SIZE_CUkernel          sizeof(CUkernel)
+#define SIZE_CUgraphNode       sizeof(CUgraphNode)
+#define SIZE_CUgraphEdgeData   sizeof(CUgraphEdgeData)
 
 /* Only rows that the executor forwards as they stand; all others below, or missing. */
-#define BODY_FWD(symbol)                                    \
-    static CUresult fake_##symbol(VG_PARAMS(symbol))        \
-    {                                                       \
-        CUresult rc = outcome();                            \
-                                                            \
-        if (rc == CUDA_SUCCESS) {                           \
-            VG_ARGS_##symbol(FAKE)                          \
-        }                                                   \
-        return rc;                                          \
+#define BODY_FWD(symbol)                                                                           \
+    static CUresult fake_##symbol(VG_PARAMS(symbol))                                               \
+    {                                                                                              \
+        CUresult rc = outcome();                                                                   \
+                                                                                                   \
+        if (rc == CUDA_SUCCESS) {                                                                  \
+            VG_ARGS_##symbol(FAKE)                                                                 \
+        }                                                                                          \
+        return rc;                                                                                 \
     }
 #define BODY_POST(symbol) BODY_FWD(symbol)
 #define BODY_CUSTOM(symbol)
@@ -119,17 +121,21 @@ static void fill(void *p, size_t n)
 #include "vg_api.def"
 
 /* CUSTOM rows without pointers are faked from the table too. */
-#define PLAIN(X)                                                                              \
-    X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease_v2) X(cuDevicePrimaryCtxReset_v2) \
-    X(cuCtxCreate_v2) X(cuCtxDestroy_v2) X(cuModuleUnload) X(cuModuleGetFunction)             \
-    X(cuModuleGetFunctionCount) X(cuModuleEnumerateFunctions) X(cuLibraryUnload)              \
-    X(cuLibraryGetKernel) X(cuLibraryGetKernelCount) X(cuLibraryEnumerateKernels)             \
-    X(cuLibraryGetModule) X(cuKernelGetFunction) X(cuKernelGetAttribute)                      \
-    X(cuKernelSetAttribute) X(cuFuncGetAttribute) X(cuFuncSetAttribute) X(cuStreamCreate)     \
-    X(cuStreamCreateWithPriority) X(cuStreamDestroy_v2) X(cuStreamBeginCapture_v2)            \
-    X(cuStreamBeginCaptureToGraph) X(cuGraphLaunch) X(cuGraphInstantiateWithParams)           \
-    X(cuMemFreeAsync) X(cuMemFree_v2) X(cuStreamSynchronize)                                  \
-    X(cuEventSynchronize) X(cuMemcpyAsync) X(cuCtxPopCurrent_v2) X(cuCtxSetCurrent) X(cuCtxSynchronize) X(cuLibraryGetManaged)
+#define PLAIN(X)                                                                                   \
+    X(cuDevicePrimaryCtxRetain)                                                                    \
+    X(cuDevicePrimaryCtxRelease_v2) X(cuDevicePrimaryCtxReset_v2) X(cuCtxCreate_v2)                \
+        X(cuCtxDestroy_v2) X(cuModuleUnload) X(cuModuleGetFunction) X(cuModuleGetFunctionCount)    \
+            X(cuModuleEnumerateFunctions) X(cuLibraryUnload) X(cuLibraryGetKernel)                 \
+                X(cuLibraryGetKernelCount) X(cuLibraryEnumerateKernels) X(cuLibraryGetModule)      \
+                    X(cuKernelGetFunction) X(cuKernelGetAttribute) X(cuKernelSetAttribute)         \
+                        X(cuFuncGetAttribute) X(cuFuncSetAttribute) X(cuStreamCreate)              \
+                            X(cuStreamCreateWithPriority) X(cuStreamDestroy_v2)                    \
+                                X(cuStreamBeginCapture_v2) X(cuStreamBeginCaptureToGraph)          \
+                                    X(cuGraphLaunch) X(cuGraphInstantiateWithParams)               \
+                                        X(cuMemFreeAsync) X(cuMemFree_v2) X(cuStreamSynchronize)   \
+                                            X(cuEventSynchronize) X(cuMemcpyAsync)                 \
+                                                X(cuCtxPopCurrent_v2) X(cuCtxSetCurrent)           \
+                                                    X(cuCtxSynchronize) X(cuLibraryGetManaged)
 PLAIN(BODY_FWD)
 
 /* ---- By hand: what has buffers, addresses or states ---- */
@@ -156,7 +162,8 @@ static CUresult fake_alloc_pool(CUdeviceptr *p, size_t bytes, CUmemoryPool pool,
     return fake_alloc(p, bytes);
 }
 
-static CUresult fake_alloc_pitch(CUdeviceptr *p, size_t *pitch, size_t width, size_t height, unsigned e)
+static CUresult fake_alloc_pitch(CUdeviceptr *p, size_t *pitch, size_t width, size_t height,
+                                 unsigned e)
 {
     (void)e;
     *pitch = (width + 511) & ~(size_t)511;
@@ -194,8 +201,8 @@ static CUresult fake_out(void *dst, CUdeviceptr src, size_t n, CUstream s)
 }
 
 /* Touches first and last byte of each row on host sides: rows may be many. */
-static void touch_rows(const void *base, const CUDA_MEMCPY3D *c, size_t x, size_t y, size_t z, size_t pitch,
-                       size_t height)
+static void touch_rows(const void *base, const CUDA_MEMCPY3D *c, size_t x, size_t y, size_t z,
+                       size_t pitch, size_t height)
 {
     const uint8_t *b = base;
 
@@ -221,8 +228,9 @@ static CUresult fake_3d(const CUDA_MEMCPY3D *c, CUstream s)
     return outcome();
 }
 
-static CUresult fake_launch(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                            unsigned bz, unsigned smem, CUstream s, void **params, void **extra)
+static CUresult fake_launch(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+                            unsigned by, unsigned bz, unsigned smem, CUstream s, void **params,
+                            void **extra)
 {
     (void)f, (void)gx, (void)gy, (void)gz, (void)bx, (void)by, (void)bz, (void)smem, (void)s;
     if (params)
@@ -280,15 +288,17 @@ static void jit(const void *image, const CUjit_option *option, void **value, uns
             memset(value[i], 'e', (size_t)(uintptr_t)value[i + 1]);
 }
 
-static CUresult fake_load_module(CUmodule *m, const void *image, unsigned n, CUjit_option *option, void **value)
+static CUresult fake_load_module(CUmodule *m, const void *image, unsigned n, CUjit_option *option,
+                                 void **value)
 {
     jit(image, option, value, n);
     give_handle(m);
     return outcome();
 }
 
-static CUresult fake_load_library(CUlibrary *l, const void *image, CUjit_option *option, void **value,
-                                  unsigned n, CUlibraryOption *lo, void **lv, unsigned ln)
+static CUresult fake_load_library(CUlibrary *l, const void *image, CUjit_option *option,
+                                  void **value, unsigned n, CUlibraryOption *lo, void **lv,
+                                  unsigned ln)
 {
     if (lo || lv || ln)
         abort();
@@ -314,7 +324,8 @@ static CUresult fake_callback(CUstream s, CUstreamCallback fn, void *data, unsig
     return CUDA_SUCCESS;
 }
 
-static CUresult fake_user_object(CUuserObject *o, void *p, CUhostFn fn, unsigned count, unsigned flags)
+static CUresult fake_user_object(CUuserObject *o, void *p, CUhostFn fn, unsigned count,
+                                 unsigned flags)
 {
     (void)fn;
     (void)count;
@@ -359,8 +370,8 @@ static CUresult fake_capturing(CUstream s, CUstreamCaptureStatus *status)
     return CUDA_SUCCESS;
 }
 
-static CUresult fake_capture_info(CUstream s, CUstreamCaptureStatus *status, uint64_t *id, CUgraph *graph,
-                                  const CUgraphNode **node, size_t *count)
+static CUresult fake_capture_info(CUstream s, CUstreamCaptureStatus *status, uint64_t *id,
+                                  CUgraph *graph, const CUgraphNode **node, size_t *count)
 {
     static CUgraphNode nodes[100];
 
@@ -376,7 +387,8 @@ static CUresult fake_capture_info(CUstream s, CUstreamCaptureStatus *status, uin
     return outcome();
 }
 
-static CUresult fake_update_dependencies(CUstream s, CUgraphNode *node, size_t count, unsigned flags)
+static CUresult fake_update_dependencies(CUstream s, CUgraphNode *node, size_t count,
+                                         unsigned flags)
 {
     (void)s;
     (void)flags;
@@ -417,7 +429,8 @@ static CUresult fake_edges(CUgraph g, CUgraphNode *from, CUgraphNode *to, size_t
     return fake_list(from, to, NULL, count);
 }
 
-static CUresult fake_edges_v2(CUgraph g, CUgraphNode *from, CUgraphNode *to, CUgraphEdgeData *e, size_t *count)
+static CUresult fake_edges_v2(CUgraph g, CUgraphNode *from, CUgraphNode *to, CUgraphEdgeData *e,
+                              size_t *count)
 {
     (void)g;
     return fake_list(from, to, e, count);
@@ -489,8 +502,8 @@ static CUresult fake_total(size_t *n, CUdevice d)
 void fake_cuda_fill(struct vg_cuda *c)
 {
     vg_cuda_init_missing(c);
-#define SET(symbol) c->symbol = fake_##symbol;
-#define SET_FWD(symbol) SET(symbol)
+#define SET(symbol)      c->symbol = fake_##symbol;
+#define SET_FWD(symbol)  SET(symbol)
 #define SET_POST(symbol) SET(symbol)
 #define SET_CUSTOM(symbol)
 #define SET_LOCAL(symbol)
