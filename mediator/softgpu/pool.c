@@ -4,6 +4,7 @@
  */
 #include "pool.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,8 +267,27 @@ VG_ENTRY(cuMemPoolCreate, (CUmemoryPool *pool, const CUmemPoolProps *props))
     return CUDA_SUCCESS;
 }
 
-/* Blocks of a destroyed pool stay valid until they are freed; only the name goes, so the object
- * stays for them. */
+/* Blocks of a destroyed pool stay valid until they are freed, and the object with them. */
+static void pool_bury(struct vg_pool *p)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static struct vg_pool *dead;
+    struct vg_pool **at;
+
+    pthread_mutex_lock(&lock);
+    p->next = dead;
+    dead = p;
+    for (at = &dead; (p = *at) != NULL;) {
+        if (pool_used(p) != 0) {
+            at = &p->next;
+            continue;
+        }
+        *at = p->next;
+        free(p);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 VG_ENTRY(cuMemPoolDestroy, (CUmemoryPool pool))
 {
     struct vg_pool *p;
@@ -280,6 +300,7 @@ VG_ENTRY(cuMemPoolDestroy, (CUmemoryPool pool))
     if (p == p->dev->current_pool)
         p->dev->current_pool = p->dev->default_pool;
     vg_handle_end(p->handle);
+    pool_bury(p);
     return CUDA_SUCCESS;
 }
 

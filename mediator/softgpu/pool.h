@@ -13,6 +13,7 @@ struct vg_device;
 
 struct vg_pool {
     CUmemoryPool handle;
+    struct vg_pool *next;               /* of the destroyed ones that still have blocks */
     struct vg_device *dev;
     uint64_t threshold;
     int reuse[3];                       /* the three CU_MEMPOOL_ATTR_REUSE_* switches */

@@ -12,6 +12,15 @@ static void count_call(void *data)
     ++*(int *)data;
 }
 
+/* Ends a graph and what was made of it. */
+static void destroy(CUgraph g, CUgraphExec exec)
+{
+    if (exec != NULL)
+        ck_cu(cuGraphExecDestroy(exec));
+    if (g != NULL)
+        ck_cu(cuGraphDestroy(g));
+}
+
 static CUgraph capture_two_adds(CUstream s, CUdeviceptr p)
 {
     CUgraph g;
@@ -71,6 +80,7 @@ START_TEST(launches_do_not_overlap)
     CUgraphExec exec;
     CUdeviceptr p;
     CUstream a, b;
+    CUgraph g;
     int i;
 
     api_start();
@@ -78,11 +88,13 @@ START_TEST(launches_do_not_overlap)
     api_kernel("addone");
     ck_cu(cuStreamCreate(&a, CU_STREAM_NON_BLOCKING));
     ck_cu(cuStreamCreate(&b, CU_STREAM_NON_BLOCKING));
-    ck_cu(cuGraphInstantiateWithFlags(&exec, capture_two_adds(a, p), 0));
+    g = capture_two_adds(a, p);
+    ck_cu(cuGraphInstantiateWithFlags(&exec, g, 0));
     for (i = 0; i < 100; i++)
         ck_cu(cuGraphLaunch(exec, i % 2 != 0 ? a : b));
     ck_cu(cuCtxSynchronize());
     ck_assert_uint_eq(api_peek(p), 200);
+    destroy(g, exec);
 }
 END_TEST
 
@@ -127,6 +139,7 @@ START_TEST(capture_across_streams)
     ck_assert_uint_eq(api_peek(q), 2);
     ck_cu(cuEventRecord(join, b));      /* an ordinary event again */
     ck_cu(cuEventSynchronize(join));
+    destroy(g, exec);
 }
 END_TEST
 
@@ -163,6 +176,7 @@ START_TEST(capture_rules)
     ck_cu(cuStreamBeginCapture_v2(a, CU_STREAM_CAPTURE_MODE_RELAXED));
     ck_cu(cuMemAlloc_v2(&q, 4));
     ck_cu(cuStreamEndCapture(a, &g));
+    destroy(g, NULL);
 
     /* The null stream may not wait for a blocking stream that captures. */
     ck_cu(cuStreamBeginCapture_v2(blocking, CU_STREAM_CAPTURE_MODE_GLOBAL));
@@ -267,6 +281,7 @@ START_TEST(graph_by_hand)
     launch_and_wait(exec);
     ck_assert_uint_eq(m.out, 41);
     ck_assert_int_eq(m.calls, 1);
+    destroy(NULL, exec);
 
     /* A cycle cannot be instantiated. */
     ck_cu(cuGraphAddDependencies_v2(m.graph, &m.empty, &m.set, NULL, 1));
@@ -274,6 +289,7 @@ START_TEST(graph_by_hand)
     ck_cu(cuGraphDestroyNode(m.empty));
     ck_cu(cuGraphInstantiateWithFlags(&exec, m.graph, 0));
     ck_assert_int_eq(cuGraphNodeGetType(m.empty, &type), CUDA_ERROR_INVALID_VALUE);
+    destroy(m.graph, exec);
 }
 END_TEST
 
@@ -304,6 +320,8 @@ START_TEST(executable_changes)
     ck_assert_uint_eq(m.out, 41);
     ck_assert_int_eq(cuGraphExecKernelNodeSetParams_v2(exec, m.set, &kernel),
                      CUDA_ERROR_INVALID_VALUE);
+    destroy(NULL, fresh);
+    destroy(m.graph, exec);
 }
 END_TEST
 
@@ -334,6 +352,7 @@ START_TEST(child_clone_update)
     ck_cu(cuGraphLaunch(exec, s));
     ck_cu(cuStreamSynchronize(s));
     ck_assert_uint_eq(api_peek(p), 4);
+    destroy(clone, exec);
 
     ck_cu(cuGraphInstantiateWithFlags(&exec, inner, 0));
     other = capture_two_adds(s, q);
@@ -353,10 +372,13 @@ START_TEST(child_clone_update)
     ck_cu(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_GLOBAL));
     ck_cu(cuGraphLaunch(exec, s));
     ck_cu(cuStreamEndCapture(s, &outer));
+    destroy(inner, exec);
     ck_cu(cuGraphInstantiateWithFlags(&exec, outer, 0));
     ck_cu(cuGraphLaunch(exec, s));
     ck_cu(cuStreamSynchronize(s));
     ck_assert_uint_eq(api_peek(q), 4);
+    destroy(other, NULL);
+    destroy(outer, exec);
 }
 END_TEST
 
@@ -426,6 +448,7 @@ START_TEST(event_nodes)
     ck_cu(cuEventSynchronize(after));
     api_launch_copy(q, p, NULL);
     ck_assert_uint_eq(api_peek(q), 12);
+    destroy(g, exec);
 }
 END_TEST
 

@@ -297,6 +297,7 @@ START_TEST(module_from_file)
     ck_cu(cuLibraryGetKernel(&k, lib, "set"));
     unlink(path);
     ck_assert_int_eq(cuModuleLoad(&m, path), CUDA_ERROR_FILE_NOT_FOUND);
+    ck_cu(cuLibraryUnload(lib));
 }
 END_TEST
 
