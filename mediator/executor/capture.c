@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mediator/executor/executor.h"
+#include "vg_atomic.h"
 
 /* The graph being captured, or NULL. */
 static CUgraph graph_of(struct vg_exec *x, CUstream stream)
@@ -18,13 +19,28 @@ static CUgraph graph_of(struct vg_exec *x, CUstream stream)
     return status == CU_STREAM_CAPTURE_STATUS_ACTIVE ? graph : NULL;
 }
 
-/* A driver without user objects: then the copy stays until the process ends. */
-static void tie(struct vg_exec *x, CUgraph graph, void *p)
+struct copy {
+    uint64_t *total; /* bytes in all copies */
+    size_t len;
+    uint8_t bytes[];
+};
+
+/* Called by the driver, on a thread of its own, when the last graph is gone. */
+static void copy_free(void *arg)
 {
+    struct copy *c = arg;
+
+    vg_fetch_add(c->total, -(uint64_t)c->len);
+    free(c);
+}
+
+/* A driver without user objects: then the copy stays until the process ends. */
+static void tie(struct vg_exec *x, CUgraph graph, struct copy *c)
+{
+    const unsigned flags = CU_USER_OBJECT_NO_DESTRUCTOR_SYNC;
     CUuserObject object;
 
-    if (!graph ||
-        x->cuda.cuUserObjectCreate(&object, p, free, 1, CU_USER_OBJECT_NO_DESTRUCTOR_SYNC))
+    if (!graph || x->cuda.cuUserObjectCreate(&object, c, copy_free, 1, flags))
         return;
     if (x->cuda.cuGraphRetainUserObject(graph, object, 1, CU_GRAPH_USER_OBJECT_MOVE))
         x->cuda.cuUserObjectRetain(object, 1);
@@ -32,11 +48,16 @@ static void tie(struct vg_exec *x, CUgraph graph, void *p)
 
 void *vg_capture_copy(struct vg_exec *x, CUstream stream, const void *bytes, size_t len)
 {
-    void *p = malloc(len + 1);
+    uint64_t total = vg_load_relaxed(&x->captured_bytes);
 
-    if (!p)
+    if (len > VG_CAPTURED_MAX || total > VG_CAPTURED_MAX - len)
         return NULL;
-    memcpy(p, bytes, len);
-    tie(x, graph_of(x, stream), p);
-    return p;
+    struct copy *c = malloc(sizeof(*c) + len + 1);
+    if (!c)
+        return NULL;
+    *c = (struct copy){.total = &x->captured_bytes, .len = len};
+    memcpy(c->bytes, bytes, len);
+    vg_fetch_add(&x->captured_bytes, len);
+    tie(x, graph_of(x, stream), c);
+    return c->bytes;
 }

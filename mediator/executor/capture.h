@@ -7,11 +7,14 @@
 
 #include "vg_cuda.h"
 
+#define VG_CAPTURED_MAX (1ull << 30) /* bytes */
+
 struct vg_exec;
 
 /*
  * A private copy of bytes that lives as long as the graph the stream is captured
- * into, and all graphs instantiated from it. NULL without memory.
+ * into, and all graphs instantiated from it. NULL without memory, or where all
+ * copies together would exceed VG_CAPTURED_MAX.
  */
 void *vg_capture_copy(struct vg_exec *x, CUstream stream, const void *bytes, size_t len);
 

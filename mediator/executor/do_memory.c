@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies: device memory, pools, and memory of the region at a second address. Serve thread. */
-#include <errno.h>
-#include <sys/mman.h>
-
+/* Bodies: device memory and pools. Serve thread. */
 #include "mediator/executor/args.h"
-
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
 
 /* Takes over what the driver gave; if the list of ranges is full the memory goes back. */
 static CUresult keep(struct vg_exec *x, CUdeviceptr p, uint64_t size, enum vg_range_kind kind)
@@ -156,68 +149,4 @@ CUresult vg_do_cuDeviceSetGraphMemAttribute(struct vg_exec *x, struct vg_req *r)
     if (!vg_req_decoded(r))
         return CUDA_ERROR_INVALID_VALUE;
     return x->cuda.cuDeviceSetGraphMemAttribute((CUdevice)dev, (CUgraphMem_attribute)attr, &v);
-}
-
-/* ---- Aliases ---- */
-
-static CUresult map_alias(struct vg_exec *x, uint64_t addr, uint64_t off, uint64_t bytes)
-{
-    void *want = (void *)(uintptr_t)addr;
-    void *p = mmap(want, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
-                   VG_FD_REGION, (off_t)off);
-
-    if (p != MAP_FAILED && p != want) {
-        munmap(p, bytes);
-        p = MAP_FAILED;
-    }
-    if (p == MAP_FAILED)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    CUresult rc = x->cuda.cuMemHostRegister_v2(
-        p, bytes, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);
-    if (rc == CUDA_SUCCESS)
-        rc = vg_own_add_range(x, addr, bytes, VG_RANGE_ALIAS, 0);
-    if (rc != CUDA_SUCCESS) {
-        x->cuda.cuMemHostUnregister(p);
-        munmap(p, bytes);
-    }
-    return rc;
-}
-
-CUresult vg_do_ALIAS(struct vg_exec *x, struct vg_req *r)
-{
-    const uint64_t *w = r->call.arg;
-
-    if (!w[2] || w[0] % VG_PAGE || w[1] % VG_PAGE || w[2] % VG_PAGE || w[0] > UINT64_MAX - w[2])
-        return CUDA_ERROR_INVALID_VALUE;
-    if (w[0] < VG_GUEST_ADDRESS_MIN || w[0] + w[2] > VG_GUEST_ADDRESS_MAX ||
-        !vg_guest_data(&x->guest, w[1], w[2]))
-        return CUDA_ERROR_INVALID_VALUE;
-    return map_alias(x, w[0], w[1], w[2]);
-}
-
-void vg_alias_drop(struct vg_exec *x, CUcontext ctx)
-{
-    for (size_t i = 0; i < x->ranges.count; i++) {
-        const struct vg_range *n = &x->ranges.at[i];
-        if (n->kind != VG_RANGE_ALIAS || n->context != (uintptr_t)ctx)
-            continue;
-        /* Whether the registration ended with the context is the driver's secret. */
-        x->cuda.cuMemHostUnregister((void *)(uintptr_t)n->base);
-        munmap((void *)(uintptr_t)n->base, n->size);
-    }
-}
-
-CUresult vg_do_UNALIAS(struct vg_exec *x, struct vg_req *r)
-{
-    const uint64_t *w = r->call.arg;
-    const struct vg_range *n = vg_range_find(&x->ranges, w[0]);
-
-    if (!n || n->kind != VG_RANGE_ALIAS || n->base != w[0] || n->size != w[1])
-        return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
-    if (!vg_wait_drained(x, r))
-        return CUDA_SUCCESS;
-    CUresult rc = x->cuda.cuMemHostUnregister((void *)(uintptr_t)w[0]);
-    munmap((void *)(uintptr_t)w[0], w[1]);
-    vg_own_remove_range(x, w[0]);
-    return rc;
 }

@@ -180,6 +180,8 @@ CUresult vg_do_FUNCTION_ATTRS(struct vg_exec *x, struct vg_req *r)
 
     if (!vg_obj_find(&x->obj, type, r->call.arg[0]))
         return rc;
+    if (r->enc.cap < sizeof(value))
+        return CUDA_ERROR_INVALID_VALUE;
     for (unsigned i = 0; i < VG_FUNC_ATTRS; i++) {
         if (type == VG_OBJ_CUkernel)
             rc = x->cuda.cuKernelGetAttribute(&value[i], (CUfunction_attribute)i, handle,

@@ -63,6 +63,26 @@ CUresult vg_do_cuEventSynchronize(struct vg_exec *x, struct vg_req *r,
     return a->hEvent ? vg_wait_event(x, r, a->hEvent) : CUDA_ERROR_INVALID_HANDLE;
 }
 
+#define BATCH_MAX 256u /* operations, as the driver has it */
+
+/* Known operations only: another might name an address where we do not look for one. */
+static CUresult check_op(struct vg_exec *x, const CUstreamBatchMemOpParams *op)
+{
+    switch (op->operation) {
+    case CU_STREAM_MEM_OP_WAIT_VALUE_32:
+    case CU_STREAM_MEM_OP_WRITE_VALUE_32:
+        return vg_own_range(x, op->waitValue.address, sizeof(uint32_t));
+    case CU_STREAM_MEM_OP_WAIT_VALUE_64:
+    case CU_STREAM_MEM_OP_WRITE_VALUE_64:
+        return vg_own_range(x, op->waitValue.address, sizeof(uint64_t));
+    case CU_STREAM_MEM_OP_FLUSH_REMOTE_WRITES:
+    case CU_STREAM_MEM_OP_BARRIER:
+        return CUDA_SUCCESS;
+    default:
+        return CUDA_ERROR_NOT_SUPPORTED;
+    }
+}
+
 CUresult vg_do_cuStreamBatchMemOp_v2(struct vg_exec *x, struct vg_req *r)
 {
     CUstream stream = (CUstream)(uintptr_t)vg_dec_word(&r->dec);
@@ -70,18 +90,16 @@ CUresult vg_do_cuStreamBatchMemOp_v2(struct vg_exec *x, struct vg_req *r)
     size_t bytes;
     const void *block = vg_dec_block(&r->dec, &bytes);
     uint64_t flags = vg_dec_word(&r->dec);
-    CUstreamBatchMemOpParams op[256];
+    CUstreamBatchMemOpParams op[BATCH_MAX];
 
     if (!vg_req_decoded(r))
         return CUDA_ERROR_INVALID_VALUE;
-    if (!block || count > 256 || bytes != count * sizeof(op[0]))
+    if (!block || count > BATCH_MAX || bytes != count * sizeof(op[0]))
         return CUDA_ERROR_INVALID_VALUE;
     memcpy(op, block, bytes);
     CUresult rc = vg_own_stream(x, stream);
     for (uint64_t i = 0; i < count && rc == CUDA_SUCCESS; i++)
-        if (op[i].operation <= CU_STREAM_MEM_OP_WRITE_VALUE_64 &&
-            op[i].operation != CU_STREAM_MEM_OP_FLUSH_REMOTE_WRITES)
-            rc = vg_own_range(x, op[i].waitValue.address, sizeof(uint64_t));
+        rc = check_op(x, &op[i]);
     return rc ? rc : x->cuda.cuStreamBatchMemOp_v2(stream, (unsigned)count, op, (unsigned)flags);
 }
 

@@ -42,6 +42,7 @@ struct vg_exec {
     bool no_register_told; /* said so in the log: once is enough */
     bool no_write_value;   /* the driver refused stream memory operations */
     unsigned captures;     /* streams being captured */
+    uint64_t captured_bytes; /* in copies for graphs; driver threads take away from it */
     bool graph_memory;     /* there may be ranges of kind GRAPH */
     uint8_t *payload;      /* of the current request, VG_PAYLOAD_MAX, private */
     uint8_t *out;          /* of the current reply, VG_OUT_MAX */
@@ -95,7 +96,7 @@ bool vg_own_is_capturing(const struct vg_exec *x, CUstream stream);
 void vg_own_count_captures(struct vg_exec *x);
 void vg_own_remove_range(struct vg_exec *x, uint64_t base);
 
-/* Unmaps what ALIAS has mapped in this context (do_memory.c). */
+/* Ends what ALIAS has mapped in this context (do_alias.c). */
 void vg_alias_drop(struct vg_exec *x, CUcontext ctx);
 
 /* ---- Context (context.c) ---- */

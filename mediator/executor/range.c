@@ -82,11 +82,18 @@ const struct vg_range *vg_range_find(const struct vg_ranges *r, uint64_t addr)
     return &r->at[i - 1];
 }
 
+uint64_t vg_range_next(const struct vg_ranges *r, uint64_t addr)
+{
+    size_t i = upper(r, addr);
+
+    return i < r->count ? r->at[i].base : UINT64_MAX;
+}
+
 bool vg_range_covers(const struct vg_ranges *r, uint64_t addr, uint64_t len)
 {
     while (len > 0) {
         const struct vg_range *x = vg_range_find(r, addr);
-        if (!x)
+        if (!x || x->kind == VG_RANGE_HOLE)
             return false;
         uint64_t here = x->size - (addr - x->base);
         if (len <= here)
@@ -137,4 +144,38 @@ void vg_range_remove_overlap(struct vg_ranges *r, uint64_t base, uint64_t size)
         remove_at(r, --i);
     while (i < r->count && r->at[i].base - base < size)
         remove_at(r, i);
+}
+
+/* Index of the first range that touches [base, base+size), or count. */
+static size_t touching(const struct vg_ranges *r, uint64_t base, uint64_t size)
+{
+    size_t i = upper(r, base);
+
+    if (i > 0 && base - r->at[i - 1].base < r->at[i - 1].size)
+        return i - 1;
+    return i < r->count && r->at[i].base - base < size ? i : r->count;
+}
+
+int vg_range_carve(struct vg_ranges *r, uint64_t base, uint64_t size)
+{
+    size_t i;
+
+    while ((i = touching(r, base, size)) < r->count) {
+        struct vg_range left = r->at[i], right = r->at[i];
+        int rc = 0;
+
+        remove_at(r, i);
+        if (left.base < base) {
+            left.size = base - left.base;
+            rc = vg_range_add(r, &left);
+        }
+        if (rc == 0 && right.base + right.size > base + size) {
+            right.size -= base + size - right.base;
+            right.base = base + size;
+            rc = vg_range_add(r, &right);
+        }
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
 }

@@ -17,6 +17,7 @@ enum vg_range_kind {
     VG_RANGE_GLOBAL = 3, /* variable of a module: ends with it */
     VG_RANGE_GRAPH = 4,  /* allocated by a node of a graph: comes back at each launch */
     VG_RANGE_ALIAS = 5,  /* region bytes at a second address */
+    VG_RANGE_HOLE = 6,   /* was an alias: still mapped, to nothing, and nobody's */
 };
 
 #define VG_RANGES_MAX (1u << 20)
@@ -43,11 +44,17 @@ int vg_range_add(struct vg_ranges *r, const struct vg_range *n);
 /* The range that holds addr, or NULL. Valid until the next add or remove. */
 const struct vg_range *vg_range_find(const struct vg_ranges *r, uint64_t addr);
 
-/* True if [addr, addr+len) lies in one range, or in several that touch. */
+/* Where the first range above addr begins; UINT64_MAX: there is none. */
+uint64_t vg_range_next(const struct vg_ranges *r, uint64_t addr);
+
+/* True if [addr, addr+len) lies in one range, or in several that touch; holes do not count. */
 bool vg_range_covers(const struct vg_ranges *r, uint64_t addr, uint64_t len);
 
 /* Removes the range that begins at base; false if there is none. */
 bool vg_range_remove(struct vg_ranges *r, uint64_t base);
+
+/* Takes [base, base+size) out of whatever holds a part of it. 0 or as vg_range_add. */
+int vg_range_carve(struct vg_ranges *r, uint64_t base, uint64_t size);
 
 /* Removes all that touch [base, base+size). */
 void vg_range_remove_overlap(struct vg_ranges *r, uint64_t base, uint64_t size);

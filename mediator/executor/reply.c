@@ -70,6 +70,11 @@ void vg_reply(struct vg_exec *x, struct vg_req *r, CUresult result)
 {
     if (r->sync && vg_wait_console(x, r, result))
         return;
+    /* Bodies check too; but this is the one place where a mistake would write behind the region. */
+    if (r->enc.len > r->enc.cap)
+        r->enc.overflow = true;
+    if (r->enc.overflow)
+        r->payload_always = false;
     if (result == CUDA_SUCCESS && r->enc.overflow)
         result = CUDA_ERROR_INVALID_VALUE;
     if (is_error(result))

@@ -598,6 +598,15 @@ START_TEST(launches_a_kernel)
     arg[6] = 12 | 1ull << 32;
     ck_assert_int_eq(guest_ask(&h, VG_CALL_LAUNCH, arg, 7, both, sizeof(both), NULL),
                      CUDA_ERROR_NOT_SUPPORTED);
+    /* An answer that has no room is none; nothing is written behind the region. */
+    uint64_t nowhere[8] = {func, VG_IMAGE_MODULE, [6] = TEST_REGION_SIZE, [7] = 0};
+    for (unsigned i = 0; i < 3; i++) {
+        static const uint32_t call[] = {VG_CALL_FUNCTION_ATTRS, VG_CALL_FUNCTION_INFO,
+                                        VG_CALL_FUNCTION_NAME};
+        uint32_t seq = guest_send(&h, call[i], nowhere, 8, NULL, 0, VG_F_REPLY | VG_F_BULK, 0);
+        ck_assert(guest_done(&h, 0, seq, TEST_WAIT_MS));
+        ck_assert_uint_eq(vg_slot_cell(h.slot, 0)->result.payload_len, 0);
+    }
     /* With its module the function ends. */
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuModuleUnload, module), CUDA_SUCCESS);
     arg[6] = 12;
@@ -754,6 +763,18 @@ START_TEST(region_bytes_at_a_second_address)
     ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuDevicePrimaryCtxRetain, 1, 0), CUDA_SUCCESS);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SET_CONTEXT, res.val[0]), CUDA_SUCCESS);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_ALIAS, at, off, VG_EXTENT_SIZE), CUDA_SUCCESS);
+    /* Over a part of the old place and some more; then less of it. */
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_UNALIAS, at, VG_EXTENT_SIZE), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_ALIAS, at + VG_EXTENT_SIZE, off, 2 * VG_EXTENT_SIZE),
+                     CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemsetD8_v2, at, 0, 1), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemsetD8_v2, at + 3 * VG_EXTENT_SIZE - 1, 0x77, 1),
+                     CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SYNC, VG_SYNC_CONTEXT), CUDA_SUCCESS);
+    ck_assert_uint_eq(guest_at(&h, off)[2 * VG_EXTENT_SIZE - 1], 0x77);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_UNALIAS, at + VG_EXTENT_SIZE, 2 * VG_EXTENT_SIZE),
+                     CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_ALIAS, at + 4096, off, 4096), CUDA_SUCCESS);
     stop_cleanly();
 }
 END_TEST

@@ -157,6 +157,15 @@ START_TEST(overlapping_ranges_give_way)
     vg_range_remove_overlap(&r, 0, UINT64_MAX);
     ck_assert_uint_eq(r.count, 0);
     ck_assert_uint_eq(r.held, 0);
+    ck_assert_int_eq(add_range(&r, 1000, 100, 0), 0);
+    ck_assert_int_eq(vg_range_carve(&r, 1020, 30), 0);
+    ck_assert(vg_range_covers(&r, 1000, 20) && vg_range_covers(&r, 1050, 50));
+    ck_assert(!vg_range_covers(&r, 1020, 1) && !vg_range_covers(&r, 1049, 1));
+    ck_assert_uint_eq(vg_range_next(&r, 1000), 1050);
+    ck_assert_uint_eq(vg_range_next(&r, 1050), UINT64_MAX);
+    ck_assert_uint_eq(r.held, 70);
+    ck_assert_int_eq(vg_range_carve(&r, 990, 200), 0);
+    ck_assert_uint_eq(r.count, 0);
     vg_ranges_fini(&r);
 }
 END_TEST
