@@ -169,7 +169,7 @@ static CUresult send_host_func(CUstream stream, uint64_t cookie, enum vg_callbac
 
 CUresult cuLaunchHostFunc(CUstream hStream, CUhostFn fn, void *userData)
 {
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter_stream(hStream);
 
     if (!r && !fn)
         r = CUDA_ERROR_INVALID_VALUE;
@@ -183,7 +183,7 @@ CUresult cuLaunchHostFunc(CUstream hStream, CUhostFn fn, void *userData)
 CUresult cuStreamAddCallback(CUstream hStream, CUstreamCallback callback, void *userData,
                              unsigned flags)
 {
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter_stream(hStream);
 
     if (!r && (!callback || flags))
         r = CUDA_ERROR_INVALID_VALUE;

@@ -32,7 +32,7 @@ static CUresult host_begin(CUstream hStream, CUstreamCaptureMode mode)
 
 CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode)
 {
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter_stream(hStream);
 
     if (!r && (unsigned)mode > CU_STREAM_CAPTURE_MODE_RELAXED)
         r = CUDA_ERROR_INVALID_VALUE;
@@ -68,7 +68,7 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
 {
     struct vg_reply reply;
     uint64_t stream;
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter_stream(hStream);
 
     if (!r && !phGraph)
         r = CUDA_ERROR_INVALID_VALUE;
@@ -88,7 +88,7 @@ CUresult cuStreamIsCapturing(CUstream hStream, CUstreamCaptureStatus *captureSta
 {
     struct vg_reply reply;
     uint64_t stream;
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter_stream(hStream);
 
     if (!r && !captureStatus)
         r = CUDA_ERROR_INVALID_VALUE;
@@ -139,7 +139,7 @@ static CUresult host_info(CUstream hStream, struct info *ret_info)
 static CUresult capture_info(CUstream hStream, CUstreamCaptureStatus *status, uint64_t *id,
                              struct info *ret_info)
 {
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter_stream(hStream);
 
     *ret_info = (struct info){.status = CU_STREAM_CAPTURE_STATUS_NONE};
     if (!r && !status)
@@ -231,7 +231,7 @@ CUresult cuStreamUpdateCaptureDependencies_v2(CUstream hStream, CUgraphNode *dep
                                               size_t numDependencies, unsigned flags)
 {
     uint64_t stream;
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter_stream(hStream);
 
     if (!r)
         r = vg_stream(hStream, &stream);

@@ -31,7 +31,7 @@ CUresult cuStreamBatchMemOp_v2(CUstream stream, unsigned count,
     struct vg_tx tx;
     struct vg_enc e;
     uint64_t s;
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter_stream(stream);
 
     if (!r)
         r = check(paramArray, count);

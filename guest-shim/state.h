@@ -138,6 +138,15 @@ static inline CUresult vg_stream(CUstream stream, uint64_t *ret_stream)
     return CUDA_SUCCESS;
 }
 
+/*
+ * First line of entry points that act on a stream: a special one is the current
+ * context's, any other brings its own, and the host's driver judges the rest.
+ */
+static inline CUresult vg_enter_stream(CUstream stream)
+{
+    return (uintptr_t)stream <= 2 ? vg_enter_ctx() : vg_enter();
+}
+
 /* ---- the data window --------------------------------------------------------- */
 
 /*

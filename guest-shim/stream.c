@@ -81,15 +81,20 @@ static void __attribute__((constructor)) watch_contexts(void)
     vg_ctx_on_end(forget_of_ctx);
 }
 
+static bool is_special(CUstream handle)
+{
+    return !handle || handle == CU_STREAM_LEGACY || handle == CU_STREAM_PER_THREAD;
+}
+
 /* A copy of the note, or of what is known of a special handle. */
 static CUresult look_up(CUstream handle, struct note *ret_note)
 {
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter_stream(handle);
 
     if (r)
         return r;
     *ret_note = (struct note){.handle = handle, .ctx = vg_ctx_current()};
-    if (!handle || handle == CU_STREAM_LEGACY || handle == CU_STREAM_PER_THREAD)
+    if (is_special(handle))
         return CUDA_SUCCESS;
     vg_lock(&lock);
     struct note *n = *bucket_of(handle);
@@ -145,7 +150,7 @@ CUresult cuStreamDestroy_v2(CUstream hStream)
 
     if (r)
         return r;
-    if (!hStream || hStream == CU_STREAM_LEGACY || hStream == CU_STREAM_PER_THREAD)
+    if (is_special(hStream))
         return CUDA_ERROR_INVALID_HANDLE;
     r = vg_call_reply(VG_CALL_cuStreamDestroy_v2, VG_WORDS((uintptr_t)hStream), NULL);
     if (!r)
@@ -261,7 +266,7 @@ CUresult cuStreamGetCtx_v2(CUstream hStream, CUcontext *pCtx, CUgreenCtx *pGreen
 CUresult cuStreamQuery(CUstream hStream)
 {
     uint64_t stream;
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter_stream(hStream);
 
     if (!r)
         r = vg_stream(hStream, &stream);
@@ -275,7 +280,7 @@ CUresult cuStreamQuery(CUstream hStream)
 CUresult cuStreamSynchronize(CUstream hStream)
 {
     uint64_t stream;
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter_stream(hStream);
 
     if (!r)
         r = vg_stream(hStream, &stream);
