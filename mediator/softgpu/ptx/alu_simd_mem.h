@@ -60,13 +60,13 @@ static inline int global_addresses(const struct warp *w, const struct uop *u, ui
     int64_t first = a[__builtin_ctz(mask)], bad = 0, lo, hi;
     int k;
 
-    for (k = 0; k < 4; k++) {
+    for (k = 0; k < RUNS; k++) {
         lo = (int64_t)w->runs[k].lo;
         hi = (int64_t)w->runs[k].hi - size;
         if (first + u->imm >= lo && first + u->imm <= hi)
             break;
     }
-    if (k == 4 || (write && w->runs[k].read_only))
+    if (k == RUNS || (write && w->runs[k].read_only))
         return 0;
     for (int i = 0; i < PTX_LANES; i++) {
         int64_t at = (int64_t)((uint64_t)((mask & lane_bit[i]) ? a[i] : first) + (uint64_t)u->imm);

@@ -131,7 +131,7 @@ HANDLER(ptx_op_atom)
     unsigned char *p[PTX_LANES];
     int has_c = u->x[3] == ATOM_CAS;
 
-    may_be_spinning(w);
+    count_cost(w, ATOMIC_COST);
     if (ptx_resolve(w, u, mask, u->x[2], u->x[2], 1, p))
         return CTL_FAULT;
     FOR_LANES(i, mask) {

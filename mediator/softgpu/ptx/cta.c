@@ -13,7 +13,7 @@ static void free_frames(struct warp *w)
         struct frame *fr = w->free_frames;
 
         w->free_frames = fr->next_free;
-        free(fr);
+        ptx_block_put(w->cta->grid->blocks, fr);
     }
 }
 
@@ -45,10 +45,10 @@ void ptx_cta_free(struct cta *c)
     for (i = 0; c->warps && i < c->nwarps; i++) {
         drop_fragments(&c->warps[i]);
         free_frames(&c->warps[i]);
-        free(c->warps[i].local);
+        ptx_block_put(c->grid->blocks, c->warps[i].local);
     }
-    free(c->warps);
-    free(c->shared);
+    ptx_block_put(c->grid->blocks, c->warps);
+    ptx_block_put(c->grid->blocks, c->shared);
     free(c);
 }
 
@@ -70,19 +70,21 @@ static int make_warps(struct cta *c, const struct grid *g)
 {
     uint32_t i;
 
-    c->warps = calloc(c->nwarps, sizeof(*c->warps));
+    c->warps = ptx_block_get(g->blocks, c->nwarps * sizeof(*c->warps));
     if (!c->warps)
         return -1;
+    memset(c->warps, 0, c->nwarps * sizeof(*c->warps));
     for (i = 0; i < c->nwarps; i++) {
         struct warp *w = &c->warps[i];
 
         w->cta = c;
+        w->runs = c->runs;
         w->index = i;
         w->local_size = g->local_size;
         w->local_stride = g->local_size + LOCAL_PAD;
         place_threads(w, g->l->block, i * PTX_LANES, c->nthreads - i * PTX_LANES);
         if (g->local_size) {
-            w->local = calloc(PTX_LANES, w->local_stride);
+            w->local = ptx_block_get(g->blocks, (size_t)PTX_LANES * w->local_stride);
             if (!w->local)
                 return -1;
         }
@@ -94,7 +96,6 @@ struct cta *ptx_cta_new(struct grid *g)
 {
     const struct ptx_launch *l = g->l;
     struct cta *c = calloc(1, sizeof(*c));
-    void *shared;
 
     if (!c)
         return NULL;
@@ -103,8 +104,7 @@ struct cta *ptx_cta_new(struct grid *g)
     c->nwarps = (c->nthreads + PTX_LANES - 1) / PTX_LANES;
     c->dyn_base = (g->fn->info.static_shared + 15) & ~15u;
     c->shared_size = c->dyn_base + l->dynamic_shared;
-    if (posix_memalign(&shared, 1024, c->shared_size + SHARED_PAD) == 0)
-        c->shared = shared;
+    c->shared = ptx_block_get(g->blocks, c->shared_size + SHARED_PAD);
     if (!c->shared || make_warps(c, g)) {
         ptx_cta_free(c);
         return NULL;
@@ -166,7 +166,7 @@ static uint64_t executed(const struct cta *c)
     uint32_t i;
 
     for (i = 0; i < c->nwarps; i++)
-        n += c->warps[i].insns;
+        n += c->warps[i].insns + (uint64_t)c->warps[i].cost;
     return n;
 }
 

@@ -210,9 +210,7 @@ HANDLER(ptx_op_nop)
 HANDLER(ptx_op_yield)
 {
     (void)mask;
-    w->cur->pc = pc_of(w, u) + 1;
-    w->fair = 0;
-    return CTL_SWITCH;
+    return look_around(w, u);
 }
 
 HANDLER(ptx_op_fence)

@@ -11,15 +11,17 @@
 enum {
     QUANTUM = 1 << 16,             /* instructions before another fragment gets a turn */
     MAX_FRAME_MEMORY = 256 << 20,  /* registers of all activations of one warp */
-    FRAME_ALIGN = 64
+    FRAME_HEADER = 128 /* struct frame, and registers aligned behind it */
 };
 
 /* ------------------------------------------------------------------- frames */
 
+typedef char frame_fits_header[sizeof(struct frame) <= FRAME_HEADER ? 1 : -1];
+
 static struct frame *frame_alloc(struct warp *w, uint32_t size)
 {
     struct frame **p, *fr;
-    void *mem;
+    unsigned char *mem;
 
     for (p = &w->free_frames; *p; p = &(*p)->next_free) {
         if ((*p)->size >= size) {
@@ -30,13 +32,14 @@ static struct frame *frame_alloc(struct warp *w, uint32_t size)
     }
     if (w->frame_memory + size > MAX_FRAME_MEMORY)
         return NULL;
-    if (posix_memalign(&mem, FRAME_ALIGN, (size_t)size + FRAME_ALIGN * 2))
+    mem = ptx_block_get(w->cta->grid->blocks, (size_t)size + FRAME_HEADER);
+    if (!mem)
         return NULL;
-    fr = mem;
-    memset(fr, 0, (size_t)size + FRAME_ALIGN * 2);
+    fr = (struct frame *)(void *)mem;
+    memset(fr, 0, sizeof(*fr));
     w->frame_memory += size;
     fr->size = size;
-    fr->regs = (unsigned char *)mem + FRAME_ALIGN * 2;
+    fr->regs = mem + FRAME_HEADER;
     return fr;
 }
 
@@ -281,11 +284,11 @@ static int run_fragment(struct warp *w, struct frag *f, uint32_t stop, int64_t n
 
 enum warp_end ptx_warp_run(struct warp *w, int64_t budget)
 {
-    uint64_t start = w->insns;
+    int64_t end = (int64_t)w->insns + w->cost + budget;
 
     while (w->nfrags) {
         struct frag *f;
-        int64_t left = budget - (int64_t)(w->insns - start);
+        int64_t left = end - (int64_t)w->insns - w->cost;
 
         if (left <= 0)
             return WARP_BUDGET;

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include "blocks.h"
 #include "code.h"
 #include "ptx.h"
 
@@ -68,6 +69,8 @@ struct page_run {
     int read_only;
 };
 
+enum { RUNS = 4 };
+
 struct cta;
 
 struct warp {
@@ -83,10 +86,10 @@ struct warp {
     int64_t fair;
     uint64_t stamp;
     uint64_t insns, lane_insns;
+    int64_t cost; /* beside insns: see count_cost() */
     unsigned char *local; /* 32 blocks of local_stride bytes */
     uint32_t local_size, local_stride;
-    struct page_run runs[4]; /* valid ranges of global memory met last */
-    uint32_t next_run;
+    struct page_run *runs; /* the CTA's, RUNS of them */
     struct frame *free_frames;
     uint64_t frame_memory;
     uint32_t parked[16]; /* lanes waiting at each barrier */
@@ -101,6 +104,8 @@ struct cta {
     unsigned char *shared;
     uint32_t shared_size, dyn_base, sm;
     struct barrier bars[MAX_BARRIERS];
+    struct page_run runs[RUNS]; /* valid ranges of global memory met last */
+    uint32_t next_run;
     uint32_t next_warp;
     struct warp *warps;
 };
@@ -110,6 +115,7 @@ struct grid {
     const struct ptx_module *m;
     const struct code_func *fn;
     struct ptx_pool *pool;
+    struct block_cache *blocks; /* the pool's */
     unsigned char *params;
     uint32_t local_size;
     uint64_t nctas;
@@ -209,12 +215,24 @@ static inline void set_pred(struct warp *w, uint32_t at, uint32_t mask, uint32_t
     *p = (*p & ~mask) | (bits & mask);
 }
 
-/* After what a spinning lane does over and over: other fragments soon get a turn. */
-enum { SPIN_COST = 1024 };
+/*
+ * What a waiting lane does over and over counts as many instructions, so that
+ * the fragments, warps and CTAs it may be waiting for soon get a turn.
+ */
+enum { ATOMIC_COST = 64, SPIN_COST = 1024 };
 
-static inline void may_be_spinning(struct warp *w)
+static inline void count_cost(struct warp *w, int64_t cost)
 {
-    w->fair -= SPIN_COST;
+    w->fair -= cost;
+    w->cost += cost;
+}
+
+/* To be returned by a handler after its work: goes on behind u, but looks around first. */
+static inline int look_around(struct warp *w, const struct uop *u)
+{
+    count_cost(w, SPIN_COST);
+    w->cur->pc = (uint32_t)(u - w->cur->fr->fn->code) + 1;
+    return CTL_SWITCH;
 }
 
 #define FOR_LANES(i, mask)                                                                        \

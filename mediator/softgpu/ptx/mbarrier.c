@@ -66,7 +66,7 @@ HANDLER(ptx_op_mbarrier)
     }
     if (u->x[3] == MBAR_WAIT || u->x[3] == MBAR_PARITY) {
         set_pred(w, u->d, mask, done);
-        may_be_spinning(w);
+        return look_around(w, u);
     }
     return CTL_NEXT;
 }

@@ -8,7 +8,10 @@
 
 #include <string.h>
 
-enum { RUN_PAGES = 1 << 15 }; /* how far a valid range is followed each way */
+enum {
+    RUN_PAGES = 1 << 13, /* how far a valid range is followed each way */
+    NEAR = 1 << 16       /* bytes between lanes that are likely in one range */
+};
 
 /* ------------------------------------------------------------ global memory */
 
@@ -68,19 +71,43 @@ static int find_run(const struct ptx_space *s, uint64_t addr, struct page_run *r
     return 0;
 }
 
-/* [lo, hi) is valid and, to write, not read-only. */
+static int in_known_run(const struct warp *w, uint64_t lo, uint64_t hi, int write)
+{
+    uint32_t i;
+
+    for (i = 0; i < RUNS; i++)
+        if (lo >= w->runs[i].lo && hi <= w->runs[i].hi)
+            return !(write && w->runs[i].read_only);
+    return 0;
+}
+
+/* [lo, hi) is valid and, to write, not read-only; remembered for the next time. */
 static int range_ok(struct warp *w, uint64_t lo, uint64_t hi, int write)
 {
     struct page_run r;
-    uint32_t i;
 
-    for (i = 0; i < 4; i++)
-        if (lo >= w->runs[i].lo && hi <= w->runs[i].hi && hi > lo)
-            return !(write && w->runs[i].read_only);
-    if (hi <= lo || !find_run(&w->cta->grid->space, lo, &r) || hi > r.hi)
+    if (hi <= lo)
         return 0;
-    w->runs[w->next_run++ & 3] = r;
+    if (in_known_run(w, lo, hi, write))
+        return 1;
+    if (!find_run(&w->cta->grid->space, lo, &r) || hi > r.hi)
+        return 0;
+    w->runs[w->cta->next_run++ % RUNS] = r;
     return !(write && r.read_only);
+}
+
+/* One access of one lane, far from the others'. It lies in one page: it is
+ * aligned, and pages are larger than any access. */
+static int access_ok(struct warp *w, uint64_t addr, uint32_t size, int write)
+{
+    const struct ptx_space *s = &w->cta->grid->space;
+    uint64_t off = addr - s->arena_base;
+    int kind;
+
+    if (off >= s->arena_size || s->arena_size - off < size)
+        return range_ok(w, addr, addr + size, write);
+    kind = page_at(s, off >> s->page_shift);
+    return kind == PTX_PAGE_RW || (kind == PTX_PAGE_RO && !write);
 }
 
 static int bad_address(struct warp *w, const struct uop *u, int lane, uint64_t addr, uint32_t size,
@@ -111,10 +138,12 @@ static int resolve_global(struct warp *w, const struct uop *u, uint32_t mask, co
         hi = addr[i] > hi ? addr[i] : hi;
         p[i] = (unsigned char *)(uintptr_t)addr[i];
     }
-    if (hi < UINT64_MAX - size && range_ok(w, lo, hi + size, write))
+    if (hi < UINT64_MAX - size &&
+        (hi - lo > NEAR ? in_known_run(w, lo, hi + size, write)
+                        : range_ok(w, lo, hi + size, write)))
         return 0;
     FOR_LANES(i, mask)
-        if (!range_ok(w, addr[i], addr[i] + size, write))
+        if (!access_ok(w, addr[i], size, write))
             return bad_address(w, u, (int)i, addr[i], size, "global", write);
     return 0;
 }
@@ -272,10 +301,8 @@ static void load_elements(struct warp *w, const struct uop *u, uint32_t mask,
     for (k = 0; k < u->x[4]; k++)
         if (slots[k] != PTX_NO_REG)
             load_element(u, mask, p, k * u->x[2], w->regs + slots[k]);
-    if (u->x[6]) {
+    if (u->x[6])
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        may_be_spinning(w);
-    }
 }
 
 HANDLER(ptx_op_ld)
@@ -286,7 +313,7 @@ HANDLER(ptx_op_ld)
     if (ptx_resolve(w, u, mask, size, size, 0, p))
         return CTL_FAULT;
     load_elements(w, u, mask, p);
-    return CTL_NEXT;
+    return u->x[6] && u->x[0] != MEM_SHARED ? look_around(w, u) : CTL_NEXT;
 }
 
 HANDLER(ptx_op_ld_param)

@@ -25,6 +25,7 @@ struct ptx_pool {
     unsigned nthreads, started;
     int quit;
     pthread_t *threads;
+    struct block_cache blocks;
 };
 
 /* --------------------------------------------------------- work of one grid */
@@ -95,6 +96,7 @@ static void account(struct grid *g, struct cta *c)
         g->result.warp_instructions += c->warps[i].insns;
         g->result.lane_instructions += c->warps[i].lane_insns;
         c->warps[i].insns = c->warps[i].lane_insns = 0;
+        c->warps[i].cost = 0;
     }
 }
 
@@ -211,6 +213,7 @@ int ptx_pool_new(struct ptx_pool **ret, unsigned nthreads)
     p->nthreads = nthreads;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
+    ptx_blocks_init(&p->blocks);
     while (p->started < nthreads - 1 &&
            pthread_create(&p->threads[p->started], NULL, helper, p) == 0)
         p->started++;
@@ -236,6 +239,7 @@ void ptx_pool_free(struct ptx_pool *p)
         pthread_join(p->threads[i], NULL);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->work);
+    ptx_blocks_fini(&p->blocks);
     free(p->threads);
     free(p);
 }
@@ -306,6 +310,7 @@ static struct grid *grid_new(struct ptx_pool *pool, const struct ptx_launch *l)
     g->m = l->module;
     g->fn = &l->module->funcs[l->func];
     g->pool = pool;
+    g->blocks = &pool->blocks;
     g->local_size = local_size(g->fn, l);
     g->nctas = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2];
     g->queue_tail = &g->queue;
