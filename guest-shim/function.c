@@ -333,23 +333,28 @@ void vg_func_attributes_changed(struct vg_func *f)
     vg_fetch_add(f->of_kernel ? &f->of_kernel->version : &f->version, 1);
 }
 
-static uint32_t known_or_any(uint32_t known, const int32_t *value, CUfunction_attribute attr)
+static uint32_t known_or(uint32_t known, const int32_t *value, CUfunction_attribute attr,
+                         uint32_t fallback)
 {
-    return known >> attr & 1u ? (uint32_t)value[attr] : UINT32_MAX;
+    return known >> attr & 1u ? (uint32_t)value[attr] : fallback;
 }
 
+/* What the host cannot tell is taken narrowly: a launch beyond it waits for the host's verdict. */
 CUresult vg_func_learn_limits(struct vg_func *f)
 {
+    CUdevice dev = vg_func_device();
+    const int32_t *of_device = vg_process.snapshot->device[dev].attr;
     int32_t value[VG_FUNC_ATTRS];
     uint32_t known = 0, stamp = vg_func_stamp(f);
-    CUresult r = attributes(f, vg_func_device(), value, &known);
+    CUresult r = attributes(f, dev, value, &known);
 
     if (r)
         return r;
     vg_store_relaxed(&f->limits.max_threads,
-                     known_or_any(known, value, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK));
+                     known_or(known, value, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK,
+                              (uint32_t)of_device[CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK]));
     vg_store_relaxed(&f->limits.max_dynamic,
-                     known_or_any(known, value, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES));
+                     known_or(known, value, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 0));
     vg_store_release(&f->limits.stamp, stamp | 1);
     return CUDA_SUCCESS;
 }
