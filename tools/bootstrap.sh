@@ -65,8 +65,10 @@ need_rights() {
     [ -t 0 ] || die "sudo needs a password and there is no terminal; run: sudo apt-get install -y $1"
 }
 
+# What apt says is of interest only if it fails.
 apt() {
-    as_root apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" >&2
+    as_root apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 \
+        -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1 </dev/null || { tail -n 25 "$log" >&2; return 1; }
 }
 
 known() {
@@ -118,6 +120,9 @@ done
 missing=$(printf '%s' "$missing" | tr '\n' ' ')
 [ -z "$check_only" ] || die "not installing (asked not to); run: apt-get install -y $missing"
 need_rights "$missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+say "installing them"
 install "$missing"
 left=$(missing_of "$wanted")
 [ -z "$left" ] || die "still missing after the installation: $left"
