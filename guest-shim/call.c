@@ -467,7 +467,7 @@ CUresult vg_call_post(uint32_t id, const uint64_t *arg, unsigned count)
 CUresult vg_call_reply(uint32_t id, const uint64_t *arg, unsigned count, struct vg_reply *ret_reply)
 {
     struct vg_tx tx;
-    CUresult r = vg_begin_reply(&tx, id, 0);
+    CUresult r = begin_with_cell(&tx, id, 0, ret_reply != NULL);
 
     if (r)
         return r;

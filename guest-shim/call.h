@@ -89,7 +89,10 @@ static inline CUresult vg_finish(struct vg_tx *tx, struct vg_reply *ret_reply)
     return vg_wait(tx, ret_reply);
 }
 
-/* Shorthands for calls that consist of words. count: at most 8. */
+/*
+ * Shorthands for calls that consist of words. count: at most 8. Who takes the reply
+ * creates something, so such a call is quiet (vg_begin_quiet).
+ */
 CUresult vg_call_post(uint32_t id, const uint64_t *arg, unsigned count);
 CUresult vg_call_reply(uint32_t id, const uint64_t *arg, unsigned count, struct vg_reply *ret_reply);
 #define VG_WORDS(...) (const uint64_t[]){__VA_ARGS__}, \

@@ -360,6 +360,34 @@ START_TEST(streams_are_described_locally)
 }
 END_TEST
 
+#ifndef __SANITIZE_THREAD__     /* which forbids the address that device memory would have */
+START_TEST(memsets_are_checked_at_the_call)
+{
+    CUdeviceptr p;
+
+    retain();
+    ck_assert_int_eq(cuMemAlloc_v2(&p, 4096), CUDA_SUCCESS);
+    uint64_t before = fake_host_records(host);
+    ck_assert_int_eq(cuMemsetD8_v2(p, 1, 4097), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(cuMemsetD8_v2(p - 1, 1, 1), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(cuMemsetD32_v2(p, 1, 1025), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(cuMemsetD32_v2(p + 2, 1, 1), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(cuMemsetD32_v2(p, 1, (size_t)1 << 62), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(cuMemsetD2D8_v2(p, 64, 1, 65, 2), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(cuMemsetD2D8_v2(p, 64, 1, 64, 65), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(cuMemsetD2D8_v2(p, (size_t)1 << 47, 1, 1, (size_t)1 << 47),
+                     CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(cuMemsetD8_v2(0, 1, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(cuEventRecord(NULL, NULL), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_uint_eq(fake_host_records(host), before);
+    ck_assert_int_eq(cuMemsetD8_v2(p, 1, 4096), CUDA_SUCCESS);
+    ck_assert_int_eq(cuMemsetD2D8_v2(p, 64, 1, 64, 64), CUDA_SUCCESS);
+    ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(0), NULL), CUDA_SUCCESS);
+    ck_assert_uint_eq(fake_host_records(host), before + 3);
+}
+END_TEST
+#endif
+
 START_TEST(symbols_are_found_by_name_version_and_stream)
 {
     CUdriverProcAddressQueryResult status;
@@ -481,6 +509,9 @@ int main(void)
     tcase_add_test(core, contexts_stack_per_thread);
     tcase_add_test(core, the_ring_follows_the_threads_context);
     tcase_add_test(core, streams_are_described_locally);
+#ifndef __SANITIZE_THREAD__
+    tcase_add_test(core, memsets_are_checked_at_the_call);
+#endif
     tcase_add_test(core, symbols_are_found_by_name_version_and_stream);
     tcase_add_test(core, context_local_storage_ends_with_the_context);
     tcase_add_test(core, posting_is_cheap);

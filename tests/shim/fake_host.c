@@ -76,6 +76,7 @@ static void snapshot(struct fake_host *h, const struct vg_call *c)
 static void serve_record(struct fake_host *h, const struct vg_call *c)
 {
     static const uint64_t handle[4] = {0xc0de0000};
+    static const uint64_t memory[4] = {0x300000000000};
     static uint64_t stream[4] = {0x5000};
 
     vg_store_relaxed(&h->records, h->records + 1);
@@ -96,6 +97,9 @@ static void serve_record(struct fake_host *h, const struct vg_call *c)
         break;
     case VG_CALL_cuDevicePrimaryCtxRetain:
         reply(h->slot, c, 0, handle);
+        break;
+    case VG_CALL_cuMemAlloc_v2:
+        reply(h->slot, c, 0, memory);
         break;
     case VG_CALL_cuStreamCreateWithPriority:
         stream[0] += 16;
