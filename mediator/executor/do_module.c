@@ -96,6 +96,19 @@ static CUresult get_function(struct vg_exec *x, struct vg_req *r, uint64_t modul
     return vg_own_add(x, VG_OBJ_CUfunction, *ret_handle, module, bytes);
 }
 
+/*
+ * The driver tells a kernel's parameters only under a context. A guest's thread may ask
+ * for its first kernel before it has made one current: then any of the process will do.
+ */
+static void describe_kernel(struct vg_exec *x, struct vg_req *r, uint64_t kernel, uint32_t *ret_bytes)
+{
+    bool borrow = !x->ctx && x->registrar && vg_context_set(x, x->registrar) == CUDA_SUCCESS;
+
+    describe_params(x, r, kernel_param, kernel, ret_bytes);
+    if (borrow)
+        vg_context_set(x, NULL);
+}
+
 static CUresult get_kernel(struct vg_exec *x, struct vg_req *r, uint64_t library, const char *name,
                            uint64_t *ret_handle)
 {
@@ -108,7 +121,7 @@ static CUresult get_kernel(struct vg_exec *x, struct vg_req *r, uint64_t library
     if (rc != CUDA_SUCCESS)
         return rc;
     *ret_handle = (uintptr_t)k;
-    describe_params(x, r, kernel_param, *ret_handle, &bytes);
+    describe_kernel(x, r, *ret_handle, &bytes);
     return vg_own_add(x, VG_OBJ_CUkernel, *ret_handle, library, bytes);
 }
 
@@ -145,8 +158,10 @@ CUresult vg_do_FUNCTION_INFO(struct vg_exec *x, struct vg_req *r)
 
     if (!o)
         return CUDA_ERROR_INVALID_HANDLE;
-    describe_params(x, r, type == VG_OBJ_CUkernel ? kernel_param : function_param, o->handle,
-                    &o->info);
+    if (type == VG_OBJ_CUkernel)
+        describe_kernel(x, r, o->handle, &o->info);
+    else
+        describe_params(x, r, function_param, o->handle, &o->info);
     return CUDA_SUCCESS;
 }
 
