@@ -18,7 +18,7 @@
 #define VG_WORKERS_MAX 64
 #define VG_SPIN_NS 10000                /* how long waiters and workers spin before they sleep */
 #define VG_POLL_FAST_NS 50000           /* memory waits are polled without sleeping so long */
-#define VG_POLL_SLEEP_NS 50000
+#define VG_POLL_SLEEP_MAX_NS 1000000
 
 struct vg_waiter {
     pthread_cond_t cond;
@@ -39,6 +39,7 @@ static pthread_cond_t drain_cond = PTHREAD_COND_INITIALIZER;
 static struct vg_queue ready_queue, host_queue, poll_queue;
 static unsigned workers, idle_workers, spinning_workers;
 static bool host_started, poll_started;
+static uint64_t poll_since;             /* the last change of the poll queue, ns */
 static __thread bool takes_next;        /* this worker will look at the queue right away */
 
 /* What may follow what. */
@@ -249,6 +250,7 @@ static void poll_push_locked(struct vg_task *t)
 {
     task_set_state(t, VG_TASK_READY);
     queue_push(&poll_queue, t);
+    poll_since = now_ns();
     if (!poll_started)
         poll_started = thread_start(poll_main) == 0;
     pthread_cond_signal(&poll_cond);
@@ -445,22 +447,29 @@ static bool poll_once_locked(void)
     return false;
 }
 
+/* The longer a wait has lasted, the longer the pause: at most a sixteenth is added to it. */
+static void poll_pause(uint64_t waited)
+{
+    uint64_t ns = waited / 16 < VG_POLL_SLEEP_MAX_NS ? waited / 16 : VG_POLL_SLEEP_MAX_NS;
+    struct timespec pause = { 0, (long)ns };
+
+    if (waited > VG_POLL_FAST_NS)
+        nanosleep(&pause, NULL);
+}
+
 static void *poll_main(void *arg)
 {
-    struct timespec pause = { 0, VG_POLL_SLEEP_NS };
-    uint64_t since = now_ns();
+    uint64_t waited;
 
     vg_engine_lock();
     for (;;) {
         if (poll_once_locked())
-            since = now_ns();
-        while (poll_queue.first == NULL) {
+            poll_since = now_ns();
+        while (poll_queue.first == NULL)
             pthread_cond_wait(&poll_cond, &engine_mutex);
-            since = now_ns();
-        }
+        waited = now_ns() - poll_since;
         vg_engine_unlock();
-        if (now_ns() - since > VG_POLL_FAST_NS)
-            nanosleep(&pause, NULL);
+        poll_pause(waited);
         vg_engine_lock();
     }
     return arg;
