@@ -215,7 +215,7 @@ START_TEST(test_atomics)
              "red.global.max.s32 [%rd2+8], %r2; atom.global.inc.u32 %r4, [%rd2+12], 6;\n"
              "red.global.add.u64 [%rd2+16], 3; atom.add.f32 %f1, [%rd2+32], 0f3f800000;\n"
              "red.relaxed.gpu.global.add.f64 [%rd2+40], 0d3FE0000000000000;\n"
-             "L: ld.global.u32 %r5, [%rd2+48]; add.u32 %r6, %r5, 2;\n"
+             "L: ld.relaxed.gpu.global.u32 %r5, [%rd2+48]; add.u32 %r6, %r5, 2;\n"
              "atom.global.cas.b32 %r7, [%rd2+48], %r5, %r6; setp.ne.u32 %p1, %r5, %r7; @%p1 bra L;\n"
              TAIL, 64, 200, (uint64_t)(uintptr_t)a);
     ck_assert_uint_eq(a[0], n);

@@ -292,17 +292,48 @@ static void load_element(const struct uop *u, uint32_t mask, unsigned char *cons
     }
 }
 
+/* Volatile, relaxed, acquire: other threads may be writing it. */
+static uint64_t load_one_strong(const unsigned char *p, unsigned bytes)
+{
+    switch (bytes) {
+    case 1: return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+    case 2: return __atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_ACQUIRE);
+    case 4: return __atomic_load_n((const uint32_t *)(const void *)p, __ATOMIC_ACQUIRE);
+    default: return __atomic_load_n((const uint64_t *)(const void *)p, __ATOMIC_ACQUIRE);
+    }
+}
+
+static void load_strong(const struct uop *u, uint32_t mask, unsigned char *const *p, uint32_t at,
+                        unsigned char *to)
+{
+    unsigned bytes = u->x[2], drop = 64 - bytes * 8;
+
+    FOR_LANES(i, mask) {
+        uint64_t v = load_one_strong(p[i] + at, bytes);
+
+        if (u->x[3])
+            v = (uint64_t)((int64_t)(v << drop) >> drop);
+        if (u->x[5])
+            ((uint64_t *)(void *)to)[i] = v;
+        else
+            ((uint32_t *)(void *)to)[i] = (uint32_t)v;
+    }
+}
+
 static void load_elements(struct warp *w, const struct uop *u, uint32_t mask,
                           unsigned char *const *p)
 {
     const uint32_t *slots = u->x[4] == 1 ? &u->d : u->aux;
     uint32_t k;
 
-    for (k = 0; k < u->x[4]; k++)
-        if (slots[k] != PTX_NO_REG)
+    for (k = 0; k < u->x[4]; k++) {
+        if (slots[k] == PTX_NO_REG)
+            continue;
+        if (u->x[6])
+            load_strong(u, mask, p, k * u->x[2], w->regs + slots[k]);
+        else
             load_element(u, mask, p, k * u->x[2], w->regs + slots[k]);
-    if (u->x[6])
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    }
 }
 
 HANDLER(ptx_op_ld)
@@ -350,6 +381,25 @@ static void store_element(const struct uop *u, uint32_t mask, unsigned char *con
     }
 }
 
+static void store_one_strong(unsigned char *p, unsigned bytes, uint64_t v)
+{
+    switch (bytes) {
+    case 1: __atomic_store_n(p, (uint8_t)v, __ATOMIC_RELEASE); break;
+    case 2: __atomic_store_n((uint16_t *)(void *)p, (uint16_t)v, __ATOMIC_RELEASE); break;
+    case 4: __atomic_store_n((uint32_t *)(void *)p, (uint32_t)v, __ATOMIC_RELEASE); break;
+    default: __atomic_store_n((uint64_t *)(void *)p, v, __ATOMIC_RELEASE); break;
+    }
+}
+
+static void store_strong(const struct uop *u, uint32_t mask, unsigned char *const *p, uint32_t at,
+                         const unsigned char *from)
+{
+    FOR_LANES(i, mask)
+        store_one_strong(p[i] + at, u->x[2],
+                         u->x[5] ? ((const uint64_t *)(const void *)from)[i]
+                                 : ((const uint32_t *)(const void *)from)[i]);
+}
+
 HANDLER(ptx_op_st)
 {
     const uint32_t *slots = u->x[4] == 1 ? &u->d : u->aux;
@@ -358,10 +408,12 @@ HANDLER(ptx_op_st)
 
     if (ptx_resolve(w, u, mask, size, size, 1, p))
         return CTL_FAULT;
-    if (u->x[6])
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    for (k = 0; k < u->x[4]; k++)
-        store_element(u, mask, p, k * u->x[2], w->regs + slots[k]);
+    for (k = 0; k < u->x[4]; k++) {
+        if (u->x[6])
+            store_strong(u, mask, p, k * u->x[2], w->regs + slots[k]);
+        else
+            store_element(u, mask, p, k * u->x[2], w->regs + slots[k]);
+    }
     return CTL_NEXT;
 }
 
