@@ -216,7 +216,7 @@ CUresult vg_graph_order_locked(struct vg_graph *g)
             }
         }
     } while (done > before && done < g->n);
-    if (done == g->n)
+    if (done == g->n && done > 0)
         memcpy(g->nodes, out, g->n * sizeof(*out));
     free(out);
     return done == g->n ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;

@@ -123,8 +123,9 @@ static CUresult image_add_entry(struct vg_image *image, const struct vg_entry *e
     uint64_t size = e->full_size != 0 ? e->full_size : e->size;
     char *text;
 
-    if (size == 0 || size > VG_IMAGE_TEXT_MAX)
+    if (size == 0 || size > VG_IMAGE_TEXT_MAX - image->total)
         return CUDA_ERROR_INVALID_IMAGE;
+    image->total += size;       /* a small image may unfold to a large one, but not unit by unit */
     text = malloc(size + 1);
     if (text == NULL)
         return CUDA_ERROR_OUT_OF_MEMORY;

@@ -9,7 +9,7 @@
 #include "api.h"
 
 #define VG_IMAGE_UNITS_MAX 64
-#define VG_IMAGE_TEXT_MAX ((size_t)256 << 20)   /* of one unit, decompressed */
+#define VG_IMAGE_TEXT_MAX ((size_t)256 << 20)   /* of all units together, decompressed */
 
 struct vg_image_unit {
     char *text;                 /* NUL-terminated */
@@ -20,6 +20,7 @@ struct vg_image_unit {
 struct vg_image {
     struct vg_image_unit unit[VG_IMAGE_UNITS_MAX];
     unsigned n;
+    size_t total;               /* bytes of text reserved so far */
 };
 
 /*

@@ -171,6 +171,27 @@ START_TEST(fatbin_hostile)
 }
 END_TEST
 
+/* A few kilobytes that unfold to more than the limit, though no unit does alone. */
+START_TEST(fatbin_bomb)
+{
+    size_t blanks = (size_t)100 << 20;
+    char *text = malloc(blanks + 1);
+    struct fat f;
+    CUmodule m;
+    int i;
+
+    api_start();
+    memset(text, ' ', blanks);
+    text[blanks] = '\0';
+    fat_begin(&f);
+    for (i = 0; i < 3; i++)
+        fat_ptx(&f, 75, text, ZSTD);
+    ck_assert_int_eq(cuModuleLoadData(&m, f.data), CUDA_ERROR_INVALID_IMAGE);
+    free(text);
+    free(f.data);
+}
+END_TEST
+
 START_TEST(jit_log)
 {
     char log[256] = "";
@@ -469,6 +490,7 @@ Suite *api_module_suite(void)
     tcase_add_loop_test(tc, fatbin_forms, RAW, ZSTD + 1);
     tcase_add_test(tc, fatbin_choice);
     tcase_add_loop_test(tc, fatbin_hostile, RAW, ZSTD + 1);
+    tcase_add_test(tc, fatbin_bomb);
     tcase_add_test(tc, jit_log);
     tcase_add_test(tc, linking);
     tcase_add_test(tc, module_contents);
