@@ -133,9 +133,11 @@ build: $(lib-files) $(prog-files) $(extra-files)
 build-tests: build $(test-files) $(extra-test-files)
 
 # The product's two commands. Each first installs what this machine lacks.
+# `make demo VM=no` does without QEMU.
+demo-vm := $(if $(filter no,$(VM)),,vm)
 demo:
-	@tools/bootstrap.sh build qemu vm
-	@$(MAKE) --no-print-directory -j$(JOBS) build qemu
+	@tools/bootstrap.sh build $(demo-vm:vm=qemu vm)
+	@$(MAKE) --no-print-directory -j$(JOBS) build $(demo-vm:vm=qemu)
 	@VG_BUILD=$(B) tests/demo/demo.sh
 
 check:
@@ -156,6 +158,7 @@ clean:
 
 help:
 	@echo 'make demo        boot a VM with the software GPU and run CUDA programs in it'
+	@echo '                 (VM=no: the same programs on this host, no QEMU needed)'
 	@echo 'make check       build and run every test (installs what is missing)'
 	@echo 'make             build the product into $(O)/release'
 	@echo 'make check-unit  the unit tests only'
