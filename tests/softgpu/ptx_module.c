@@ -270,7 +270,14 @@ static const char *const words[] = {
     ".shared", ".local", ".param", "st.u32 [%rd4], %r1;", "ld.u32 %r1, [%rd4+-4];", "|", "!", "_", "%laneid",
     "shfl.sync.idx.b32 %r1, %r2, %r3, %r4, %r5;", "match.any.sync.b32 %r1, %r2, %r3;", "exit;", "\"", "/*",
     "0f7F800000", "st.param.b32 [a], %r1;", "brx.idx %r1, T;", "vote.sync.all.pred %p1, %p2, %r1;",
-    "bar.red.popc.u32 %r1, 0, %p1;", "nanosleep.u32 1;", ".reg .b32 z;", "trap;", "bar.warp.sync %r1;"};
+    "bar.red.popc.u32 %r1, 0, %p1;", "nanosleep.u32 1;", ".reg .b32 z;", "trap;", "bar.warp.sync %r1;",
+    "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%r1,%r2,%r3,%r6},{%r7,%r8},{%r9},{%r1,%r2,%r3,%r6};",
+    "wmma.store.d.sync.aligned.row.m16n16k16.f16 [%rd4], {%r1,%r2,%r3,%r6}, %r7;",
+    "ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%r1,%r2}, [%r5];", "alloca.u64 %rd3, %rd7;",
+    "mbarrier.init.shared.b64 [%r5], %r1;", "mbarrier.arrive.shared.b64 %rd6, [%r5];",
+    "mbarrier.try_wait.shared.b64 %p1, [%r5], %rd6;", "cp.async.ca.shared.global [%r6], [%rd9], 8, %r1;",
+    "redux.sync.add.u32 %r1, %r2, %r3;", "vadd4.u32.s32.u32.sat %r1, %r2, %r3, %r6;",
+    "st.global.v4.u32 [%rd1+16], {%r1, %r2, %r3, %r6};", "atom.cas.b64 %rd6, [%rd4+8], %rd7, %rd8;"};
 
 static int is_word(char c)
 {
@@ -296,7 +303,7 @@ static size_t pick_word(const char *text, size_t n, size_t *len)
 static size_t replace(char *text, size_t n, size_t cap, size_t at, size_t old, const char *with,
                       size_t len)
 {
-    char copy[64];
+    char copy[128];
 
     if (len > sizeof(copy) || n - old + len > cap)
         return n;

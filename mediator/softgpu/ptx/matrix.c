@@ -13,6 +13,17 @@
 
 enum { MAX_DIM = 32, MAX_ELEMS = MAX_DIM * MAX_DIM };
 
+#define ALL4 FULL_MASK, FULL_MASK, FULL_MASK, FULL_MASK
+static const uint32_t everybody[PTX_LANES] = {ALL4, ALL4, ALL4, ALL4, ALL4, ALL4, ALL4, ALL4};
+
+/* These are .sync.aligned: lanes that came another way are waited for. */
+#define GATHER_WARP(rc)                                                                           \
+    do {                                                                                          \
+        mask = ptx_gather(w, u, mask, everybody, &(rc));                                          \
+        if (!mask)                                                                                \
+            return rc;                                                                            \
+    } while (0)
+
 static unsigned elem_bits(enum matrix_type t)
 {
     switch (t) {
@@ -159,13 +170,15 @@ HANDLER(ptx_op_mma)
 {
     const struct matrix_op *x = u->aux;
     double a[MAX_ELEMS] = {0}, b[MAX_ELEMS] = {0}, c[MAX_ELEMS] = {0};
+    int rc;
 
+    GATHER_WARP(rc);
     gather(w, x, &x->a, a_index, a);
     gather(w, x, &x->b, b_index, b);
     gather(w, x, &x->c, c_index, c);
     multiply(x, a, b, c);
     scatter(w, x, c_index, c, mask);
-    return CTL_NEXT;
+    return rc;
 }
 
 /* ----------------------------------------------------------------------- wmma */
@@ -184,7 +197,9 @@ HANDLER(ptx_op_wmma_mma)
     const struct matrix_op *x = u->aux;
     double a[MAX_ELEMS], b[MAX_ELEMS], c[MAX_ELEMS];
     uint32_t n = x->m * x->n / PTX_LANES, e;
+    int rc;
 
+    GATHER_WARP(rc);
     wmma_gather(w, &x->a, x->m * x->k, a);
     wmma_gather(w, &x->b, x->k * x->n, b);
     wmma_gather(w, &x->c, x->m * x->n, c);
@@ -192,7 +207,7 @@ HANDLER(ptx_op_wmma_mma)
     FOR_LANES(lane, mask)
         for (e = 0; e < n; e++)
             set_elem(w, &x->d, lane, e, encode(x->d.type, c[lane * n + e], x->saturate));
-    return CTL_NEXT;
+    return rc;
 }
 
 /* Byte offset of element e of the matrix from the lane's address. */
@@ -275,7 +290,9 @@ HANDLER(ptx_op_ldmatrix)
     const struct matrix_op *x = u->aux;
     unsigned char *p[PTX_LANES] = {NULL};
     uint32_t givers = x->count == 4 ? FULL_MASK : (1u << 8 * x->count) - 1, k, half, row, col;
+    int rc;
 
+    GATHER_WARP(rc);
     if (mask != FULL_MASK)
         return ptx_fault(w, u, __builtin_ctz(mask), PTX_FAULT_TRAP, 0,
                          "ldmatrix with inactive lanes");
@@ -299,5 +316,5 @@ HANDLER(ptx_op_ldmatrix)
             }
             memcpy(r, part, 4);
         }
-    return CTL_NEXT;
+    return rc;
 }
