@@ -36,7 +36,7 @@ static struct {
 } out;
 
 static uint64_t cells_used[VG_CELLS / 64];
-static uint32_t spin_max;                   /* 0 on a machine with one processor */
+static uint32_t spin_max;                   /* see most_polls */
 static uint32_t spin_limit;                 /* the present one, at most spin_max */
 static uint32_t spins_in_vain;
 
@@ -49,13 +49,24 @@ static unsigned processors(void)
     return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
+/* On a host the executor, and a software GPU's threads, want the same few processors. */
+static uint32_t most_polls(void)
+{
+    unsigned n = processors();
+
+    if (n >= SPIN_MANY)
+        return SPIN_MAX * 5;
+    if (!vg_process.chan->ops->futex || n >= SPIN_MANY / 2)
+        return SPIN_MAX;
+    return n > 1 ? SPIN_MIN : 0;
+}
+
 void vg_call_init(struct vg_slot *slot)
 {
     memset(&out, 0, sizeof(out));
     memset(cells_used, 0, sizeof(cells_used));
     vg_ring_producer_init(&out.ring, slot);
-    unsigned n = processors();
-    spin_max = n == 1 ? 0 : n < SPIN_MANY ? SPIN_MAX : SPIN_MAX * 5;
+    spin_max = most_polls();
     spin_limit = spin_max;
 }
 
