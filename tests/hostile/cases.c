@@ -4,6 +4,7 @@
  * or end with a reason in the log, but not crash, and what lies outside the region
  * stays out of reach. Needs no GPU; plain program, exit 0: passed.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,48 @@ static void broken_rings(void)
         memcpy(vg_slot_ring(g.slot), &c, sizeof(c));
         vg_store_release(&g.slot->head, VG_RING_SIZE);
         expect_breach(&g);
+    }
+}
+
+static volatile bool scribbling;
+
+/* Flips lengths and ids of records that the executor may be reading at this moment. */
+static void *scribble(void *arg)
+{
+    struct guest *g = arg;
+    uint64_t n = 1;
+
+    while (scribbling) {
+        n = n * 6364136223846793005ull + 1442695040888963407ull;
+        uint8_t *at = vg_slot_ring(g->slot) + (n >> 33) % (VG_RING_SIZE / 96) * 96;
+        struct vg_call *c = (struct vg_call *)at;
+        vg_store_relaxed(&c->payload_len, (uint32_t)(n >> 40));
+        vg_store_relaxed(&c->payload_len, 16u); /* most of the time it is in order */
+        vg_store_relaxed(&c->arg[2], n % 3 ? n : 0);
+    }
+    return NULL;
+}
+
+static void changing_records(void)
+{
+    static const uint8_t payload[16];
+    const uint64_t arg[8] = {0, 0, 6};
+    pthread_t thread;
+    struct guest g;
+
+    for (unsigned life = 0; life < 8; life++) {
+        open_with_context(&g);
+        scribbling = true;
+        MUST(pthread_create(&thread, NULL, scribble, &g) == 0);
+        for (unsigned i = 0; i < 20000; i++) {
+            uint32_t call = i % 2 ? VG_CALL_IMAGE_LOAD : VG_CALL_COPY_INLINE;
+            if (guest_gone(&g, 0) || !guest_post(&g, call, arg, payload, 16, 0, 0))
+                break;
+        }
+        scribbling = false;
+        pthread_join(thread, NULL);
+        MUST(!guest_gone(&g, 200) || g.slot->reason == VG_GONE_PROTOCOL);
+        guest_close(&g);
     }
 }
 
@@ -352,6 +395,7 @@ int main(int argc, char **argv)
     } cases[] = {
         {"silly_addresses", silly_addresses},
         {"broken_rings", broken_rings},
+        {"changing_records", changing_records},
         {"every_id", every_id},
         {"replies_behind_the_region", replies_behind_the_region},
         {"aliases", aliases},
