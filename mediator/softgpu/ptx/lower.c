@@ -71,7 +71,7 @@ static struct code_param *layout_formals(struct lower *l, struct ast_sym **list,
 static void layout_function(struct lower *l)
 {
     struct code_func *fn = l->fn;
-    uint64_t local = 0, shared = ast_shared_end(l->a, l->f);
+    uint64_t local = 0, shared = l->f->is_entry ? ast_shared_end(l->a, l->f) : 0;
     uint32_t i;
 
     if (l->f->is_entry) {
