@@ -57,7 +57,8 @@ struct vg_slot {
     uint32_t state;              /* enum vg_slot_state, release */
     uint32_t reason;             /* enum vg_gone_reason, valid in GONE */
     uint32_t generation;
-    uint32_t sleeping;           /* 1: executor sleeps, ring the doorbell after publishing `head` */
+    uint32_t sleeping;           /* 1: executor sleeps; who takes the 1 (exchange with 0) after
+                                    publishing `head` rings the doorbell, once per sleep */
     uint32_t sticky_error;       /* CUresult that every later call of the process returns, 0: none */
     uint32_t reserved0;
     uint64_t tail;               /* ring bytes consumed, ever */
