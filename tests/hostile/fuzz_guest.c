@@ -369,7 +369,7 @@ int main(int argc, char **argv)
 
     state = argc > 1 ? strtoull(argv[1], NULL, 0) * 0x9e3779b97f4a7c15ull : 0x9e3779b97f4a7c15ull;
     tracing = getenv("VG_HOSTILE_TRACE") != NULL;
-    guest_patience_ms = 3000;
+    guest_patience_ms = 1000;
     daemon_start(&d);
     while (calls > 0) {
         known_count = 0;
