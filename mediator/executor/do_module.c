@@ -185,6 +185,16 @@ CUresult vg_do_FUNCTION_NAME(struct vg_exec *x, struct vg_req *r)
     return rc;
 }
 
+/* One that came from an enumeration may not be loaded yet, and then tells only a part of them. */
+static CUresult function_attribute(struct vg_exec *x, int *ret, CUfunction_attribute a, CUfunction f)
+{
+    CUresult rc = x->cuda.cuFuncGetAttribute(ret, a, f);
+
+    if (rc == CUDA_ERROR_FUNCTION_NOT_LOADED && x->cuda.cuFuncLoad(f) == CUDA_SUCCESS)
+        rc = x->cuda.cuFuncGetAttribute(ret, a, f);
+    return rc;
+}
+
 CUresult vg_do_FUNCTION_ATTRS(struct vg_exec *x, struct vg_req *r)
 {
     enum vg_obj_type type = kind_of(r);
@@ -202,7 +212,7 @@ CUresult vg_do_FUNCTION_ATTRS(struct vg_exec *x, struct vg_req *r)
             rc = x->cuda.cuKernelGetAttribute(&value[i], (CUfunction_attribute)i, handle,
                                               (CUdevice)r->call.arg[2]);
         else
-            rc = x->cuda.cuFuncGetAttribute(&value[i], (CUfunction_attribute)i, handle);
+            rc = function_attribute(x, &value[i], (CUfunction_attribute)i, handle);
         known |= (uint64_t)(rc == CUDA_SUCCESS) << i;
     }
     if (!known)
