@@ -130,10 +130,15 @@ test-files := $(addprefix $(B)/tests/,$(tests))
 
 all: build
 build: $(lib-files) $(prog-files) $(extra-files)
+	@:
 build-tests: build $(test-files) $(extra-test-files)
+	@:
 
 # The product's two commands. Each first installs what this machine lacks.
 # `make demo VM=no` does without QEMU.
+ifneq ($(filter-out yes no,$(VM)),)
+  $(error VM=$(VM): choose yes or no)
+endif
 demo-vm := $(if $(filter no,$(VM)),,vm)
 demo:
 	@tools/bootstrap.sh build $(demo-vm:vm=qemu vm)
