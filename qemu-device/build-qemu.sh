@@ -99,11 +99,38 @@ configure() {
     printf '%s\n' "$options" >"$work/configured"
 }
 
+# Of ninja's "[N/M] ..." lines one for every tenth of the work; all others as
+# they are.
+tenths() {
+    last=0
+    while IFS= read -r line; do
+        case $line in
+        '['[0-9]*/[0-9]*'] '*) ;;
+        *) printf '%s\n' "$line"; continue ;;
+        esac
+        count=${line#?}
+        count=${count%%]*}
+        tenth=$((${count%/*} * 10 / ${count#*/}))
+        [ $tenth -eq $last ] || say "${tenth}0 % ($count)"
+        last=$tenth
+    done
+}
+
+compile() {
+    CCACHE_DIR=${CCACHE_DIR:-$cache/ccache} \
+        ninja -C "$work/build" ${VGPU_JOBS:+-j "$VGPU_JOBS"} qemu-system-x86_64
+}
+
+# A terminal sees ninja's own single line; a log need not have 1300 of them.
 build() {
     say "building QEMU (4 to 8 CPU minutes the first time, then only what changed)"
-    CCACHE_DIR=${CCACHE_DIR:-$cache/ccache} \
-        ninja -C "$work/build" ${VGPU_JOBS:+-j "$VGPU_JOBS"} qemu-system-x86_64 >&2 ||
-        die "the build failed"
+    if [ -t 2 ]; then
+        compile >&2 || die "the build failed"
+        return
+    fi
+    rm -f "$work/compiled"
+    { compile && touch "$work/compiled"; } 2>&1 | tenths >&2
+    [ -e "$work/compiled" ] || die "the build failed"
 }
 
 install_binary() {

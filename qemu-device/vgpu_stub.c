@@ -42,6 +42,7 @@ typedef struct VgStubState {
     struct vg_stub_backing backing;
     struct vg_stub core;
     int link_fd;
+    bool absence_told;      /* of the mediator, since it was last there */
     QEMUTimer *retry;
 } VgStubState;
 
@@ -67,14 +68,26 @@ static void vg_stub_readable(void *opaque)
     }
 }
 
+/* Attempts go on for ever, so one warning has to do for all of them. */
+static void vg_stub_tell_absence(VgStubState *s, int error)
+{
+    if (!s->absence_told) {
+        warn_report("vgpu-stub: no mediator at %s yet: %s", s->socket,
+                    strerror(error));
+    }
+    s->absence_told = true;
+}
+
 static int vg_stub_host_open(void *opaque)
 {
     VgStubState *s = opaque;
     int fd = vg_stub_link_connect(s->socket);
 
     if (fd < 0) {
+        vg_stub_tell_absence(s, -fd);
         return fd;
     }
+    s->absence_told = false;
     s->link_fd = fd;
     qemu_set_fd_handler(fd, vg_stub_readable, NULL, s);
     return 0;
