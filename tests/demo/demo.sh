@@ -19,6 +19,10 @@ top=$(cd "$here/../.." && pwd)
 build=$(cd "${VG_BUILD:-$top/build/release}" && pwd) || exit 1
 vm=${VM:-yes}
 backend=${VGPU_BACKEND:-soft}
+case $vm in
+yes | no) ;;
+*) echo "demo: VM=$vm: neither yes nor no" >&2; exit 2 ;;
+esac
 programs='devicequery vectoradd matmul reduce histogram'     # and mandelbrot
 vm_files='demo/devicequery demo/vectoradd demo/matmul demo/reduce demo/histogram demo/mandelbrot'
 # shellcheck source=tests/demo/stage.sh
@@ -97,6 +101,7 @@ demonstrate() {
     after=$(counters)
     grep -v '^RESULT ' "$stage/output"
     cat "$stage/errors" >&2
+    stage_mediator_lives || stage_fail "the mediator ended while $p ran"
     verdict=$(sed -n 's/^RESULT \([a-zA-Z]*\) .*/\1/p' "$stage/output")
     gpu=$(sed -n 's/^RESULT [a-zA-Z]* \([0-9.]*\) .*/\1/p' "$stage/output")
     [ $rc -eq 0 ] || verdict=${verdict:-"exit $rc"} failed=1
@@ -152,7 +157,11 @@ main() {
     demonstrate mandelbrot "$out/mandelbrot.png" "$out/mandelbrot.ansi" "$(ink)" "$(columns)"
     show_picture
     table
-    title 'What the mediator saw of this VM'
+    if [ "$vm" = no ]; then
+        title 'What the mediator saw of these programs'
+    else
+        title 'What the mediator saw of this VM'
+    fi
     stage_admin list
     stage_admin show-metrics --vm-name "$stage_name"
     awk -v ms=$(($(now_ms) - began)) 'BEGIN { printf "\ndone in %.1f s\n", ms / 1000 }'

@@ -32,18 +32,22 @@ static void describe(const char *name, size_t total)
            attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK));
 }
 
-/* A megabyte goes there and comes back. */
+/* A megabyte goes there and comes back; it is most of what the table counts. */
 static bool memory_holds(void)
 {
     static unsigned char out[1 << 20], back[1 << 20];
     uint32_t seed = 1;
     CUdeviceptr memory;
+    bool same;
 
     for (size_t i = 0; i < sizeof(out); i++)
         out[i] = (unsigned char)vg_drv_random(&seed);
     memory = vg_demo_upload(out, sizeof(out));
     VG_CU(cuMemcpyDtoH_v2(back, memory, sizeof(back)));
-    return memcmp(out, back, sizeof(out)) == 0;
+    same = memcmp(out, back, sizeof(out)) == 0;
+    printf("  copy test              %zu KiB to the GPU and back: %s\n", sizeof(out) >> 10,
+           same ? "the same" : "DIFFERENT");
+    return same;
 }
 
 int main(void)

@@ -35,10 +35,12 @@ stage_mediator() {
     stage_tries=200
     while [ ! -S "$stage/control.sock" ]; do
         stage_tries=$((stage_tries - 1))
-        { kill -0 "$stage_pid" 2>/dev/null && [ $stage_tries -gt 0 ]; } || return 1
+        { stage_mediator_lives && [ $stage_tries -gt 0 ]; } || return 1
         sleep 0.05
     done
 }
+
+stage_mediator_lives() { kill -0 "$stage_pid" 2>/dev/null; }
 
 # stage_vm PROGRAM...: boots the VM with our library and these files of $build.
 # The guest may write $stage/out, which it sees as /out.
