@@ -118,8 +118,15 @@ static const char turned_away[] = "refused";
 
 static const char *refuse_peer(struct vg_client *c, const char *why)
 {
+    struct vg_msg msg = { .type = VG_MSG_REFUSED, .version = VG_PROTOCOL_VERSION };
+    char clean[sizeof(msg.text)];
+
     c->mediator->refused++;
-    refuse(c, 0, why);
+    vg_log_clean(clean, sizeof(clean), why, sizeof(clean));
+    vg_log(VG_LOG_WARNING, "refused", "peer=%u uid=%u pid=%d vm=\"%s\" why=\"%s\"", c->id,
+           (unsigned)c->uid, (int)c->pid, c->claimed, clean);
+    snprintf(msg.text, sizeof(msg.text), "%s", why);
+    tell(c, &msg, -1);
     return turned_away;
 }
 
@@ -190,6 +197,7 @@ static const char *welcome(struct vg_client *c)
 static const char *take_name(struct vg_client *c, struct vg_msg *msg)
 {
     msg->name[sizeof(msg->name) - 1] = '\0';
+    vg_log_clean(c->claimed, sizeof(c->claimed), msg->name, sizeof(msg->name));
     if (msg->role == VG_ROLE_PROCESS)
         process_name(msg->name, sizeof(msg->name), c->pid);
     if (!vg_name_ok(msg->name, sizeof(msg->name)))
@@ -198,7 +206,8 @@ static const char *take_name(struct vg_client *c, struct vg_msg *msg)
 }
 
 /* The VM comes last: a peer that is turned away for anything else leaves none behind. */
-static const char *identify(struct vg_client *c, struct vg_msg *msg, int *fd)
+static const char *identify(struct vg_client *c, struct vg_msg *msg, int *fd, char *buf,
+                            size_t cap)
 {
     const char *why = take_name(c, msg);
 
@@ -206,14 +215,16 @@ static const char *identify(struct vg_client *c, struct vg_msg *msg, int *fd)
         why = msg->role == VG_ROLE_DEVICE ? take_region(c, msg, fd) : make_region(c);
     if (why)
         return why;
-    c->vm = vg_mediator_admit(c->mediator, msg->name, &why);
-    if (c->vm)
-        c->vm->peers++;
-    return why;
+    c->vm = vg_mediator_admit(c->mediator, msg->name, buf, cap);
+    if (!c->vm)
+        return buf;
+    c->vm->peers++;
+    return NULL;
 }
 
 static const char *on_hello(struct vg_client *c, struct vg_msg *msg, int *fd)
 {
+    char buf[sizeof(msg->text)];
     const char *why;
 
     if (msg->version != VG_PROTOCOL_VERSION)
@@ -221,7 +232,7 @@ static const char *on_hello(struct vg_client *c, struct vg_msg *msg, int *fd)
     if (msg->role != VG_ROLE_DEVICE && msg->role != VG_ROLE_PROCESS)
         return refuse_peer(c, "neither device nor process");
     c->role = (enum vg_role)msg->role;
-    why = identify(c, msg, fd);
+    why = identify(c, msg, fd, buf, sizeof(buf));
     if (why)
         return refuse_peer(c, why);
     vg_timer_del(&c->timer);
@@ -264,8 +275,11 @@ static const char *on_attach(struct vg_client *c, struct vg_msg *msg, int *fd)
         return refuse(c, msg->token, "the slot is in use");
     if (c->used[slot] && c->last_token[slot] == msg->token)
         return refuse(c, msg->token, "the slot has been released");
-    if (m->session_count >= m->config.max_executors)
-        return refuse_slot(c, slot, msg->token, "max_executors executors run already");
+    if (m->session_count >= m->config.max_executors) {
+        snprintf(why, sizeof(why), "the limit max_executors (%" PRIu64 ") is reached",
+                 m->config.max_executors);
+        return refuse_slot(c, slot, msg->token, why);
+    }
     vg_slotmem_set(c->region_fd, &c->layout, slot, VG_SLOT_ATTACHING);
     if (vg_session_new(c, slot, msg->token, &c->session[slot], why, sizeof(why)) < 0)
         return refuse_slot(c, slot, msg->token, why);
@@ -410,6 +424,48 @@ static void ready(void *arg, uint32_t events)
 static void hello_timeout(void *arg)
 {
     cut_off(arg, "no HELLO");
+}
+
+/* ---- those that say nothing: they must not keep others out ---- */
+
+/* The list is in order of arrival, so the first is the oldest. NULL: there is none. */
+static struct vg_client *oldest_silent(struct vg_mediator *m, const uid_t *uid, unsigned *ret_count)
+{
+    struct vg_client *c, *oldest = NULL;
+
+    *ret_count = 0;
+    vg_list_for_each(c, &m->clients, link) {
+        if (c->state != VG_CLIENT_NEW || (uid && c->uid != *uid))
+            continue;
+        if (!oldest)
+            oldest = c;
+        ++*ret_count;
+    }
+    return oldest;
+}
+
+static void turn_away(struct vg_client *c, const char *why)
+{
+    vg_client_close(c, VG_GONE_REFUSED, refuse_peer(c, why));
+}
+
+void vg_client_limit_silent(struct vg_mediator *m, uid_t uid)
+{
+    unsigned count;
+    struct vg_client *c = oldest_silent(m, &uid, &count);
+
+    if (c && count > VG_CLIENT_SILENT_MAX)
+        turn_away(c, "this user has too many connections that have not said HELLO");
+}
+
+bool vg_client_make_room(struct vg_mediator *m)
+{
+    unsigned count;
+    struct vg_client *c = oldest_silent(m, NULL, &count);
+
+    if (c)
+        turn_away(c, "no HELLO, and all max_clients connections are in use");
+    return c != NULL;
 }
 
 /* ---- start ---- */

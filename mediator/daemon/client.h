@@ -16,6 +16,7 @@
 #include "vm.h"
 
 #define VG_CLIENT_HELLO_MS 5000u    /* a connection that says nothing is closed */
+#define VG_CLIENT_SILENT_MAX 16u    /* connections of one user that have not said HELLO */
 #define VG_CLIENT_CHECK_MS 1000u    /* between looks whether a process still lives */
 
 struct vg_mediator;
@@ -40,6 +41,7 @@ struct vg_client {
     pid_t pid;                      /* of the peer, by the kernel */
     uid_t uid;
     enum vg_role role;
+    char claimed[64];               /* the name in its HELLO, clean for the log */
     struct vg_vm *vm;               /* from UP on */
     int region_fd;
     struct vg_region_layout layout;
@@ -53,6 +55,15 @@ struct vg_client *vg_client_new(struct vg_mediator *m, int sock);
 
 /* Cuts the peer off and ends its executors; the object goes away when they have. */
 void vg_client_close(struct vg_client *c, enum vg_gone_reason reason, const char *why);
+
+/*
+ * Turns away the connection that has waited longest for its HELLO, among those of
+ * `uid`, if that user has more than VG_CLIENT_SILENT_MAX of them.
+ */
+void vg_client_limit_silent(struct vg_mediator *m, uid_t uid);
+
+/* Turns away the one that has waited longest, whoever's it is. False: all have said HELLO. */
+bool vg_client_make_room(struct vg_mediator *m);
 
 /* The session has reached ENDED. */
 void vg_client_session_ended(struct vg_client *c, struct vg_session *s);

@@ -20,19 +20,21 @@
 
 /* ---- VMs ---- */
 
-struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, const char **ret_why)
+struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, char *why, size_t why_cap)
 {
     struct vg_vm *vm = vg_vms_find(&m->vms, name);
 
     if (vm)
         return vm;
     if (!m->config.auto_register) {
-        *ret_why = "this VM is not registered (vgpu-admin register-vm)";
+        /* The sentence has to fit into a message, so a long name stands there only once. */
+        snprintf(why, why_cap, "VM \"%s\" is not registered (vgpu-admin register-vm --vm-name=%s)",
+                 name, strlen(name) <= 40 ? name : "NAME");
         return NULL;
     }
     vm = vg_vms_add(&m->vms, name, &m->config.policy);
     if (!vm)
-        *ret_why = "the mediator knows too many VMs already";
+        snprintf(why, why_cap, "the mediator knows too many VMs already");
     return vm;
 }
 
@@ -83,14 +85,22 @@ static void accept_ready(void *arg, uint32_t events)
 {
     struct vg_mediator *m = arg;
     int fd = vg_sock_accept(m->listen_fd);
+    struct vg_client *c;
 
     (void)events;
-    if (fd < 0)
+    if (fd < 0) {
         listen_later(m, fd);
-    else if (m->client_count >= m->config.max_clients)
+        return;
+    }
+    if (m->client_count >= m->config.max_clients && !vg_client_make_room(m)) {
         refuse_full(m, fd);
-    else if (vg_client_new(m, fd))
-        m->client_count++;
+        return;
+    }
+    c = vg_client_new(m, fd);
+    if (!c)
+        return;
+    m->client_count++;
+    vg_client_limit_silent(m, c->uid);
 }
 
 void vg_mediator_client_gone(struct vg_mediator *m)
@@ -190,12 +200,26 @@ static int group_id(const struct vg_config *c, gid_t *ret_gid, char *why, size_t
     return 0;
 }
 
+/* In words of the settings: the kernel has one error for all of these. */
+static void explain_listen(int rc, const char *path, char *why, size_t why_cap)
+{
+    struct stat st;
+
+    if (rc == -EADDRINUSE && lstat(path, &st) == 0)
+        snprintf(why, why_cap, "%s: %s", path,
+                 S_ISDIR(st.st_mode)    ? "is a directory, not a place for a socket"
+                 : S_ISSOCK(st.st_mode) ? "another program listens there"
+                                        : "exists, and is no socket");
+    else
+        snprintf(why, why_cap, "%s: %s", path, strerror(-rc));
+}
+
 static int listen_at(struct vg_mediator *m, gid_t gid, char *why, size_t why_cap)
 {
     int rc = vg_control_init(&m->control, m, m->config.control_socket, gid);
 
     if (rc < 0) {
-        snprintf(why, why_cap, "%s: %s", m->config.control_socket, strerror(-rc));
+        explain_listen(rc, m->config.control_socket, why, why_cap);
         m->control.mediator = NULL;
         return rc;
     }
@@ -204,7 +228,7 @@ static int listen_at(struct vg_mediator *m, gid_t gid, char *why, size_t why_cap
                           : vg_io_add(&m->loop, &m->listen_io, m->listen_fd, EPOLLIN,
                                       accept_ready, m);
     if (rc < 0)
-        snprintf(why, why_cap, "%s: %s", m->config.socket, strerror(-rc));
+        explain_listen(rc, m->config.socket, why, why_cap);
     return rc;
 }
 
@@ -234,11 +258,31 @@ static int lock(struct vg_mediator *m, char *why, size_t why_cap)
     return rc;
 }
 
+/* What no single setting shows; found now, not when the first guest comes. */
+static int check_config(const struct vg_config *c, char *why, size_t why_cap)
+{
+    char program[PATH_MAX];
+    int rc;
+
+    if (strcmp(c->socket, c->control_socket) == 0) {
+        snprintf(why, why_cap, "socket and control_socket are both %s", c->socket);
+        return -EINVAL;
+    }
+    if (!c->executor[0])
+        return 0;
+    rc = vg_backend_executor(c, program, sizeof(program));
+    if (rc < 0)
+        snprintf(why, why_cap, "executor: %s: %s", c->executor, strerror(-rc));
+    return rc;
+}
+
 static int start(struct vg_mediator *m, char *why, size_t why_cap)
 {
     gid_t gid;
-    int rc = group_id(&m->config, &gid, why, why_cap);
+    int rc = check_config(&m->config, why, why_cap);
 
+    if (rc == 0)
+        rc = group_id(&m->config, &gid, why, why_cap);
     if (rc == 0)
         rc = make_directories(m, why, why_cap);
     if (rc == 0)

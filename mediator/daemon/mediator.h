@@ -29,6 +29,7 @@ struct vg_mediator {
     uint64_t refused;               /* peers turned away */
     uint64_t misbehaved;            /* peers cut off for breaking the protocol */
     char device[160];               /* that the latest executor reported */
+    char problem[160];              /* why the latest executor found no GPU; "": it found one */
     bool stopping;
 };
 
@@ -42,8 +43,9 @@ int vg_mediator_init(struct vg_mediator *m, char *why, size_t why_cap);
 int vg_mediator_run(struct vg_mediator *m);
 void vg_mediator_fini(struct vg_mediator *m);
 
-/* The VM a peer belongs to; NULL with a constant sentence in *ret_why. */
-struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, const char **ret_why);
+/* The VM a peer belongs to; NULL with a sentence in `why`. */
+struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, char *why,
+                                size_t why_cap);
 
 /* A peer object has been freed. */
 void vg_mediator_client_gone(struct vg_mediator *m);

@@ -257,13 +257,16 @@ json_object *vg_report_health(struct vg_mediator *m)
 {
     json_object *o = json_object_new_object();
     struct vg_backend backend = { .software = false };
-    char why[160] = "", program[PATH_MAX] = "";
+    char why[192] = "", program[PATH_MAX] = "";
     bool found = vg_backend_find(&m->config, &backend, why, sizeof(why)) == 0;
     bool program_ok = vg_backend_executor(&m->config, program, sizeof(program)) == 0;
 
     if (!program_ok)
-        snprintf(why, sizeof(why), "the program vgpu-executor is missing");
-    add_text(o, "status", found && program_ok ? "ok" : "unusable");
+        snprintf(why, sizeof(why), "the program %.120s is missing",
+                 m->config.executor[0] ? m->config.executor : "vgpu-executor");
+    else if (found && m->problem[0])
+        snprintf(why, sizeof(why), "the latest executor failed: %s", m->problem);
+    add_text(o, "status", why[0] ? "unusable" : "ok");
     add_text(o, "problem", why);
     add_number(o, "pid", (uint64_t)getpid());
     add_number(o, "uptime_s", (vg_now() - m->started) / VG_NS_PER_S);

@@ -135,6 +135,7 @@ static void on_ready(struct vg_session *s, const struct vg_msg *msg)
     s->ready_ns = vg_now() - s->started;
     vg_log_clean(s->device, sizeof(s->device), msg->text, sizeof(msg->text));
     strcpy(s->client->mediator->device, s->device);
+    s->client->mediator->problem[0] = '\0';
     vg_log(VG_LOG_INFO, "executor-ready", "vm=%s slot=%u pid=%d ms=%" PRIu64 " device=\"%s\"",
            vm_name(s), s->slot, (int)s->pid, s->ready_ns / VG_NS_PER_MS, s->device);
 }
@@ -147,6 +148,8 @@ static void on_failed(struct vg_session *s, const struct vg_msg *msg)
                                                                : VG_GONE_NO_GPU;
     vg_log(VG_LOG_ERROR, "executor-failed", "vm=%s slot=%u pid=%d reason=%s text=\"%s\"",
            vm_name(s), s->slot, (int)s->pid, vg_gone_name(s->reason), s->failure);
+    if (s->state == VG_SESSION_STARTING && s->reason == VG_GONE_NO_GPU)
+        strcpy(s->client->mediator->problem, s->failure);
 }
 
 static void hung_up(void *arg)
@@ -227,6 +230,7 @@ static void start_timeout(void *arg)
 
     vg_log(VG_LOG_ERROR, "executor-start-timeout", "vm=%s slot=%u pid=%d", vm_name(s), s->slot,
            (int)s->pid);
+    strcpy(s->client->mediator->problem, "it was not ready within start_timeout_s");
     vg_session_stop(s, VG_GONE_NO_GPU);
 }
 
@@ -398,6 +402,7 @@ static int start(struct vg_session *s, char *why, size_t why_cap)
 
     if (rc < 0)
         return rc;
+    snprintf(program, sizeof(program), "vgpu-executor");
     rc = vg_backend_executor(config, program, sizeof(program));
     if (rc == 0)
         rc = open_channels(s, &st);
@@ -409,7 +414,7 @@ static int start(struct vg_session *s, char *why, size_t why_cap)
         rc = spawn(s, &st, program);
     start_fini(&st);
     if (rc < 0)
-        snprintf(why, why_cap, "cannot start vgpu-executor: %s", strerror(-rc));
+        snprintf(why, why_cap, "cannot start %.100s: %s", program, strerror(-rc));
     return rc;
 }
 

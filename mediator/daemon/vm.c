@@ -20,7 +20,11 @@ const char *vg_gone_name(unsigned reason)
 
 uint64_t vg_vm_faults(const struct vg_vm *vm)
 {
-    return vm->gone[VG_GONE_CRASHED] + vm->gone[VG_GONE_PROTOCOL] + vm->gone[VG_GONE_TIMEOUT];
+    uint64_t faults = 0;
+
+    for (unsigned i = VG_GONE_CRASHED; i < VG_GONE_REASONS; i++)
+        faults += vm->gone[i];
+    return faults;
 }
 
 void vg_vms_init(struct vg_vms *vms)

@@ -48,7 +48,7 @@ struct vg_vm *vg_vms_add(struct vg_vms *vms, const char *name, const struct vg_p
 /* Forgets the VM. It must have no peers. */
 void vg_vms_remove(struct vg_vms *vms, struct vg_vm *vm);
 
-/* Faults: executors that ended because of what their guest did or what happened to them. */
+/* Faults: executors that ended for a reason from VG_GONE_CRASHED on; vgpu-admin(8) lists them. */
 uint64_t vg_vm_faults(const struct vg_vm *vm);
 
 const char *vg_gone_name(unsigned reason);  /* "crashed", "timeout" */

@@ -56,6 +56,15 @@ wants 'mediator: no such group' 1 'group: there is no group "nobodys"' \
     daemon --foreground --set group=nobodys
 wants 'mediator: directory that cannot be' 1 'directory of /proc/x/m.sock' \
     daemon --foreground --socket /proc/x/m.sock
+wants 'mediator: no such executor' 1 'executor: /nope: No such file or directory' \
+    daemon --foreground --set executor=/nope
+wants 'mediator: a socket for both' 1 "socket and control_socket are both $work/m.sock" \
+    daemon --foreground --control-socket "$work/m.sock"
+mkdir "$work/folder"
+wants 'mediator: a folder as socket' 1 "$work/folder: is a directory" \
+    daemon --foreground --control-socket "$work/folder"
+wants 'mediator: a file as socket' 1 "bad.conf: exists, and is no socket" \
+    daemon --foreground --control-socket "$work/bad.conf"
 wants 'mediator: nothing left of all that' 0 '' gone
 
 # Into the background: when the command returns, it serves.

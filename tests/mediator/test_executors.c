@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,6 +67,27 @@ END_TEST
 START_TEST(executor_cannot_start)
 {
     executor_goes("fail", VG_GONE_NO_GPU, "no-gpu");
+}
+END_TEST
+
+/* After an executor found no GPU the mediator is not well, and says why. */
+START_TEST(no_gpu_shows)
+{
+    json_object *o, *health;
+    struct peer p;
+
+    start("fail");
+    peer_hello_device(&p, &d, "vm1");
+    close(peer_attach(&p, TOKEN(0, 1)));
+    peer_wait_slot(&p, 0, VG_SLOT_GONE);
+    ck_assert_int_eq(vm_number("vm1", "faults"), 1);
+    o = control_ask(&d, "{\"op\":\"show-health\"}");
+    ck_assert(json_object_object_get_ex(o, "health", &health));
+    ck_assert_str_eq(json_text(health, "status"), "unusable");
+    ck_assert_str_eq(json_text(health, "problem"), "the latest executor failed: no GPU here");
+    json_object_put(o);
+    peer_close(&p);
+    finish();
 }
 END_TEST
 
@@ -178,12 +200,20 @@ START_TEST(spin_time_is_passed_on)
 }
 END_TEST
 
+/* It was there when the daemon started, which looks, and then went away. */
 START_TEST(missing_executor_is_refused)
 {
-    static const char *const settings[] = { "executor=/nowhere/vgpu-executor", NULL };
+    char setting[64] = "executor=/tmp/vgpu-executor-XXXXXX";
+    const char *const settings[] = { setting, NULL };
+    char *path = setting + strlen("executor=");
+    int fd = mkstemp(path);
     struct peer p;
 
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(fchmod(fd, 0700), 0);
+    close(fd);
     daemon_start(&d, NULL, settings);
+    ck_assert_int_eq(unlink(path), 0);
     peer_hello_device(&p, &d, "vm1");
     peer_tell(&p, VG_MSG_ATTACH, TOKEN(0, 1));
     peer_expect(&p, VG_MSG_REFUSED, TOKEN(0, 1));
@@ -199,7 +229,8 @@ END_TEST
 void add_executors(Suite *s)
 {
     ADD(s, "executors", executor_crashes, executor_ends_with_a_reason,
-        slot_of_a_dead_guest_process_is_freed, executor_cannot_start,
-        executor_sends_garbage, executor_closes_its_control_socket, executor_killed, stubborn_executor_is_killed,
-        executor_that_never_gets_ready, spin_time_is_passed_on, missing_executor_is_refused);
+        slot_of_a_dead_guest_process_is_freed, executor_cannot_start, no_gpu_shows,
+        executor_sends_garbage, executor_closes_its_control_socket, executor_killed,
+        stubborn_executor_is_killed, executor_that_never_gets_ready, spin_time_is_passed_on,
+        missing_executor_is_refused);
 }

@@ -266,6 +266,54 @@ START_TEST(too_many_clients)
 }
 END_TEST
 
+/* Connections that never say HELLO go, oldest first; whoever says it is welcome. */
+static void many_silent(unsigned count, unsigned max_open)
+{
+    struct peer silent[40], p;
+    struct vg_msg m;
+    int fd;
+
+    ck_assert_uint_le(count, VG_ARRAY_LEN(silent));
+    for (unsigned i = 0; i < count; i++)
+        peer_connect(&silent[i], &d);
+    peer_hello_device(&p, &d, "vm1");
+    close(peer_attach(&p, TOKEN(0, 1)));
+    for (unsigned i = 0; i < count - max_open; i++) {
+        peer_expect(&silent[i], VG_MSG_REFUSED, 0);
+        peer_expect_end(&silent[i]);
+    }
+    /* The youngest has not been harmed, and neither has the one that said HELLO. */
+    fd = vg_memfd_new("good", TEST_REGION);
+    good_hello(&m);
+    peer_send(&silent[count - 1], &m, fd);
+    peer_expect(&silent[count - 1], VG_MSG_WELCOME, 0);
+    peer_tell(&p, VG_MSG_RELEASE, TOKEN(0, 1));
+    peer_expect(&p, VG_MSG_SLOT_FREE, TOKEN(0, 1));
+    close(fd);
+    for (unsigned i = 0; i < count; i++)
+        peer_close(&silent[i]);
+    peer_close(&p);
+}
+
+START_TEST(silent_peers_of_one_user)
+{
+    start(NULL);
+    many_silent(40, 16);
+    finish();
+}
+END_TEST
+
+START_TEST(silent_peers_in_all_places)
+{
+    static const char *const settings[] = { "max_clients=3", NULL };
+
+    daemon_start(&d, NULL, settings);
+    sleep_ms(20);
+    many_silent(20, 2);
+    finish();
+}
+END_TEST
+
 START_TEST(unregistered_vm)
 {
     static const char *const settings[] = { "auto_register=no", NULL };
@@ -289,5 +337,5 @@ void add_peers(Suite *s)
 {
     ADD(s, "peers", bad_hellos, name_without_end, garbage, messages_out_of_turn,
         unwanted_descriptors, second_client_on_a_slot, region_shrinks, too_many_clients,
-        unregistered_vm);
+        silent_peers_of_one_user, silent_peers_in_all_places, unregistered_vm);
 }
