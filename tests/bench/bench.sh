@@ -16,6 +16,12 @@ costs=$build/client/costs
 out=$work/bench
 mkdir "$out"
 
+# A QEMU of an older device does not count either.
+have_qemu() {
+    "$top/qemu-device/build-qemu.sh" --path >/dev/null 2>&1 ||
+        { echo 'bench: no VM column: QEMU is not built; run: make qemu' >&2; return 1; }
+}
+
 have_gpu() { [ "$backend" != soft ] && nvidia-smi -L >/dev/null 2>&1; }
 
 start_cost() { # microseconds of one run, median of 9
@@ -42,7 +48,7 @@ if have_gpu; then
     echo 'measuring natively ...' >&2
     "$costs" "$@" >"$out/native" || exit 1
 fi
-if [ "${VM:-yes}" = yes ] && "$top/qemu-device/build-qemu.sh" --path >/dev/null 2>&1; then
+if [ "${VM:-yes}" = yes ] && have_qemu; then
     echo 'measuring in a VM ...' >&2
     VGPU_BACKEND=$backend mediator_start && vm_start bench-$$ >/dev/null &&
         in_vm bench-$$ /client/costs --quick >"$out/vm" || exit 1
@@ -65,4 +71,20 @@ BEGIN {
         printf "%-26s %-8s %12s %12s %12s %8s\n", k, unit[k], show(h[k]), show(v[k]), show(g[k]),
                (g[k] > 0 ? sprintf("%.2f", h[k] / g[k]) : "-")
     }
-}'
+}' || exit 1
+
+cat <<'END'
+
+vgpu_run_adds      vgpu-run -- true, compared with true alone
+first_call         the same with a program that asks for the free memory
+first_context      from the start of a program to its CUDA context
+enqueue            one launch, nobody waiting for it: what the caller spends
+launches           empty kernels completed, the queue kept full
+round_trip         one empty kernel and the wait for it
+local_query        a call that the guest's library answers itself
+calls              calls that need an answer of the executor
+htod, dtoh         copies to the GPU and back, of 64 KiB, 1 MiB and 16 MiB
+END
+if have_gpu; then
+    echo 'ratio              vgpu-run to native; above 1 is worse for times, better for rates'
+fi
