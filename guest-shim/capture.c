@@ -129,7 +129,7 @@ static CUresult host_info(CUstream hStream, struct info *ret_info)
     if (r)
         return r;
     if (reply.val[3] > VG_CAPTURE_NODES || reply.len < reply.val[3] * sizeof(uint64_t))
-        return CUDA_ERROR_NOT_SUPPORTED;
+        return vg_unsupported("cuStreamGetCaptureInfo with this many dependencies");
     memcpy(t->capture_nodes, reply.data, reply.val[3] * sizeof(uint64_t));
     *ret_info = (struct info){(CUstreamCaptureStatus)reply.val[0], reply.val[1],
                               (CUgraph)(uintptr_t)reply.val[2], reply.val[3], t->capture_nodes};
@@ -238,7 +238,7 @@ CUresult cuStreamUpdateCaptureDependencies_v2(CUstream hStream, CUgraphNode *dep
     if (r)
         return r;
     if (!edges_plain(dependencyData, numDependencies))
-        return CUDA_ERROR_NOT_SUPPORTED;
+        return vg_unsupported("cuStreamUpdateCaptureDependencies with edge data");
     return host_update(stream, dependencies, numDependencies, flags);
 }
 

@@ -44,7 +44,7 @@ static CUresult set_end(struct end *e, CUmemorytype type, const void *host, CUde
         e->base = device;
         return CUDA_SUCCESS;
     case CU_MEMORYTYPE_ARRAY:
-        return array ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
+        return array ? vg_unsupported("a copy from or to an array") : CUDA_ERROR_INVALID_VALUE;
     default:
         return CUDA_ERROR_INVALID_VALUE;
     }

@@ -297,7 +297,7 @@ CUresult cuCtxCreate_v4(CUcontext *pctx, CUctxCreateParams *ctxCreateParams, uns
                         CUdevice dev)
 {
     if (ctxCreateParams && ctxCreateParams->cigParams)
-        return CUDA_ERROR_NOT_SUPPORTED;
+        return vg_unsupported("cuCtxCreate_v4 with CiG parameters");
     if (ctxCreateParams)
         return cuCtxCreate_v3(pctx, ctxCreateParams->execAffinityParams,
                               ctxCreateParams->numExecAffinityParams, flags, dev);

@@ -173,7 +173,7 @@ CUresult cuDeviceGetDefaultMemPool(CUmemoryPool *pool_out, CUdevice dev)
     CUresult r = query(pool_out, dev, &d);
 
     if (!r && !d->default_pool)
-        r = CUDA_ERROR_NOT_SUPPORTED;
+        r = vg_unsupported("cuDeviceGetDefaultMemPool: the GPU has no memory pools");
     if (!r)
         *pool_out = (CUmemoryPool)(uintptr_t)d->default_pool;
     return r;

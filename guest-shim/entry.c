@@ -10,6 +10,7 @@
 #include "guest-shim/entry.h"
 
 #include "guest-shim/fwd.h"
+#include "guest-shim/state.h"
 #include "vg_api.h"
 
 #define DEFINE_FWD(symbol, target)                                                                 \
@@ -35,14 +36,16 @@
 #define DEFINE_NOSUP(symbol, target)                                                               \
     CUresult symbol(VG_PARAMS(symbol))                                                             \
     {                                                                                              \
+        static uint32_t said;                                                                      \
         VG_UNUSED(symbol)                                                                          \
-        return CUDA_ERROR_NOT_SUPPORTED;                                                           \
+        return vg_unsupported_once(&said, #symbol);                                                \
     }
 #define DEFINE_WEAK(symbol)                                                                        \
     __attribute__((weak)) CUresult symbol(VG_PARAMS(symbol))                                       \
     {                                                                                              \
+        static uint32_t said;                                                                      \
         VG_UNUSED(symbol)                                                                          \
-        return CUDA_ERROR_NOT_SUPPORTED;                                                           \
+        return vg_unsupported_once(&said, #symbol);                                                \
     }
 #define DEFINE_CUSTOM(symbol, target) DEFINE_WEAK(symbol)
 #define DEFINE_LOCAL(symbol, target) DEFINE_WEAK(symbol)

@@ -22,7 +22,7 @@
 
 static CUresult not_supported(void)
 {
-    return CUDA_ERROR_NOT_SUPPORTED;
+    return vg_unsupported("a function of a private table (cuGetExportTable)");
 }
 
 /* ---- cudart's own interface -------------------------------------------------- */

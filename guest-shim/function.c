@@ -405,7 +405,7 @@ CUresult vg_func_name(struct vg_func *f, const char **ret_name)
 CUresult vg_func_param(const struct vg_func *f, size_t index, size_t *ret_offset, size_t *ret_size)
 {
     if (f->param_count == VG_PARAMS_UNKNOWN)
-        return CUDA_ERROR_NOT_SUPPORTED;
+        return vg_unsupported("parameters of a kernel that the host cannot describe");
     if (!ret_offset || index >= f->param_count)
         return CUDA_ERROR_INVALID_VALUE;
     *ret_offset = f->param[index].offset;

@@ -148,7 +148,7 @@ static CUresult alias_pages(struct vg_mem *m)
     if (r == CUDA_SUCCESS &&
         vg_process.chan->ops->map_at(vg_process.chan, (void *)m->base, m->off, m->size) != 0) {
         vg_call_reply(VG_CALL_UNALIAS, VG_WORDS(m->base, m->size), NULL);
-        r = CUDA_ERROR_NOT_SUPPORTED;
+        r = vg_unsupported("cuMemHostRegister: these pages cannot be shared");
     }
     if (r != CUDA_SUCCESS)
         vg_window_put(twin, m->span);
@@ -194,8 +194,9 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned Flags)
     if (!p || bytesize == 0 || (uintptr_t)p + bytesize < (uintptr_t)p)
         return CUDA_ERROR_INVALID_VALUE;
     if (Flags & ~REGISTER_FLAGS)
-        return Flags & CU_MEMHOSTREGISTER_IOMEMORY ? CUDA_ERROR_NOT_SUPPORTED
-                                                   : CUDA_ERROR_INVALID_VALUE;
+        return Flags & CU_MEMHOSTREGISTER_IOMEMORY
+                   ? vg_unsupported("cuMemHostRegister of I/O memory")
+                   : CUDA_ERROR_INVALID_VALUE;
     if (overlaps_known((uintptr_t)p, bytesize))
         return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
     struct vg_mem m = new_host_mem(VG_MEM_LOOSE, p, bytesize, Flags);
@@ -249,7 +250,7 @@ CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *pdptr, void *p, unsigned Flag
     if (!vg_mem_find((uintptr_t)p, &m) || !vg_mem_is(&m, VG_MEM_HOST))
         return CUDA_ERROR_INVALID_VALUE;
     if (m.kind == VG_MEM_LOOSE)
-        return CUDA_ERROR_NOT_SUPPORTED;
+        return vg_unsupported("cuMemHostGetDevicePointer of memory that is not shared");
     *pdptr = (CUdeviceptr)(uintptr_t)p;
     return CUDA_SUCCESS;
 }

@@ -100,7 +100,7 @@ static CUresult measure(const struct launch *l, const struct vg_func *f, const v
         return !r && *ret_size < f->param_bytes ? CUDA_ERROR_INVALID_VALUE : r;
     }
     if (VG_UNLIKELY(f->param_count == VG_PARAMS_UNKNOWN))
-        return CUDA_ERROR_NOT_SUPPORTED;
+        return vg_unsupported("a launch of a kernel whose parameters the host cannot describe");
     return f->param_count && !l->params ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 

@@ -70,7 +70,7 @@ CUresult cuProfilerInitialize(const char *configFile, const char *outputFile,
     (void)configFile;
     (void)outputFile;
     (void)outputMode;
-    return CUDA_ERROR_NOT_SUPPORTED;
+    return vg_unsupported("cuProfilerInitialize");
 }
 
 CUresult cuProfilerStart(void)

@@ -100,8 +100,9 @@ CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdevi
     struct vg_mem m = memory_at(ptr);
     struct answer a = look_up(attribute, ptr, &m);
     if (a.size == 0)
-        return attribute == CU_POINTER_ATTRIBUTE_P2P_TOKENS ? CUDA_ERROR_NOT_SUPPORTED
-                                                            : CUDA_ERROR_INVALID_VALUE;
+        return attribute == CU_POINTER_ATTRIBUTE_P2P_TOKENS
+                   ? vg_unsupported("cuPointerGetAttribute of CU_POINTER_ATTRIBUTE_P2P_TOKENS")
+                   : CUDA_ERROR_INVALID_VALUE;
     if (a.absent)
         return CUDA_ERROR_INVALID_VALUE;
     memcpy(data, &a.value, a.size);     /* little-endian: the low bytes come first */
@@ -150,5 +151,5 @@ CUresult cuPointerSetAttribute(const void *value, CUpointer_attribute attribute,
     if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS || !vg_mem_find(ptr, &m))
         return CUDA_ERROR_INVALID_VALUE;
     /* It is there for devices that read GPU memory behind CUDA's back; a VM has none. */
-    return CUDA_ERROR_NOT_SUPPORTED;
+    return vg_unsupported("cuPointerSetAttribute");
 }

@@ -49,6 +49,21 @@ void vg_log(unsigned level, const char *format, ...)
     (void)written;
 }
 
+CUresult vg_unsupported(const char *what)
+{
+    vg_log(2, "not supported: %s", what);
+    return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult vg_unsupported_once(uint32_t *said, const char *symbol)
+{
+    if (!vg_load_relaxed(said)) {
+        vg_store_relaxed(said, 1);
+        vg_unsupported(symbol);
+    }
+    return CUDA_ERROR_NOT_SUPPORTED;
+}
+
 /* ---- end --------------------------------------------------------------------- */
 
 /*

@@ -63,6 +63,13 @@ const struct vg_device_info *vg_device(CUdevice dev);
 extern unsigned vg_log_level;
 void vg_log(unsigned level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * CUDA_ERROR_NOT_SUPPORTED, and says at level 2 what is not: a symbol, and what about it
+ * where other uses of it work. _once: only while *said, which starts as 0, is 0.
+ */
+CUresult vg_unsupported(const char *what);
+CUresult vg_unsupported_once(uint32_t *said, const char *symbol);
+
 /* ---- contexts ---------------------------------------------------------------- */
 
 struct vg_cls;
