@@ -23,13 +23,16 @@ CUresult vg_chan_open(struct vg_chan **ret_chan)
 {
     const char *kind = getenv("VGPU_TRANSPORT");
     const char *path = getenv("VGPU_SOCKET");
+    bool no_device = false;
 
-    if (!kind || !*kind || strcmp(kind, "auto") == 0)
-        kind = !path && vg_chan_have_pci() ? "pci" : "unix";
+    if (!kind || !*kind || strcmp(kind, "auto") == 0) {
+        no_device = !path && !vg_chan_have_pci();
+        kind = path || no_device ? "unix" : "pci";
+    }
     if (strcmp(kind, "pci") == 0)
         return vg_chan_open_pci(ret_chan);
     if (strcmp(kind, "unix") == 0)
-        return vg_chan_open_unix(path && *path ? path : VG_SOCKET_PATH, ret_chan);
+        return vg_chan_open_unix(path && *path ? path : VG_SOCKET_PATH, no_device, ret_chan);
     vg_log(1, "VGPU_TRANSPORT=%s: must be auto, pci or unix", kind);
     return CUDA_ERROR_SYSTEM_NOT_READY;
 }

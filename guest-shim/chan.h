@@ -44,7 +44,8 @@ struct vg_chan {
  * On failure *ret_chan is untouched and the CUresult tells why (logged, too).
  */
 CUresult vg_chan_open(struct vg_chan **ret_chan);
-CUresult vg_chan_open_unix(const char *path, struct vg_chan **ret_chan);
+/* no_device: the socket is tried for want of a device, which a failure must tell. */
+CUresult vg_chan_open_unix(const char *path, bool no_device, struct vg_chan **ret_chan);
 CUresult vg_chan_open_pci(struct vg_chan **ret_chan);
 bool vg_chan_have_pci(void);
 

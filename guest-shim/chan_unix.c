@@ -185,7 +185,7 @@ static CUresult attach(struct unix_chan *u)
     return r ? r : vg_chan_await_ready(&u->chan);
 }
 
-CUresult vg_chan_open_unix(const char *path, struct vg_chan **ret_chan)
+CUresult vg_chan_open_unix(const char *path, bool no_device, struct vg_chan **ret_chan)
 {
     struct unix_chan *u = calloc(1, sizeof(*u));
 
@@ -196,7 +196,9 @@ CUresult vg_chan_open_unix(const char *path, struct vg_chan **ret_chan)
     u->sock = sock_connect(path);
     CUresult r = CUDA_ERROR_SYSTEM_NOT_READY;
     if (u->sock < 0)
-        vg_log(1, "no GPU: cannot reach the mediator at %s: %s", path, strerror(-u->sock));
+        vg_log(1, "no GPU: %sthe mediator at %s cannot be reached: %s",
+               no_device ? "this machine has no vgpu device, and " : "", path,
+               strerror(-u->sock));
     else
         r = get_region(u);
     if (!r)
