@@ -77,27 +77,46 @@ probe() {
     "$1/bin/nvcc" -arch=sm_75 -o "$2/probe" "$2/probe.cu" >&2
 }
 
+# One at a time, so that what has arrived stays when a later one does not.
+fetch_wheels() {
+    for wheel in $WHEELS; do
+        "$1/venv/bin/pip" download --quiet --disable-pip-version-check --no-deps \
+            --dest "$2" "$wheel" >&2 ||
+            die "pip could not fetch $wheel: is there network access to PyPI?"
+    done
+}
+
+# The downloaded wheels lie beside the toolkit until it works.
 install_wheels() {
     dest=$(cache_dir)
+    [ -n "${NVCC_CCBIN:-}" ] || command -v g++ >/dev/null ||
+        die "nvcc needs g++, which is not here: install it (tools/bootstrap.sh cuda)"
     mkdir -p "$(dirname "$dest")" || die "cannot create $(dirname "$dest")"
+    exec 9>"$dest.lock"
+    flock 9
+    if usable "$dest"; then         # another installer was faster
+        printf '%s\n' "$dest"
+        return
+    fi
     tmp=$(mktemp -d "$(dirname "$dest")/.install.XXXXXX")
     trap 'rm -rf "$tmp"' EXIT
     trap 'exit 130' INT TERM
     say "no CUDA toolkit found; installing NVIDIA's wheels (about 200 MB) into $dest"
     python3 -m venv "$tmp/venv" >&2 || die \
         "python3 -m venv failed: install python3 and python3-venv (tools/bootstrap.sh cuda)"
+    fetch_wheels "$tmp" "$dest.wheels"
     # shellcheck disable=SC2086 # a list of words
     "$tmp/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
-        --no-compile --target "$tmp/py" $WHEELS >&2 ||
-        die "pip could not fetch the wheels: is there network access to PyPI?"
+        --no-compile --no-index --find-links "$dest.wheels" --target "$tmp/py" $WHEELS >&2 ||
+        die "pip could not install the wheels in $dest.wheels"
     root=$tmp/py/nvidia/cu13
     [ -d "$root" ] || die "the wheels do not have the layout this script knows"
     lay_out "$root"
     mkdir -p "$root/wheels" && mv "$tmp"/py/*.dist-info "$root/wheels/"
-    probe "$root" "$tmp" || die "the installed nvcc cannot compile (see above; it needs g++)"
+    probe "$root" "$tmp" || die "the installed nvcc cannot compile with this g++ (see above)"
     usable "$root" || die "the installed wheels are not complete"
-    # Two installers may race: whoever renames first wins, both are equal.
-    mv -T "$root" "$dest" 2>/dev/null || usable "$dest" || die "cannot move into $dest"
+    mv -T "$root" "$dest" || die "cannot move into $dest"
+    rm -rf "$dest.wheels"
     say "installed $("$dest/bin/nvcc" --version | sed -n 's/.*release/CUDA release/p')"
     printf '%s\n' "$dest"
 }

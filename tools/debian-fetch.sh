@@ -21,6 +21,9 @@ suite=bookworm
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 cache=${VGPU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vgpu}
 state=$cache/apt
+# A log has no use for a line per file.
+quiet=-qq
+[ ! -t 2 ] || quiet=-q
 
 say() { printf '%s\n' "debian-fetch: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -71,7 +74,7 @@ refresh() {
     apt_options >"$state/apt.conf"
     [ -z "$(find "$state/fresh" -mmin -1440 2>/dev/null)" ] || return 0
     say "reading Debian's package index ($suite, private copy in $state)"
-    apt-get -q update >&2 || die "apt-get update failed (network?)"
+    apt-get $quiet update >&2 || die "apt-get update failed (network?)"
     touch "$state/fresh"
 }
 
@@ -95,13 +98,13 @@ source)
     version=$(source_version "$2")
     [ -n "$version" ] || die "no source package $2"
     mkdir -p "$3"
-    (cd "$3" && apt-get -q source --download-only "$2=$version" >&2) ||
+    (cd "$3" && apt-get $quiet source --download-only "$2=$version" >&2) ||
         { rm -f "$state/fresh"; die "could not download the source of $2 $version"; }
     ;;
 binary)
     package=$(resolve "$2")
     mkdir -p "$3"
-    (cd "$3" && apt-get -q download "$package" >&2) ||
+    (cd "$3" && apt-get $quiet download "$package" >&2) ||
         { rm -f "$state/fresh"; die "could not download $package"; }
     ;;
 *) die "unknown command $1" ;;
