@@ -18,5 +18,5 @@ vgpu-run-libs := libvgbase.a
 
 progs += vgpu-admin
 vgpu-admin-src  := $(wildcard mediator/admin/*.c)
-vgpu-admin-libs := libvgbase.a
+vgpu-admin-libs := libvgdaemon.a libvgbase.a
 vgpu-admin-pkgs := json-c

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vgpu-admin: asks the mediator and shows its answer, as text or as the JSON it
- * sent. What is allowed is decided there, so that every way of asking gets the
- * same answer; here only the spelling of options is checked.
+ * sent. The mediator decides; options and their values are checked here by the same
+ * code first, so that wrong usage is told as such even where no mediator answers.
  */
 #include <getopt.h>
 #include <stdbool.h>
@@ -10,7 +10,10 @@
 #include <string.h>
 
 #include "ask.h"
+#include "mediator/base/number.h"
 #include "mediator/base/util.h"
+#include "mediator/daemon/policy.h"
+#include "mediator/daemon/vm.h"
 #include "protocol/vg_sock.h"
 #include "show.h"
 
@@ -19,7 +22,7 @@
 #define JSON_C_TO_STRING_NOSLASHESCAPE 0
 #endif
 
-#define EXIT_REFUSED 1      /* the mediator says no, or cannot be reached */
+#define EXIT_REFUSED 1      /* the mediator says no, cannot be reached, or is unusable */
 #define EXIT_USAGE   2
 
 struct command {
@@ -94,7 +97,28 @@ static void to_member(char *key, size_t cap, const char *option)
         *p = *p == '-' ? '_' : *p;
 }
 
-static void take(struct call *c, int opt, const char *name)
+/* False after saying which option has which wrong value. */
+static bool value_ok(int opt, const char *name, const char *key, const char *value)
+{
+    char why[256];
+    struct vg_policy scratch;
+
+    if (opt == OPT_VM) {
+        if (vg_name_ok(value, VG_VM_NAME_MAX))
+            return true;
+        fprintf(stderr, "vgpu-admin: --%s: \"%.80s\" is not a VM name: letters, digits and ._:-, "
+                        "at most %u\n", name, value, VG_VM_NAME_MAX - 1);
+        return false;
+    }
+    vg_policy_init(&scratch);
+    if (vg_policy_set(&scratch, key, value, why, sizeof(why)) == 0)
+        return true;
+    /* The sentence begins with the member's name, "queue_depth: ". */
+    fprintf(stderr, "vgpu-admin: --%s%s\n", name, why + strlen(key));
+    return false;
+}
+
+static bool take(struct call *c, int opt, const char *name)
 {
     char key[32];
 
@@ -104,8 +128,11 @@ static void take(struct call *c, int opt, const char *name)
         c->socket = optarg;
     } else {
         to_member(key, sizeof(key), name);
+        if (!value_ok(opt, name, key, optarg))
+            return false;
         json_object_object_add(c->request, key, json_object_new_string(optarg));
     }
+    return true;
 }
 
 static bool has(const struct call *c, const char *option)
@@ -155,14 +182,17 @@ static int parse(struct call *c, int argc, char **argv)
 {
     int opt, index = 0;
 
-    while ((opt = getopt_long(argc, argv, "", options, &index)) != -1) {
-        if (opt == OPT_HELP) {
+    /* getopt begins its messages with it; ours carry no path either. */
+    argv[0] = (char *)"vgpu-admin";
+    while ((opt = getopt_long(argc, argv, "h", options, &index)) != -1) {
+        if (opt == OPT_HELP || opt == 'h') {
             usage(stdout);
             return 1;
         }
         if (opt == '?')
             return -1;
-        take(c, opt, options[index].name);
+        if (!take(c, opt, options[index].name))
+            return -1;
     }
     return take_command(c, argc, argv);
 }
@@ -182,7 +212,7 @@ static int report(const struct call *c, json_object *answer)
     }
     if (!c->json)
         c->command->show(answer);
-    return 0;
+    return vg_show_is_unusable(answer) ? EXIT_REFUSED : 0;
 }
 
 int main(int argc, char **argv)

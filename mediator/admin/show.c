@@ -250,9 +250,9 @@ static void show_totals(json_object *vm)
     print_pairs(&t);
 }
 
-static void show_counts(json_object *counts, const char *title)
+static void show_counts(json_object *counts, const char *title, const char *counted)
 {
-    struct vg_column columns[] = { { title, false }, { "CALLS", true } };
+    struct vg_column columns[] = { { title, false }, { counted, true } };
     struct vg_table t;
 
     if (!json_object_is_type(counts, json_type_object) || json_object_object_length(counts) == 0)
@@ -278,9 +278,9 @@ void vg_show_metrics(json_object *answer)
         if (i > 0)
             puts("\n----");
         show_totals(item(vms, i));
-        show_counts(get(item(vms, i), "classes"), "CLASS");
-        show_counts(get(item(vms, i), "by_call"), "CALL");
-        show_counts(get(item(vms, i), "ended"), "ENDED");
+        show_counts(get(item(vms, i), "classes"), "CLASS", "CALLS");
+        show_counts(get(item(vms, i), "by_call"), "CALL", "CALLS");
+        show_counts(get(item(vms, i), "ended"), "ENDED", "EXECUTORS");
     }
 }
 
@@ -297,6 +297,11 @@ static void put_faults(struct vg_table *t, json_object *faults)
         vg_table_put(t, "fault: %s", key);
         vg_table_put(t, "%" PRId64, json_object_get_int64(value));
     }
+}
+
+bool vg_show_is_unusable(json_object *answer)
+{
+    return strcmp(text(get(answer, "health"), "status"), "unusable") == 0;
 }
 
 void vg_show_health(json_object *answer)

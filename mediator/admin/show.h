@@ -4,6 +4,7 @@
 #define VG_SHOW_H
 
 #include <json-c/json.h>
+#include <stdbool.h>
 
 void vg_show_registered(json_object *answer);
 void vg_show_done(json_object *answer);
@@ -11,5 +12,8 @@ void vg_show_list(json_object *answer);
 void vg_show_vm(json_object *answer);
 void vg_show_metrics(json_object *answer);
 void vg_show_health(json_object *answer);
+
+/* True for the health of a mediator that cannot serve a GPU; false for any other answer. */
+bool vg_show_is_unusable(json_object *answer);
 
 #endif

@@ -73,7 +73,9 @@ static int load_file(struct vg_config *c, int argc, char **argv)
 
     optind = 1;
     opterr = 0;
-    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    /* getopt begins its messages with it; ours carry no path either. */
+    argv[0] = (char *)"vgpu-mediator";
+    while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (opt == OPT_CONFIG)
             path = optarg;
     }
@@ -90,7 +92,7 @@ static int parse(struct vg_config *c, bool *foreground, int argc, char **argv)
 
     optind = 1;
     opterr = 1;
-    while (rc == 0 && (opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while (rc == 0 && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (opt) {
         case OPT_CONFIG:     break;
         case OPT_FOREGROUND: *foreground = true; break;
@@ -98,6 +100,7 @@ static int parse(struct vg_config *c, bool *foreground, int argc, char **argv)
         case OPT_CONTROL:    rc = set(c, "control_socket", optarg); break;
         case OPT_BACKEND:    rc = set(c, "backend", optarg); break;
         case OPT_SET:        rc = set_pair(c, optarg); break;
+        case 'h':
         case OPT_HELP:       fputs(usage, stdout); return 1;
         default:             fputs(usage, stderr); return -1;
         }

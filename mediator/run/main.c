@@ -19,6 +19,7 @@
 #include "place.h"
 #include "private.h"
 #include "protocol/vg_sock.h"
+#include "protocol/vg_wire.h"
 
 #define EXIT_USAGE      2
 #define EXIT_OURS       125     /* as env and timeout use it: we failed, not the command */
@@ -36,7 +37,7 @@ struct run {
     int status;
 };
 
-enum { OPT_BACKEND = 1, OPT_VM, OPT_MEMORY, OPT_VERBOSE, OPT_HELP };
+enum { OPT_BACKEND = 1, OPT_VM, OPT_MEMORY, OPT_VERBOSE, OPT_HELP, OPT_VERSION };
 
 static const struct option options[] = {
     { "backend", required_argument, NULL, OPT_BACKEND },
@@ -44,6 +45,7 @@ static const struct option options[] = {
     { "memory", required_argument, NULL, OPT_MEMORY },
     { "verbose", no_argument, NULL, OPT_VERBOSE },
     { "help", no_argument, NULL, OPT_HELP },
+    { "version", no_argument, NULL, OPT_VERSION },
     { 0 },
 };
 
@@ -94,13 +96,17 @@ static int parse(struct run *r, int argc, char **argv)
     int opt;
 
     r->options.backend = "auto";
-    while (ok && (opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+    /* getopt begins its messages with it; ours carry no path either. */
+    argv[0] = (char *)"vgpu-run";
+    while (ok && (opt = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
         switch (opt) {
         case OPT_BACKEND: ok = set_backend(r, optarg); break;
         case OPT_VM:      ok = set_vm(r, optarg); break;
         case OPT_MEMORY:  ok = set_memory(r, optarg); break;
         case OPT_VERBOSE: r->options.verbose = true; break;
+        case 'h':
         case OPT_HELP:    fputs(usage, stdout); return 1;
+        case OPT_VERSION: printf("vgpu-run, protocol %u\n", VG_PROTOCOL_VERSION); return 1;
         default:          fputs(usage, stderr); return -1;
         }
     }

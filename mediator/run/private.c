@@ -168,8 +168,11 @@ int vg_private_start(struct vg_private *p, struct vg_loop *loop,
     p->loop = loop;
     p->notify_fd = p->notify_io.fd = -1;
     rc = vg_place_mediator(program, sizeof(program));
-    if (rc < 0)
-        return say(rc, "vgpu-mediator");
+    if (rc < 0) {
+        fputs("vgpu-run: vgpu-mediator is not beside vgpu-run, nor in ../sbin, /usr/sbin or "
+              "/usr/bin\n", stderr);
+        return rc;
+    }
     rc = make_dir(p);
     if (rc == 0)
         rc = listen_to_it(p);

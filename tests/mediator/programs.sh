@@ -39,7 +39,7 @@ gone() { [ ! -e "$work/m.sock" ] && [ ! -e "$work/control.sock" ] && [ ! -e "$wo
 # ---- vgpu-mediator ----
 
 wants 'mediator: help' 0 '^Usage: vgpu-mediator' "$bin/vgpu-mediator" --help
-wants 'mediator: unknown option' 2 'unrecognized option' daemon --speed
+wants 'mediator: unknown option' 2 '^vgpu-mediator: unrecognized option' daemon --speed
 wants 'mediator: argument' 2 'takes no arguments' daemon now
 wants 'mediator: bad backend' 2 'command line: backend: "gpu" is not one of auto, cuda, soft' \
     daemon --backend gpu
@@ -81,7 +81,7 @@ wants 'mediator: a second one' 1 'another vgpu-mediator serves it' daemon --fore
 wants 'admin: help' 0 '^Usage: vgpu-admin' "$bin/vgpu-admin" --help
 wants 'admin: no command' 2 '^Usage: vgpu-admin' admin
 wants 'admin: unknown command' 2 'no command "reboot"' admin reboot
-wants 'admin: unknown option' 2 'unrecognized option' admin list --colour
+wants 'admin: unknown option' 2 '^vgpu-admin: unrecognized option' admin list --colour
 wants 'admin: two commands' 2 'one command at a time' admin list show-health
 wants 'admin: option of another command' 2 'list takes no --weight' admin list --weight=3
 wants 'admin: name missing' 2 'needs --vm-name' admin register-vm
@@ -93,11 +93,14 @@ wants 'admin: register' 0 '^priority +high$' \
     --queue-depth=16 --memory-mib=2048
 wants 'admin: option before the command' 0 '^weight +7$' \
     admin --vm-name web1 --weight 7 register-vm
-wants 'admin: bad weight' 1 'weight: "101" is not a number from 1 to 100' \
+wants 'admin: bad weight' 2 '^vgpu-admin: --weight: "101" is not a number from 1 to 100' \
     admin register-vm --vm-name=web1 --weight=101
-wants 'admin: bad priority' 1 'priority: "top" is not one of high, medium, low' \
+wants 'admin: bad priority' 2 '^vgpu-admin: --priority: "top" is not one of high, medium, low' \
     admin register-vm --vm-name=web1 --priority=top
-wants 'admin: bad name' 1 'vm_name: "a b" is not a VM name' admin register-vm --vm-name='a b'
+wants 'admin: bad name' 2 '^vgpu-admin: --vm-name: "a b" is not a VM name' \
+    admin register-vm --vm-name='a b'
+wants 'admin: bad value, nobody there' 2 '^vgpu-admin: --queue-depth: "x" is not a number' \
+    "$bin/vgpu-admin" --socket "$work/none.sock" register-vm --vm-name=a --queue-depth=x
 wants 'admin: list' 0 '^web1 +yes +B +high +7 ' admin list
 wants 'admin: show-vm' 0 '^memory limit +2048 MiB$' admin show-vm --vm-name=web1
 wants 'admin: unknown VM' 1 'there is no VM "web2"' admin show-vm --vm-name=web2
@@ -145,6 +148,14 @@ if [ ! -e "$build/lib/guest/libcuda.so.1" ]; then
 fi
 run() { "$bin/vgpu-run" --backend soft "$@"; }
 wants 'run: help' 0 '^Usage: vgpu-run' "$bin/vgpu-run" --help
+wants 'run: -h' 0 '^Usage: vgpu-run' "$bin/vgpu-run" -h
+wants 'run: version' 0 '^vgpu-run, protocol [0-9]+$' "$bin/vgpu-run" --version
+wants 'run: unknown option' 2 '^vgpu-run: unrecognized option' "$bin/vgpu-run" --speed true
+cp "$bin/vgpu-run" "$work/vgpu-run"
+if [ ! -e /usr/sbin/vgpu-mediator ] && [ ! -e /usr/bin/vgpu-mediator ]; then
+    wants 'run: a copy alone' 125 '^vgpu-run: vgpu-mediator is not beside vgpu-run' \
+        "$work/vgpu-run" --backend soft true
+fi
 wants 'run: no command' 2 'which command' "$bin/vgpu-run"
 wants 'run: bad VM name' 2 '"a b" is not a VM name' "$bin/vgpu-run" --vm 'a b' true
 wants 'run: bad memory' 2 '"1" is not a number from 64' "$bin/vgpu-run" --memory 1 true
@@ -179,6 +190,22 @@ sock=$(cat "$work/sock")
 for _ in $(seq 100); do [ -e "$sock" ] || break; sleep 0.02; done
 wants 'run: killed, its mediator ends' 1 '' test -e "$sock"
 rm -rf "$(dirname "$sock")"
+
+# ---- a mediator without a GPU says so ----
+
+wants 'health: no driver' 0 'started pid=' \
+    daemon --backend cuda --set cuda_library=/nope --set state_dir=
+pid=$(sed -n 's/.*started pid=\([0-9]*\).*/\1/p' "$work/out")
+wants 'health: not tried yet' 0 '^mediator +ok$' admin show-health
+if [ -x "$build/demo/devicequery" ]; then
+    VGPU_SOCKET=$work/m.sock "$bin/vgpu-run" --vm vm7 -- "$build/demo/devicequery" >/dev/null 2>&1
+    wants 'health: unusable, and why' 1 '^mediator +unusable: the latest executor failed: .' \
+        admin show-health
+    wants 'health: as a fault' 0 '^faults +1, of the GPU 0$' admin show-metrics --vm-name=vm7
+    wants 'metrics: executors that ended' 0 '^ENDED +EXECUTORS$' admin show-metrics --vm-name=vm7
+fi
+kill -TERM "$pid"
+for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.02; done
 
 # ---- what it adds to a start: best of 10, with the software GPU on both sides ----
 
