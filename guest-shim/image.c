@@ -10,6 +10,8 @@
  */
 #include "guest-shim/image.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vg_limits.h"
@@ -116,6 +118,21 @@ void vg_image_read(const struct vg_image *image, size_t pos, void *dst, size_t n
 
 /* ---- fat binaries ------------------------------------------------------------ */
 
+/* Where a fat binary's entries begin and how many bytes they take; -EINVAL: it is none. */
+static int find_entries(const uint8_t *fatbin, size_t size, const uint8_t **ret_bytes,
+                        size_t *ret_left)
+{
+    if (size < FATBIN_HEADER || get32(fatbin) != FATBIN_MAGIC)
+        return -EINVAL;
+    size_t header = get16(fatbin + 6);
+    if (header < FATBIN_HEADER || header > size)
+        return -EINVAL;
+    uint64_t payload = get64(fatbin + 8);
+    *ret_bytes = fatbin + header;
+    *ret_left = payload < size - header ? (size_t)payload : size - header;
+    return 0;
+}
+
 /* 1 with the next entry of *bytes, 0 at the end or where no entry can be made out. */
 static int next_entry(const uint8_t **bytes, size_t *left, struct entry *ret_entry)
 {
@@ -161,17 +178,15 @@ static unsigned rank(const struct entry *e, const struct vg_image_target *t)
 static CUresult select_entries(const uint8_t *fatbin, size_t size, const struct vg_image_target *t,
                                struct vg_image *m, unsigned *ret_rank)
 {
-    if (size < FATBIN_HEADER || get32(fatbin) != FATBIN_MAGIC)
-        return CUDA_ERROR_INVALID_IMAGE;
-    size_t header = get16(fatbin + 6);
-    if (header < FATBIN_HEADER || header > size)
-        return CUDA_ERROR_INVALID_IMAGE;
-    uint64_t payload = get64(fatbin + 8);
-    size_t left = payload < size - header ? (size_t)payload : size - header, left_again = left;
-    const uint8_t *p = fatbin + header, *again = p;
+    const uint8_t *p, *again;
+    size_t left, left_again;
     struct entry e;
     unsigned best = 0;
 
+    if (find_entries(fatbin, size, &p, &left))
+        return CUDA_ERROR_INVALID_IMAGE;
+    again = p;
+    left_again = left;
     while (next_entry(&p, &left, &e))
         if (rank(&e, t) > best)
             best = rank(&e, t);
@@ -223,6 +238,53 @@ static CUresult select_wrapped(const struct wrapper *w, const struct vg_image_ta
     if (r != CUDA_ERROR_NO_BINARY_FOR_GPU || w->version == 1 || !w->prelinked)
         return r;
     return select_units(w->prelinked, t, m);
+}
+
+/* ---- what a fat binary has -------------------------------------------------------- */
+
+struct list {
+    char *text;
+    size_t room, used;
+};
+
+/* Each once, in the order of the entries. */
+static void list_add(struct list *l, const struct entry *e)
+{
+    char name[32];
+    const char *suffix = e->flags & FLAG_EXACT ? "a" : e->flags & FLAG_FAMILY ? "f" : "";
+    int n = snprintf(name, sizeof(name), "%s_%u%s,", e->kind == KIND_PTX ? "compute" : "sm",
+                     e->arch, suffix);
+    size_t dots = sizeof(" ...");
+
+    if (e->arch == 0 || strstr(l->text, name) || l->room - l->used < dots)
+        return;
+    if (l->used + 1 + (size_t)n + dots > l->room) {
+        strcpy(l->text + l->used, " ...");
+        l->used = l->room;
+        return;
+    }
+    l->used += (size_t)sprintf(l->text + l->used, "%s%s", l->used ? " " : "", name);
+}
+
+static void list_fatbin(struct list *l, const uint8_t *fatbin, size_t size)
+{
+    const uint8_t *p;
+    size_t left;
+    struct entry e;
+
+    if (find_entries(fatbin, size, &p, &left))
+        return;
+    while (next_entry(&p, &left, &e))
+        if (e.kind == KIND_PTX || e.kind == KIND_CUBIN)
+            list_add(l, &e);
+}
+
+static void list_wrapped(struct list *l, const struct wrapper *w)
+{
+    if (w->data)
+        list_fatbin(l, w->data, SIZE_MAX);
+    for (const void *const *unit = w->version == 2 ? w->prelinked : NULL; unit && *unit; unit++)
+        list_fatbin(l, *unit, SIZE_MAX);
 }
 
 /* ---- cubins ------------------------------------------------------------------ */
@@ -344,4 +406,24 @@ CUresult vg_image_select(const void *image, const struct vg_image_target *target
     if (r == CUDA_SUCCESS)
         *ret_image = m;
     return r;
+}
+
+void vg_image_list(const void *image, size_t size, char *text, size_t room)
+{
+    struct list l = {text, room, 0};
+    struct wrapper w;
+
+    *text = '\0';
+    if (size < 4)
+        return;
+    if (size == SIZE_MAX && begins_with(image, WRAPPER_MAGIC)) {
+        memcpy(&w, image, sizeof(w));
+        list_wrapped(&l, &w);
+    } else if (begins_with(image, FATBIN_MAGIC)) {
+        list_fatbin(&l, image, size);
+    } else if (begins_with(image, ELF_MAGIC)) {
+        strcpy(text, "a cubin");
+    }
+    if (l.used && l.used < l.room)
+        text[l.used - 1] = '\0';    /* the last comma */
 }

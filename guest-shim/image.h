@@ -43,6 +43,13 @@ CUresult vg_image_select(const void *image, const struct vg_image_target *target
 CUresult vg_image_select_sized(const void *bytes, size_t size, const struct vg_image_target *target,
                                struct vg_image *ret_image);
 
+/*
+ * What code an image has, for an error message: "sm_90a, compute_80", "a cubin", or "" where
+ * there is none or it does not tell. size: as for vg_image_select_sized, or SIZE_MAX as for vg_image_select. A list that is
+ * too long for `room` bytes (at least 8) ends in "...".
+ */
+void vg_image_list(const void *image, size_t size, char *text, size_t room);
+
 /* Copies [pos, pos+n) of the chosen bytes. */
 void vg_image_read(const struct vg_image *image, size_t pos, void *dst, size_t n);
 

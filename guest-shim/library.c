@@ -16,7 +16,8 @@ struct vg_library {
     const void *code;               /* the application's, which it preserves, or ... */
     struct vg_image image;          /* ... what was chosen, from `copy` */
     uint8_t *copy;
-    CUresult error;                 /* why nothing could be chosen */
+    CUresult error;                 /* of every use: nothing could be chosen, or it cannot run */
+    char why[VG_WHY_MAX];           /* the reason, until it has been told */
     struct vg_jit jit;              /* numbers only, once published: the rest is the caller's */
     struct vg_func *kernels;
 };
@@ -40,15 +41,22 @@ static CUresult load_now(struct vg_library *l, const struct vg_image *image)
     return r;
 }
 
+/* What is wrong with an image is told, and tried, once: launches come back to it every time. */
 static CUresult load_late(struct vg_library *l)
 {
-    const struct vg_image_target target = vg_module_target();
     struct vg_image image;
 
-    if (!l->code)
-        return l->error ? l->error : load_now(l, &l->image);
-    CUresult r = vg_image_select(l->code, &target, &image);
-    return r ? r : load_now(l, &image);
+    if (!l->error && l->code)
+        l->error = vg_module_choose(l->code, SIZE_MAX, &image, l->why);
+    if (l->error) {
+        vg_module_blame(l->why);
+        l->why[0] = '\0';
+        return l->error;
+    }
+    CUresult r = load_now(l, l->code ? &image : &l->image);
+    if (vg_upload_unfit(r))
+        l->error = r;
+    return r;
 }
 
 CUlibrary vg_library_handle(const struct vg_library *library)
@@ -165,11 +173,10 @@ CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *j
     struct vg_library *l = library_new(&jit);
     if (!l)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    const struct vg_image_target target = vg_module_target();
     if (preserved)
         l->code = code;
     else
-        l->error = vg_image_select(code, &target, &image);
+        l->error = vg_module_choose(code, SIZE_MAX, &image, l->why);
     r = preserved || l->error ? CUDA_SUCCESS : keep_copy(l, &image);
     if (r) {
         library_free(l);
@@ -202,9 +209,8 @@ CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *fileName, CUjit_o
         free(bytes);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    const struct vg_image_target target = vg_module_target();
     l->copy = (uint8_t *)bytes;
-    l->error = vg_image_select_sized(bytes, size, &target, &l->image);
+    l->error = vg_module_choose(bytes, size, &l->image, l->why);
     return publish(l, library);
 }
 
@@ -344,5 +350,5 @@ CUresult cuLibraryGetManaged(CUdeviceptr *dptr, size_t *bytes, CUlibrary library
     if (!name || (!dptr && !bytes))
         return CUDA_ERROR_INVALID_VALUE;
     r = vg_module_ask_global(VG_CALL_cuLibraryGetManaged, host, name, &reply);
-    return r ? r : CUDA_ERROR_NOT_SUPPORTED;
+    return r ? r : vg_unsupported("cuLibraryGetManaged");
 }

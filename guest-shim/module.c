@@ -125,7 +125,7 @@ CUresult vg_module_handle(struct vg_module *m, uint64_t *ret_handle)
 
 /* ---- loading --------------------------------------------------------------------- */
 
-struct vg_image_target vg_module_target(void)
+static struct vg_image_target module_target(void)
 {
     const struct vg_snapshot *s = vg_process.snapshot;
     const int32_t *attr = s->device[vg_func_device()].attr;
@@ -133,6 +133,41 @@ struct vg_image_target vg_module_target(void)
              attr[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR];
 
     return (struct vg_image_target){.cc = (unsigned)cc, .software = s->software};
+}
+
+static void explain(const void *image, size_t size, const struct vg_image_target *t, CUresult r,
+                    char why[VG_WHY_MAX])
+{
+    char list[160];
+
+    if (r != CUDA_ERROR_NO_BINARY_FOR_GPU && r != CUDA_ERROR_NOT_SUPPORTED)
+        return;
+    vg_image_list(image, size, list, sizeof(list));
+    if (r == CUDA_ERROR_NO_BINARY_FOR_GPU)
+        snprintf(why, VG_WHY_MAX, "no %s for compute capability %u.%u in it (it has: %s)%s",
+                 t->software ? "PTX" : "code", t->cc / 10, t->cc % 10, *list ? list : "nothing",
+                 t->software ? "; the software GPU runs PTX only" : "");
+    else
+        snprintf(why, VG_WHY_MAX, "its parts would have to be linked first (it has: %s)", list);
+}
+
+CUresult vg_module_choose(const void *image, size_t size, struct vg_image *ret_image,
+                          char why[VG_WHY_MAX])
+{
+    const struct vg_image_target target = module_target();
+    CUresult r = size == SIZE_MAX ? vg_image_select(image, &target, ret_image)
+                                  : vg_image_select_sized(image, size, &target, ret_image);
+
+    why[0] = '\0';
+    if (r)
+        explain(image, size, &target, r, why);
+    return r;
+}
+
+void vg_module_blame(const char *why)
+{
+    if (*why)
+        vg_log(1, "the GPU cannot load this module: %s", why);
 }
 
 static CUresult load(CUmodule *module, const struct vg_image *image, const struct vg_jit *jit)
@@ -153,10 +188,22 @@ static CUresult load(CUmodule *module, const struct vg_image *image, const struc
     return CUDA_SUCCESS;
 }
 
+static CUresult choose_and_load(CUmodule *module, const void *image, size_t size,
+                                const struct vg_jit *jit)
+{
+    struct vg_image chosen;
+    char why[VG_WHY_MAX];
+    CUresult r = vg_module_choose(image, size, &chosen, why);
+
+    if (!r)
+        return load(module, &chosen, jit);
+    vg_module_blame(why);
+    return r;
+}
+
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned numOptions,
                             CUjit_option *options, void **optionValues)
 {
-    struct vg_image chosen;
     struct vg_jit jit;
     CUresult r = vg_enter_ctx();
 
@@ -167,9 +214,7 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned numOpt
     r = vg_jit_init(&jit, numOptions, options, optionValues);
     if (r)
         return r;
-    const struct vg_image_target target = vg_module_target();
-    r = vg_image_select(image, &target, &chosen);
-    return r ? r : load(module, &chosen, &jit);
+    return choose_and_load(module, image, SIZE_MAX, &jit);
 }
 
 CUresult cuModuleLoadData(CUmodule *module, const void *image)
@@ -218,7 +263,6 @@ CUresult vg_module_read_file(const char *name, char **ret_bytes, size_t *ret_siz
 CUresult cuModuleLoad(CUmodule *module, const char *fname)
 {
     struct vg_jit jit = {0};
-    struct vg_image chosen;
     char *bytes;
     size_t size;
     CUresult r = vg_enter_ctx();
@@ -230,10 +274,7 @@ CUresult cuModuleLoad(CUmodule *module, const char *fname)
     r = vg_module_read_file(fname, &bytes, &size);
     if (r)
         return r;
-    const struct vg_image_target target = vg_module_target();
-    r = vg_image_select_sized(bytes, size, &target, &chosen);
-    if (!r)
-        r = load(module, &chosen, &jit);
+    r = choose_and_load(module, bytes, size, &jit);
     free(bytes);
     return r;
 }

@@ -46,8 +46,15 @@ CUresult vg_module_global(struct vg_module *m, uint32_t id, uint64_t host, const
 CUresult vg_module_ask_global(uint32_t id, uint64_t host, const char *name,
                               struct vg_reply *ret_reply);
 
-/* What images are chosen for: the current context's device, or the first one. */
-struct vg_image_target vg_module_target(void);
+/*
+ * Chooses from an image for the current context's device, or the first one. size: of the image,
+ * or SIZE_MAX where only its headers tell. On failure `why` is what vg_module_blame is to say
+ * at level 1, or empty.
+ */
+#define VG_WHY_MAX 256u
+CUresult vg_module_choose(const void *image, size_t size, struct vg_image *ret_image,
+                          char why[VG_WHY_MAX]);
+void vg_module_blame(const char *why);
 
 /* The bytes of a file with a NUL behind them, to be freed. CUDA's errors. */
 CUresult vg_module_read_file(const char *name, char **ret_bytes, size_t *ret_size);

@@ -12,6 +12,7 @@
 #include "guest-shim/call.h"
 #include "guest-shim/lock.h"
 #include "guest-shim/state.h"
+#include "vg_error.h"
 
 #define WINDOW_MAX (16u << 20)  /* bytes of the window that one image may take */
 #define LOG_BYTES  VG_EXTENT_SIZE
@@ -136,6 +137,52 @@ static CUresult load(struct load *l)
     return r;
 }
 
+/* ---- failures ------------------------------------------------------------------- */
+
+bool vg_upload_unfit(CUresult r)
+{
+    switch (r) {
+    case CUDA_ERROR_INVALID_IMAGE:
+    case CUDA_ERROR_NO_BINARY_FOR_GPU:
+    case CUDA_ERROR_INVALID_PTX:
+    case CUDA_ERROR_UNSUPPORTED_PTX_VERSION:
+    case CUDA_ERROR_INVALID_SOURCE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The error log stands first in l->log. */
+static void say(const struct load *l, CUresult r)
+{
+    char line[256] = "";
+
+    if (l->log)
+        memcpy(line, l->log, sizeof(line) - 1);
+    char *first = line + strspn(line, "\r\n");
+    first[strcspn(first, "\r\n")] = '\0';
+    vg_log(1, "the GPU cannot load this module: %s", *first ? first : vg_error_text(r));
+}
+
+/* Loads, with the compiler's messages if `logged` and there is room for them. */
+static CUresult load_once(struct load *l, bool logged)
+{
+    size_t log_bytes = 0;
+
+    l->log = logged ? vg_window_get(LOG_BYTES, LOG_BYTES, &log_bytes) : NULL;
+    if (l->log)
+        l->log[0] = '\0';
+    else if (logged)
+        vg_jit_report(l->jit, "", 0);
+    CUresult r = load(l);
+    if (logged && vg_upload_unfit(r))
+        say(l, r);
+    if (l->log)
+        vg_window_put(l->log, log_bytes);
+    return r;
+}
+
 static double now_ms(void)
 {
     struct timespec t;
@@ -148,19 +195,15 @@ CUresult vg_upload(const struct vg_image *image, enum vg_image_kind kind, const 
                    uint64_t *ret_handle)
 {
     struct load l = {.image = image, .jit = jit, .kind = kind};
-    size_t log_bytes;
+    bool logged = vg_jit_wants_log(jit);
 
     if (image->size == 0 || image->size > VG_IMAGE_MAX)
         return CUDA_ERROR_INVALID_IMAGE;
-    if (vg_jit_wants_log(jit))
-        l.log = vg_window_get(LOG_BYTES, LOG_BYTES, &log_bytes);
-    if (vg_jit_wants_log(jit) && !l.log)
-        vg_jit_report(jit, "", 0);
     double start = now_ms();
-    CUresult r = load(&l);
+    CUresult r = load_once(&l, logged);
+    if (vg_upload_unfit(r) && !logged && vg_log_level > 0)
+        r = load_once(&l, true);    /* again, for the reason: logs cost time where all is well */
     vg_jit_took(jit, now_ms() - start);
-    if (l.log)
-        vg_window_put(l.log, log_bytes);
     if (r == CUDA_SUCCESS)
         *ret_handle = l.handle;
     return r;

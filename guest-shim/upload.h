@@ -7,7 +7,13 @@
 #include "guest-shim/jit.h"
 #include "vg_wire.h"
 
-/* *ret_handle: the host's CUmodule or CUlibrary. The logs of jit are filled in either way. */
+/* Whether a load failed because of the image itself: to try it again is no use. */
+bool vg_upload_unfit(CUresult r);
+
+/*
+ * Such a failure is logged at level 1, with the first line of the compiler's error log.
+ * *ret_handle: the host's CUmodule or CUlibrary. The logs of jit are filled in either way.
+ */
 CUresult vg_upload(const struct vg_image *image, enum vg_image_kind kind, const struct vg_jit *jit,
                    uint64_t *ret_handle);
 

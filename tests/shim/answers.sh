@@ -17,8 +17,17 @@ as_a_driver() {
     ! sed -n 's/^> //p' "$work/diff" | grep -vxFf "$here/answers-soft.txt"
 }
 
+# The program got 218 or 209 alone; its user gets the reason.
+reasons_told() {
+    local said='the GPU cannot load this module'
+    grep -qF "$said: ptx: line 4: unsupported instruction 'nonsense'" "$work/log" &&
+        grep -q "$said: no PTX for compute capability [0-9.]* in it (it has: sm_35);" "$work/log" &&
+        grep -q "$said: no PTX .* (it has: nothing);" "$work/log"
+}
+
 mediator_start || { echo 'no mediator'; exit 1; }
 check 'answers are those of a driver' as_a_driver
+check 'why modules fail is told' reasons_told
 check 'images of all sizes' host "$build/client/images"
 mediator_stop
 mediator_start --set region_mib=16 || { echo 'no mediator'; exit 1; }

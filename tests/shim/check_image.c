@@ -110,6 +110,48 @@ START_TEST(nearest_cubin)
 }
 END_TEST
 
+static void lists(const void *image, size_t size, size_t room, const char *want)
+{
+    char text[128];
+
+    memset(text, 'x', sizeof(text));
+    vg_image_list(image, size, text, room);
+    ck_assert_str_eq(text, want);
+    for (size_t i = room; i < sizeof(text); i++)
+        ck_assert_int_eq(text[i], 'x');
+}
+
+START_TEST(list_of_code)
+{
+    const void *units[] = {NULL, NULL};
+    struct { uint32_t magic, version; const void *data, *list; } w = {0x466243b1u, 2, NULL, units};
+    struct builder b;
+
+    fatbin_begin(&b);
+    lists(b.bytes, b.size, 128, "");
+    entry(&b, CUBIN, 90, EXACT, 'a');
+    entry(&b, CUBIN, 90, EXACT, 'b');
+    entry(&b, CUBIN, 100, FAMILY, 'c');
+    entry(&b, PTX, 80, 0, 'p');
+    units[0] = b.bytes;
+    lists(b.bytes, b.size, 128, "sm_90a, sm_100f, compute_80");
+    lists(b.bytes, SIZE_MAX, 128, "sm_90a, sm_100f, compute_80");
+    lists(&w, SIZE_MAX, 128, "sm_90a, sm_100f, compute_80");
+    lists(b.bytes, b.size - 1, 128, "sm_90a, sm_100f");
+    for (size_t room = 8; room < 34; room++) {
+        char text[40];
+        vg_image_list(b.bytes, b.size, text, room);
+        size_t n = strlen(text);
+        ck_assert_uint_lt(n, room);
+        ck_assert(n >= 4 && (strcmp(text + n - 3, "...") == 0 || strstr(text, "compute_80")));
+    }
+    lists(b.bytes, b.size, 20, "sm_90a, ...");
+    lists(".version 8.0", SIZE_MAX, 128, "");
+    lists("", 1, 128, "");
+    lists("\177ELF", 4, 8, "a cubin");
+}
+END_TEST
+
 START_TEST(exact_and_family)
 {
     struct builder b;
@@ -375,6 +417,7 @@ int main(void)
     TCase *t = tcase_create("image");
 
     tcase_add_test(t, nearest_cubin);
+    tcase_add_test(t, list_of_code);
     tcase_add_test(t, exact_and_family);
     tcase_add_test(t, family_of_ptx_stays_in_it);
     tcase_add_test(t, nothing_fits);
