@@ -57,7 +57,7 @@ CUresult vg_unsupported(const char *what)
 
 CUresult vg_unsupported_once(uint32_t *said, const char *symbol)
 {
-    if (!vg_load_relaxed(said)) {
+    if (vg_log_level >= 2 && !vg_load_relaxed(said)) {
         vg_store_relaxed(said, 1);
         vg_unsupported(symbol);
     }

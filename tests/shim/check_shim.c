@@ -484,6 +484,47 @@ START_TEST(posting_is_cheap)
 }
 END_TEST
 
+/* What fn writes to standard error, in `text`. */
+static void said_by(void (*fn)(void), char *text, size_t room)
+{
+    int pipes[2], err = dup(STDERR_FILENO);
+
+    ck_assert(err >= 0 && pipe(pipes) == 0);
+    dup2(pipes[1], STDERR_FILENO);
+    close(pipes[1]);
+    fn();
+    dup2(err, STDERR_FILENO);
+    close(err);
+    ssize_t n = read(pipes[0], text, room - 1);
+    text[n > 0 ? n : 0] = '\0';
+    close(pipes[0]);
+}
+
+static void ask_for_arrays(void)
+{
+    CUarray array;
+
+    ck_assert_int_eq(cuArrayCreate_v2(&array, NULL), CUDA_ERROR_NOT_SUPPORTED);
+    ck_assert_int_eq(cuArrayCreate_v2(&array, NULL), CUDA_ERROR_NOT_SUPPORTED);
+    ck_assert_int_eq(cuProfilerInitialize("", "", 0), CUDA_ERROR_NOT_SUPPORTED);
+}
+
+START_TEST(what_is_not_supported_is_named)
+{
+    char text[512], want[256];
+    int pid = (int)getpid();
+
+    said_by(ask_for_arrays, text, sizeof(text));
+    ck_assert_str_eq(text, "");
+    vg_log_level = 2;
+    said_by(ask_for_arrays, text, sizeof(text));
+    snprintf(want, sizeof(want),
+             "vgpu[%d]: not supported: cuArrayCreate_v2\n"
+             "vgpu[%d]: not supported: cuProfilerInitialize\n", pid, pid);
+    ck_assert_str_eq(text, want);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("shim");
@@ -493,6 +534,7 @@ int main(void)
     tcase_add_test(fresh, before_init_calls_fail_and_init_is_retried);
     tcase_add_test(fresh, a_child_forked_before_init_has_its_own_gpu);
     tcase_add_test(fresh, md2_is_the_rfcs);
+    tcase_add_test(fresh, what_is_not_supported_is_named);
     tcase_add_checked_fixture(core, setup_running, teardown);
     tcase_add_test(core, devices_are_described_by_the_snapshot);
     tcase_add_test(core, answers_reach_the_thread_that_asked);
