@@ -52,6 +52,7 @@ static const struct option options[] = {
 static const char usage[] =
     "Usage: vgpu-run [--backend auto|soft|cuda] [--vm NAME] [--memory MIB] [--verbose]\n"
     "                [--] COMMAND [ARGUMENT]...\n"
+    "       vgpu-run --help | --version\n"
     "Runs a CUDA program through the mediator: the running one, or with --backend or\n"
     "--memory, or where none is running, a private one. See vgpu-run(1).\n";
 
