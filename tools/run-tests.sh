@@ -18,11 +18,10 @@ limit_of() {
 
 for t in "$@"; do
     case $t in
-        */*) path=$t ;;
-        *) path=$VG_BUILD/tests/$t ;;
+        */*) path=$t name=${t#tests/} name=${name%.sh} ;;
+        *) path=$VG_BUILD/tests/$t name=$t ;;
     esac
-    name=$(basename "$t" .sh)
-    log=$logs/$name.log
+    log=$logs/$(echo "$name" | tr / -).log
     limit=$(limit_of "$path")
     printf '  %-28s ' "$name"
     start=$(date +%s%N)
