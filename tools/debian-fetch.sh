@@ -28,22 +28,28 @@ quiet=-qq
 say() { printf '%s\n' "debian-fetch: $*" >&2; }
 die() { say "$*"; exit 1; }
 
-# The mirrors that this machine uses for Debian 12, else Debian's own.
+# "URI SUITE" of each source of Debian 12's main part that apt knows from its lists.
 # shellcheck disable=SC2016 # the format is apt's to expand
-mirrors() {
-    found=$(apt-get indextargets 'Created-By: Packages' \
+known_mirrors() {
+    apt-get indextargets 'Created-By: Packages' \
         --format '$(ORIGIN) $(COMPONENT) $(REPO_URI) $(CODENAME)' 2>/dev/null |
-        sed -n "s/^Debian main \(.*$suite.*\)/\1/p" | sort -u)
-    case $found in
-    *" $suite-security"*) printf '%s\n' "$found" ;;
-    *)  printf '%s\n' "$VGPU_MIRROR $suite" \
-            "$VGPU_MIRROR $suite-updates" \
-            "$VGPU_MIRROR-security $suite-security" ;;
-    esac
+        sed -n "s/^Debian main \(.*$suite.*\)/\1/p" | sort -u
+}
+
+# The same from the configuration alone, where no list has been read yet.
+configured_mirrors() {
+    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+        sed -n "s/^deb \(\[[^]]*\] *\)\{0,1\}\([^ ]*\) \($suite[^ ]*\) .*main.*/\2 \3/p"
+    cat /etc/apt/sources.list.d/*.sources 2>/dev/null | awk -v suite="$suite" '
+        /^URIs:/ { uri = $2 }
+        /^Suites:/ { for (i = 2; i <= NF; i++) if (index($i, suite) == 1) print uri, $i }'
 }
 
 write_lists() {
-    mirrors | while read -r uri dist; do
+    found=$(known_mirrors)
+    [ -n "$found" ] || found=$(configured_mirrors | sort -u)
+    [ -n "$found" ] || die "apt has no source for Debian 12 ($suite main) on this machine"
+    printf '%s\n' "$found" | while read -r uri dist; do
         for kind in deb deb-src; do
             printf '%s [signed-by=%s] %s %s main\n' $kind "$keyring" "$uri" "$dist"
         done
