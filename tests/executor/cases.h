@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of check-executor share. Each test runs in a process of its own. */
+#ifndef VG_TEST_EXECUTOR_CASES_H
+#define VG_TEST_EXECUTOR_CASES_H
+
+#include <check.h>
+
+#include "tests/executor/harness.h"
+
+extern struct host h;
+
+/* The executor is told to end and does so without complaint. */
+void stop_cleanly(void);
+
+/* The executor must end by itself, with this reason, published to the guest. */
+void expect_gone(enum vg_gone_reason reason);
+
+/* What a well-behaved guest wants done (check_work.c). */
+TCase *work_cases(void);
+
+#endif
