@@ -148,7 +148,7 @@ demo:
 	@VG_BUILD=$(B) tests/demo/demo.sh
 
 check:
-	@tools/bootstrap.sh build qemu vm cuda clang
+	@tools/bootstrap.sh build qemu vm cuda clang tests
 	@tools/cuda-toolkit.sh >/dev/null
 	@$(MAKE) --no-print-directory -j$(JOBS) build-tests qemu
 	@tools/run-tests.sh $(B) $(or $(TESTS),$(tests) $(test-scripts))
