@@ -19,8 +19,9 @@ static CUgraph graph_of(struct vg_exec *x, CUstream stream)
     return status == CU_STREAM_CAPTURE_STATUS_ACTIVE ? graph : NULL;
 }
 
-struct copy {
-    uint64_t *total; /* bytes in all copies */
+struct vg_captured {
+    struct vg_captured *next; /* in x->untied */
+    uint64_t *total;   /* bytes in all copies */
     size_t len;
     uint8_t bytes[];
 };
@@ -28,22 +29,21 @@ struct copy {
 /* Called by the driver, on a thread of its own, when the last graph is gone. */
 static void copy_free(void *arg)
 {
-    struct copy *c = arg;
+    struct vg_captured *c = arg;
 
     vg_fetch_add(c->total, -(uint64_t)c->len);
     free(c);
 }
 
-/* A driver without user objects: then the copy stays until the process ends. */
-static void tie(struct vg_exec *x, CUgraph graph, struct copy *c)
+/* Whether the graph frees it. An object that the graph refused is never released. */
+static bool tie(struct vg_exec *x, CUgraph graph, struct vg_captured *c)
 {
-    const unsigned flags = CU_USER_OBJECT_NO_DESTRUCTOR_SYNC;
     CUuserObject object;
 
-    if (!graph || x->cuda.cuUserObjectCreate(&object, c, copy_free, 1, flags))
-        return;
-    if (x->cuda.cuGraphRetainUserObject(graph, object, 1, CU_GRAPH_USER_OBJECT_MOVE))
-        x->cuda.cuUserObjectRetain(object, 1);
+    return graph &&
+           !x->cuda.cuUserObjectCreate(&object, c, copy_free, 1,
+                                       CU_USER_OBJECT_NO_DESTRUCTOR_SYNC) &&
+           !x->cuda.cuGraphRetainUserObject(graph, object, 1, CU_GRAPH_USER_OBJECT_MOVE);
 }
 
 void *vg_capture_copy(struct vg_exec *x, CUstream stream, const void *bytes, size_t len)
@@ -52,12 +52,24 @@ void *vg_capture_copy(struct vg_exec *x, CUstream stream, const void *bytes, siz
 
     if (len > VG_CAPTURED_MAX || total > VG_CAPTURED_MAX - len)
         return NULL;
-    struct copy *c = malloc(sizeof(*c) + len + 1);
+    struct vg_captured *c = malloc(sizeof(*c) + len + 1);
     if (!c)
         return NULL;
-    *c = (struct copy){.total = &x->captured_bytes, .len = len};
+    *c = (struct vg_captured){.total = &x->captured_bytes, .len = len};
     memcpy(c->bytes, bytes, len);
     vg_fetch_add(&x->captured_bytes, len);
-    tie(x, graph_of(x, stream), c);
+    if (!tie(x, graph_of(x, stream), c)) {
+        c->next = x->untied;
+        x->untied = c;
+    }
     return c->bytes;
+}
+
+void vg_capture_fini(struct vg_exec *x)
+{
+    while (x->untied) {
+        struct vg_captured *c = x->untied;
+        x->untied = c->next;
+        free(c);
+    }
 }

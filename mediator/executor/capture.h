@@ -18,4 +18,7 @@ struct vg_exec;
  */
 void *vg_capture_copy(struct vg_exec *x, CUstream stream, const void *bytes, size_t len);
 
+/* Frees the copies that no graph took over (a driver without user objects). */
+void vg_capture_fini(struct vg_exec *x);
+
 #endif

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mediator/executor/capture.h"
 #include "mediator/executor/executor.h"
 
 uint64_t vg_now(void)
@@ -56,6 +57,7 @@ int vg_exec_init(struct vg_exec *x)
 void vg_exec_fini(struct vg_exec *x)
 {
     vg_waits_fini(&x->waits);
+    vg_capture_fini(x);
     vg_objset_fini(&x->obj);
     vg_ranges_fini(&x->ranges);
     free(x->payload);

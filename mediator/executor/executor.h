@@ -42,7 +42,8 @@ struct vg_exec {
     bool no_register_told; /* said so in the log: once is enough */
     bool no_write_value;   /* the driver refused stream memory operations */
     unsigned captures;     /* streams being captured */
-    uint64_t captured_bytes; /* in copies for graphs; driver threads take away from it */
+    uint64_t captured_bytes;    /* in copies for graphs; driver threads take away from it */
+    struct vg_captured *untied; /* copies that no graph frees */
     bool graph_memory;     /* there may be ranges of kind GRAPH */
     uint8_t *payload;      /* of the current request, VG_PAYLOAD_MAX, private */
     uint8_t *out;          /* of the current reply, VG_OUT_MAX */

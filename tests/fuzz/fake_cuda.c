@@ -330,9 +330,13 @@ static CUresult fake_user_object(CUuserObject *o, void *p, CUhostFn fn, unsigned
     (void)fn;
     (void)count;
     (void)flags;
-    keep(p);
-    give_handle(o);
-    return CUDA_SUCCESS;
+    CUresult rc = outcome();
+
+    if (rc == CUDA_SUCCESS) {
+        keep(p);
+        give_handle(o);
+    }
+    return rc;
 }
 
 static CUresult fake_retain(CUgraph g, CUuserObject o, unsigned count, unsigned flags)

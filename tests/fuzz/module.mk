@@ -15,5 +15,5 @@ fuzz:
 	@$(MAKE) --no-print-directory VARIANT=fuzz $(O)/fuzz/bin/fuzz-executor
 	@mkdir -p $(O)/fuzz/corpus $(O)/fuzz/findings
 	@UBSAN_OPTIONS=print_stacktrace=1 $(O)/fuzz/bin/fuzz-executor -max_total_time=$(FUZZ_SECONDS) \
-	    -max_len=8192 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=1 \
+	    -max_len=8192 -timeout=10 -rss_limit_mb=2048 -verbosity=1 \
 	    -artifact_prefix=$(O)/fuzz/findings/ $(O)/fuzz/corpus tests/fuzz/corpus
