@@ -48,7 +48,9 @@
     X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamQuery) X(cuStreamSynchronize)    \
     X(cuStreamDestroy_v2) X(cuEventSynchronize) X(cuStreamBeginCapture_v2)                     \
     X(cuStreamBeginCaptureToGraph) X(cuStreamEndCapture) X(cuStreamIsCapturing)                \
-    X(cuGraphLaunch) X(cuGraphInstantiateWithParams)
+    X(cuGraphLaunch) X(cuGraphInstantiateWithParams)                                           \
+    X(cuTensorMapEncodeTiled) X(cuTensorMapEncodeIm2col) X(cuTensorMapEncodeIm2colWide)        \
+    X(cuTensorMapReplaceAddress)
 
 /* Decoded by hand: rows with PTR arguments, and the internal calls of vg_wire.h. */
 #define VG_RAW_CALLS(X)                                                                        \

@@ -161,6 +161,7 @@ START_TEST(every_length_is_an_argument)
             while (last[-1] != ' ')
                 last--;
             snprintf(aux, sizeof(aux), "%.*s", (int)(end - 1 - last), last);
+            aux[strcspn(aux, "-")] = '\0';
             if (strcmp(aux, "_") == 0 || strcmp(aux, "DIES") == 0)
                 continue;
             snprintf(wanted, sizeof(wanted), " %s _;", aux);

@@ -29,6 +29,8 @@ wait_line() {
 
 case_copies() { "$dir/copies" 17; }
 
+case_tensor_maps() { "$dir/tensormap"; }
+
 case_four_workers() {
     pids=
     for key in 11 22 33 44; do
@@ -107,8 +109,8 @@ run_case() {
     fi
 }
 
-[ $# -gt 0 ] || set -- copies four_workers many_short_processes kill faults_stay_apart endless \
-    endless_leaves
+[ $# -gt 0 ] || set -- copies tensor_maps four_workers many_short_processes kill \
+    faults_stay_apart endless endless_leaves
 for c; do
     run_case "$c"
 done

@@ -3,7 +3,7 @@
 # Test clients in plain C on the driver API: $(B)/client/<name>.  No toolkit
 # needed; they open libcuda.so.1 at run time.
 
-client-names := copies worker victim fault costs quiet
+client-names := copies worker victim fault costs quiet tensormap
 clients      := $(client-names:%=$(B)/client/%)
 
 $(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o
@@ -11,7 +11,7 @@ $(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ -ldl
 
-$(client-names:%=$(OBJ)/tests/client/%.o): tests/client/kernels.ptx
+$(client-names:%=$(OBJ)/tests/client/%.o): tests/client/kernels.ptx tests/client/tma.ptx
 $(OBJ)/tests/client/%.o: CPPFLAGS += -Itests/client
 
 objects     += $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_drv.o

@@ -29,7 +29,8 @@
     X(cuMemcpyDtoDAsync_v2) X(cuMemsetD8_v2) X(cuMemsetD32_v2) X(cuMemsetD8Async)      \
     X(cuStreamCreate) X(cuStreamDestroy_v2) X(cuStreamSynchronize) X(cuStreamQuery)    \
     X(cuEventCreate) X(cuEventDestroy_v2) X(cuEventRecord) X(cuEventQuery)             \
-    X(cuEventSynchronize) X(cuCtxGetCurrent)
+    X(cuEventSynchronize) X(cuCtxGetCurrent)                                           \
+    X(cuTensorMapEncodeTiled) X(cuTensorMapReplaceAddress)
 
 struct vg_drv {
 #define VG_DRV_MEMBER(name) __typeof__(name) *name;

@@ -135,7 +135,8 @@ static void fill(void *p, size_t n)
                                         X(cuMemFreeAsync) X(cuMemFree_v2) X(cuStreamSynchronize)   \
                                             X(cuEventSynchronize) X(cuMemcpyAsync)                 \
                                                 X(cuCtxPopCurrent_v2) X(cuCtxSetCurrent)           \
-                                                    X(cuCtxSynchronize) X(cuLibraryGetManaged)
+                                                    X(cuCtxSynchronize) X(cuLibraryGetManaged)         \
+                                                        X(cuTensorMapReplaceAddress)
 PLAIN(BODY_FWD)
 
 /* ---- By hand: what has buffers, addresses or states ---- */
@@ -468,6 +469,38 @@ static CUresult fake_pool_attribute(CUmemoryPool p, CUmemPool_attribute a, void 
     return outcome();
 }
 
+/* Reads every array to its end and fills the map. */
+static CUresult fake_map(CUtensorMap *map, uint32_t rank, const uint64_t *dim,
+                         const uint64_t *strides, const uint32_t *steps)
+{
+    read_bytes(dim, rank * sizeof(*dim));
+    read_bytes(strides, (rank - 1) * sizeof(*strides));
+    read_bytes(steps, rank * sizeof(*steps));
+    fill(map, sizeof(*map));
+    return outcome();
+}
+
+static CUresult fake_tiled(VG_PARAMS(cuTensorMapEncodeTiled))
+{
+    VG_UNUSED(cuTensorMapEncodeTiled)
+    read_bytes(boxDim, tensorRank * sizeof(*boxDim));
+    return fake_map(tensorMap, tensorRank, globalDim, globalStrides, elementStrides);
+}
+
+static CUresult fake_im2col(VG_PARAMS(cuTensorMapEncodeIm2col))
+{
+    VG_UNUSED(cuTensorMapEncodeIm2col)
+    read_bytes(pixelBoxLowerCorner, (tensorRank - 2) * sizeof(*pixelBoxLowerCorner));
+    read_bytes(pixelBoxUpperCorner, (tensorRank - 2) * sizeof(*pixelBoxUpperCorner));
+    return fake_map(tensorMap, tensorRank, globalDim, globalStrides, elementStrides);
+}
+
+static CUresult fake_wide(VG_PARAMS(cuTensorMapEncodeIm2colWide))
+{
+    VG_UNUSED(cuTensorMapEncodeIm2colWide)
+    return fake_map(tensorMap, tensorRank, globalDim, globalStrides, elementStrides);
+}
+
 static CUresult fake_state(CUdevice d, unsigned *flags, int *active)
 {
     (void)d;
@@ -555,6 +588,9 @@ void fake_cuda_fill(struct vg_cuda *c)
     c->cuGraphNodeGetDependentNodes = fake_near;
     c->cuGraphNodeGetDependentNodes_v2 = fake_near_v2;
     c->cuStreamBatchMemOp_v2 = fake_batch;
+    c->cuTensorMapEncodeTiled = fake_tiled;
+    c->cuTensorMapEncodeIm2col = fake_im2col;
+    c->cuTensorMapEncodeIm2colWide = fake_wide;
     c->cuMemPoolGetAttribute = fake_pool_attribute;
     c->cuMemPoolSetAttribute = fake_pool_attribute;
     c->cuDevicePrimaryCtxGetState = fake_state;
