@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cuGetExportTable: the unnamed tables through which CUDA's own libraries reach the
- * driver. Six are needed by every cudart; two more by cuBLASLt and cuFFT. All are
- * answered in the guest. Each table is {its size in bytes, slots...}, but the
- * context-local storage, which ends with a NULL slot instead. Slots nobody was seen
- * to call answer CUDA_ERROR_NOT_SUPPORTED.
+ * driver. Six are needed by every cudart, which asks for a seventh; two more by
+ * cuBLASLt and cuFFT. All are answered in the guest. Each table is {its size in bytes,
+ * slots...}, but the context-local storage, which ends with a NULL slot instead. Slots
+ * nobody was seen to call answer CUDA_ERROR_NOT_SUPPORTED.
+ *
+ * Tables whose functions nobody has described are refused: a library that is told no
+ * takes its other way, one that is handed a table of failures believes in it.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,6 +181,9 @@ static CUresult integrity(uint32_t version, uint64_t seconds, uint8_t out[16])
     return vg_integrity(version, seconds, &tables, out);
 }
 
+/* cudart asks for it before cuInit and was never seen to call it. */
+static vg_function *const start_table[] = {SIZE(3), NO, NO};
+
 /* ---- what cuBLASLt and cuFFT ask ------------------------------------------------ */
 
 /* A constant 1, as the driver answers. */
@@ -261,7 +268,45 @@ static const struct {
     {"\xd4\x08\x20\x55\xbd\xe6\x70\x4b\x8d\x34\xba\x12\x3c\x66\xe1\xf2", integrity_table},
     {"\x21\x31\x8c\x60\x97\x14\x32\x48\x8c\xa6\x41\xff\x73\x24\xc8\xf2", tools_context_table},
     {"\x6e\x16\x3f\xbe\xb9\x58\x44\x4d\x83\x5c\xe1\x82\xaf\xf1\x99\x1e", tools_module_table},
+    {"\xf8\xcf\xf9\x51\x21\x46\x8b\x4e\xb9\xe2\xfb\x46\x9e\x7c\x0d\xd9", start_table},
 };
+
+/* Asked for by libraries that run without: what they lose. */
+#define PROFILING "profiling by CUPTI"
+static const struct {
+    uint8_t uuid[16];
+    const char *what;
+} refused[] = {
+    {"\x2c\x8e\x0a\xd8\x07\x10\xab\x4e\x90\xdd\x54\x71\x9f\xe5\xf7\x4b", PROFILING},
+    {"\xb1\x05\x41\xe1\xf7\xc7\xc7\x4a\x9f\x64\xf2\x23\xbe\x99\xf1\xe2", PROFILING},
+    {"\xf6\xd3\xf4\xd9\x2d\xe3\x80\x40\x9f\x0c\x05\x8c\xf1\xb2\x90\x6b", PROFILING},
+    {"\xd7\xbd\x8a\xf8\xe7\xac\xca\x4a\xbd\xbc\xfb\x1f\x1b\x3f\xcf\x33", PROFILING},
+    {"\x35\x77\x0f\x1b\x09\x2e\x03\x48\xa4\x8e\x05\x6f\xc4\x23\x96\x8d", PROFILING},
+    {"\xf8\x8c\xc9\x3e\x53\xfd\x9e\x46\xba\x59\x1e\x2b\x87\x3e\x0f\x91", PROFILING},
+    {"\xa6\xb1\xff\x99\xec\xc4\xc9\x4f\x92\xf9\x19\x28\x66\x3d\x55\x85", PROFILING},
+    {"\xbf\xdb\x43\x2d\xbf\x3c\x5a\x4a\x94\x5e\xb3\x40\x29\xe8\x1e\x75", PROFILING},
+    {"\xcc\x52\x9e\x94\x5c\x4e\x9d\x46\x83\x7c\x96\x25\x86\x83\x34\xe4", PROFILING},
+    {"\x69\xa2\x8e\x9f\x24\x49\x8b\x47\xb0\x30\xc5\xda\x33\x0e\xa4\xe9", PROFILING},
+    {"\x17\x34\xdc\x26\x80\x0d\x47\x45\x87\x26\xc0\xf1\xe7\xdd\x8b\xca",
+     "what cuBLASLt asks about the GPU beyond the public functions"},
+    {"\xda\x91\x51\xd3\x3a\xe6\xcc\x41\xa5\xc0\x4f\x26\xd5\x33\xe3\x28",
+     "the driver's compiler for nvJitLink and NVRTC, which use their own"},
+    {"\x9a\xf0\x70\x7b\x8e\x2d\xd8\x4c\x8e\x4e\xb9\x94\xc8\x2d\xdc\x35", "optical flow"},
+};
+
+/* The whole id: of most tables it is all that is known. */
+static void log_refused(const uint8_t id[16])
+{
+    const char *what = "unknown";
+    char text[33];
+
+    for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        if (memcmp(id, refused[i].uuid, sizeof(refused[i].uuid)) == 0)
+            what = refused[i].what;
+    for (unsigned i = 0; i < 16; i++)
+        snprintf(text + 2 * i, 3, "%02x", id[i]);
+    vg_log(2, "an export table was refused: %s (%s)", text, what);
+}
 
 CUresult cuGetExportTable(const void **ppExportTable, const CUuuid *pExportTableId)
 {
@@ -273,8 +318,6 @@ CUresult cuGetExportTable(const void **ppExportTable, const CUuuid *pExportTable
         *ppExportTable = tables[i].table;
         return CUDA_SUCCESS;
     }
-    vg_log(2, "an export table was asked for that this library lacks: %02x%02x%02x%02x-...",
-           (uint8_t)pExportTableId->bytes[0], (uint8_t)pExportTableId->bytes[1],
-           (uint8_t)pExportTableId->bytes[2], (uint8_t)pExportTableId->bytes[3]);
+    log_refused((const uint8_t *)pExportTableId->bytes);
     return CUDA_ERROR_INVALID_VALUE;
 }

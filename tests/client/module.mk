@@ -3,7 +3,7 @@
 # Test clients in plain C on the driver API: $(B)/client/<name>.  No toolkit
 # needed; they open libcuda.so.1 at run time.
 
-client-names := copies worker victim fault costs quiet tensormap
+client-names := copies worker victim fault costs quiet tensormap profiler
 clients      := $(client-names:%=$(B)/client/%)
 
 $(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o
@@ -17,4 +17,4 @@ $(OBJ)/tests/client/%.o: CPPFLAGS += -Itests/client
 objects     += $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_drv.o
 extra-files += $(clients)
 .SECONDARY: $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_drv.o
-test-scripts += tests/client/processes.sh
+test-scripts += tests/client/processes.sh tests/client/profiler.sh

@@ -440,6 +440,37 @@ START_TEST(context_local_storage_ends_with_the_context)
 }
 END_TEST
 
+/*
+ * A table that this library cannot honour is refused, so that profilers give up at the
+ * start (CUPTI: "unknown error") and the program goes on without them.
+ */
+START_TEST(private_tables_are_whole_or_refused)
+{
+    static const struct {
+        uint8_t id[16];
+        size_t slots;       /* 0: refused */
+    } asked[] = {
+        {"\x6b\xd5\xfb\x6c\x5b\xf4\xe7\x4a\x89\x87\xd9\x39\x12\xfd\x9d\xf9", 13},
+        {"\xf8\xcf\xf9\x51\x21\x46\x8b\x4e\xb9\xe2\xfb\x46\x9e\x7c\x0d\xd9", 3},
+        {"\x21\x31\x8c\x60\x97\x14\x32\x48\x8c\xa6\x41\xff\x73\x24\xc8\xf2", 93},
+        {"\x6e\x16\x3f\xbe\xb9\x58\x44\x4d\x83\x5c\xe1\x82\xaf\xf1\x99\x1e", 99},
+        {"\x2c\x8e\x0a\xd8\x07\x10\xab\x4e\x90\xdd\x54\x71\x9f\xe5\xf7\x4b", 0},
+        {"no such table at", 0},
+    };
+    for (unsigned i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        const struct { size_t size; CUresult (*slot[])(void); } *t = NULL;
+        CUresult r = cuGetExportTable((const void **)&t, (const CUuuid *)asked[i].id);
+        ck_assert_int_eq(r, asked[i].slots ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+        if (!asked[i].slots)
+            ck_assert_ptr_eq(t, NULL);
+        else
+            ck_assert_uint_eq(t->size, asked[i].slots * sizeof(void *));
+        for (size_t s = 0; s + 1 < asked[i].slots; s++)
+            ck_assert(t->slot[s] != NULL);
+    }
+}
+END_TEST
+
 static const char *md2_hex(const char *text)
 {
     static char hex[33];
@@ -555,6 +586,7 @@ int main(void)
     tcase_add_test(core, memsets_are_checked_at_the_call);
 #endif
     tcase_add_test(core, symbols_are_found_by_name_version_and_stream);
+    tcase_add_test(core, private_tables_are_whole_or_refused);
     tcase_add_test(core, context_local_storage_ends_with_the_context);
     tcase_add_test(core, posting_is_cheap);
     tcase_set_timeout(core, 60);
