@@ -19,7 +19,7 @@ enum vg_end vg_end_of(uintptr_t p, size_t bytes)
 {
     struct vg_mem m;
 
-    if (!vg_mem_find(p, &m))
+    if (!vg_mem_find_run(p, bytes, &m))
         return VG_END_PLAIN;
     if (bytes > m.base + m.size - p)
         return VG_END_BAD;

@@ -22,6 +22,7 @@ enum vg_mem_kind {
     VG_MEM_LOOSE,           /* host memory that CUDA calls pinned but that had to stay outside the
                                region: copies are staged, kernels cannot reach it */
     VG_MEM_ALIAS,           /* the application's own pages, replaced by the region's (mapped) */
+    VG_MEM_MAPPED,          /* mapped by cuMemMap; such ranges may continue one another */
 };
 
 struct vg_mem {
@@ -35,7 +36,9 @@ struct vg_mem {
     CUcontext ctx;
     CUdevice dev;
     CUmemoryPool pool;      /* of POOLED */
-    uint64_t id;            /* CU_POINTER_ATTRIBUTE_BUFFER_ID; set by vg_mem_add */
+    uint32_t access;        /* of MAPPED: bit per device that may use it */
+    uint32_t handle_types;  /* of MAPPED: CUmemAllocationHandleType bits of its memory */
+    uint64_t id;            /* CU_POINTER_ATTRIBUTE_BUFFER_ID; set by vg_mem_add if 0 */
 };
 
 /* False if it overlaps a known range or memory is short. */
@@ -44,13 +47,24 @@ bool vg_mem_add(struct vg_mem m) __attribute__((warn_unused_result));
 /* The range that holds p. */
 bool vg_mem_find(uintptr_t p, struct vg_mem *ret_mem);
 
+/*
+ * The same for an access to [p, p+bytes): ret_mem->size includes the MAPPED ranges that
+ * continue the first as far as they matter, and ends where no device has access.
+ */
+bool vg_mem_find_run(uintptr_t p, size_t bytes, struct vg_mem *ret_mem);
+
+/* Sets or takes a device's access to the MAPPED ranges in [base, base+size); forgets them. */
+void vg_mem_set_access(uintptr_t base, size_t size, CUdevice dev, bool may);
+void vg_mem_forget_mapped(uintptr_t base, size_t size);
+
 /* Forgets the range that begins at base, if `kinds` (bits 1 << kind) has its kind. */
 bool vg_mem_take(uintptr_t base, unsigned kinds, struct vg_mem *ret_mem);
 
 /* Forgets a module variable's range when its module goes; no error if it is not there. */
 void vg_mem_forget_global(uintptr_t base);
 
-#define VG_MEM_ON_GPU  (1u << VG_MEM_DEVICE | 1u << VG_MEM_POOLED | 1u << VG_MEM_GLOBAL)
+#define VG_MEM_ON_GPU  (1u << VG_MEM_DEVICE | 1u << VG_MEM_POOLED | 1u << VG_MEM_GLOBAL | \
+                        1u << VG_MEM_MAPPED)
 #define VG_MEM_SHARED  (1u << VG_MEM_PINNED | 1u << VG_MEM_ALIAS)
 #define VG_MEM_HOST    (VG_MEM_SHARED | 1u << VG_MEM_LOOSE)
 static inline bool vg_mem_is(const struct vg_mem *m, unsigned kinds)
@@ -67,6 +81,9 @@ bool vg_mem_on_gpu(CUdeviceptr p, size_t bytes);
  * is already there. What was reserved once stays so.
  */
 bool vg_mem_reserve(uintptr_t base, size_t size) __attribute__((warn_unused_result));
+
+/* Reserves a range that is free here. alignment: a power of two, at least 2 MiB counts. 0: none. */
+uintptr_t vg_mem_place(size_t size, size_t alignment);
 
 /*
  * Staging: chunks of the region through which ordinary memory travels. A chunk is

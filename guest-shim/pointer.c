@@ -4,6 +4,7 @@
 
 #include "guest-shim/mem.h"
 #include "guest-shim/state.h"
+#include "guest-shim/vmm.h"
 #include "vg_api.h"
 
 /* Value and size of one attribute; size 0: this driver does not know the attribute. */
@@ -26,6 +27,19 @@ static struct answer absent(size_t size)
 static bool gpu_reaches(const struct vg_mem *m)
 {
     return vg_mem_is(m, VG_MEM_ON_GPU | VG_MEM_SHARED);
+}
+
+/* Of a mapped address these two tell about the reservation around the mapping. */
+static struct answer range_of(CUpointer_attribute a, const struct vg_mem *m)
+{
+    CUdeviceptr base = m->base;
+    size_t size = m->size;
+
+    if (m->kind == VG_MEM_NONE)
+        return absent(8);
+    if (m->kind == VG_MEM_MAPPED)
+        vg_vmm_reservation(m->base, &base, &size);
+    return value_of(a == CU_POINTER_ATTRIBUTE_RANGE_START_ADDR ? base : size, 8);
 }
 
 static struct answer look_up(CUpointer_attribute a, uintptr_t p, const struct vg_mem *m)
@@ -52,13 +66,12 @@ static struct answer look_up(CUpointer_attribute a, uintptr_t p, const struct vg
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
         return known ? value_of(0, 1) : absent(1);
     case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
-        return known ? value_of(m->base, 8) : absent(8);
     case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
-        return known ? value_of(m->size, 8) : absent(8);
+        return range_of(a, m);
     case CU_POINTER_ATTRIBUTE_MAPPED:
         return known ? value_of(1, 1) : absent(1);
     case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
-        return known ? value_of(0, 8) : absent(8);
+        return known ? value_of(m->handle_types, 8) : absent(8);
     case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
         return known ? value_of(0, 1) : absent(1);
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:

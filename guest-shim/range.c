@@ -52,7 +52,7 @@ bool vg_mem_add(struct vg_mem m)
     size_t at = position(m.base);
     bool overlaps = at < count && table[at].base < m.base + m.size;
     if (!overlaps && make_room()) {
-        m.id = ++last_id;
+        m.id = m.id ? m.id : ++last_id;
         memmove(&table[at + 1], &table[at], (count - at) * sizeof(*table));
         table[at] = m;
         count++;
@@ -71,6 +71,59 @@ bool vg_mem_find(uintptr_t p, struct vg_mem *ret_mem)
         *ret_mem = table[at];
     pthread_rwlock_unlock(&lock);
     return found;
+}
+
+static bool is_open(const struct vg_mem *m)
+{
+    return m->kind == VG_MEM_MAPPED && m->access;
+}
+
+static void extend(size_t at, uintptr_t p, size_t bytes, struct vg_mem *m)
+{
+    while (m->base + m->size - p < bytes && ++at < count && is_open(&table[at]) &&
+           table[at].base == m->base + m->size)
+        m->size += table[at].size;
+}
+
+bool vg_mem_find_run(uintptr_t p, size_t bytes, struct vg_mem *ret_mem)
+{
+    pthread_rwlock_rdlock(&lock);
+    size_t at = position(p);
+    bool found = at < count && table[at].base <= p;
+    if (found) {
+        *ret_mem = table[at];
+        if (is_open(ret_mem))
+            extend(at, p, bytes, ret_mem);
+        else if (ret_mem->kind == VG_MEM_MAPPED)
+            ret_mem->size = p - ret_mem->base;
+    }
+    pthread_rwlock_unlock(&lock);
+    return found;
+}
+
+void vg_mem_set_access(uintptr_t base, size_t size, CUdevice dev, bool may)
+{
+    pthread_rwlock_wrlock(&lock);
+    for (size_t at = position(base); at < count && table[at].base - base < size; at++) {
+        if (table[at].kind == VG_MEM_MAPPED && may)
+            table[at].access |= 1u << dev;
+        else if (table[at].kind == VG_MEM_MAPPED)
+            table[at].access &= ~(1u << dev);
+    }
+    pthread_rwlock_unlock(&lock);
+}
+
+void vg_mem_forget_mapped(uintptr_t base, size_t size)
+{
+    pthread_rwlock_wrlock(&lock);
+    size_t kept = position(base), at = kept;
+    for (; at < count && table[at].base - base < size; at++) {
+        if (table[at].kind != VG_MEM_MAPPED)
+            table[kept++] = table[at];
+    }
+    memmove(&table[kept], &table[at], (count - at) * sizeof(*table));
+    count -= at - kept;
+    pthread_rwlock_unlock(&lock);
 }
 
 bool vg_mem_take(uintptr_t base, unsigned kinds, struct vg_mem *ret_mem)
@@ -98,7 +151,7 @@ bool vg_mem_on_gpu(CUdeviceptr p, size_t bytes)
 {
     struct vg_mem m;
 
-    return vg_mem_find(p, &m) && vg_mem_is(&m, VG_MEM_ON_GPU | VG_MEM_SHARED) &&
+    return vg_mem_find_run(p, bytes, &m) && vg_mem_is(&m, VG_MEM_ON_GPU | VG_MEM_SHARED) &&
            bytes <= m.base + m.size - p;
 }
 
@@ -132,13 +185,22 @@ static pthread_mutex_t span_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct span *spans;
 static size_t span_count;
 
-static bool reserved(uintptr_t lo, uintptr_t hi)
+/* Where the first part of [lo, hi) that is not reserved begins and ends. False: all of it is. */
+static bool first_gap(uintptr_t lo, uintptr_t hi, uintptr_t *ret_lo, uintptr_t *ret_hi)
 {
     for (size_t i = 0; i < span_count; i++) {
-        if (spans[i].lo <= lo && hi <= spans[i].hi)
-            return true;
+        if (spans[i].lo <= lo && lo < spans[i].hi) {
+            lo = spans[i].hi;
+            i = (size_t)-1;     /* others may go on from here */
+        }
     }
-    return false;
+    for (size_t i = 0; i < span_count; i++) {
+        if (spans[i].lo > lo && spans[i].lo < hi)
+            hi = spans[i].lo;
+    }
+    *ret_lo = lo;
+    *ret_hi = hi;
+    return lo < hi;
 }
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -175,18 +237,14 @@ static bool note_span(uintptr_t lo, uintptr_t hi)
     return true;
 }
 
-/* Granule by granule, because parts of the range may be ours already. */
-static bool reserve_range(uintptr_t lo, uintptr_t hi, uintptr_t step)
+/* Gap by gap, because parts of the range may be ours already. */
+static bool reserve_range(uintptr_t lo, uintptr_t hi)
 {
-    for (uintptr_t at = lo; at < hi; at += step) {
-        uintptr_t end = at + step;
-        if (reserved(at, end))
-            continue;
-        while (end < hi && !reserved(end, end + step))
-            end += step;
-        if (!map_nothing(at, end - at) || !note_span(at, end))
+    uintptr_t end;
+
+    for (; first_gap(lo, hi, &lo, &end); lo = end) {
+        if (!map_nothing(lo, end - lo) || !note_span(lo, end))
             return false;
-        at = end - step;
     }
     return true;
 }
@@ -197,9 +255,24 @@ bool vg_mem_reserve(uintptr_t base, size_t size)
     uintptr_t hi = (base + size + GRANULE - 1) & ~(GRANULE - 1);
 
     pthread_mutex_lock(&span_lock);
-    bool ok = reserve_range(lo, hi, GRANULE) ||
+    bool ok = reserve_range(lo, hi) ||
               reserve_range(base & ~(uintptr_t)(VG_PAGE - 1),
-                            (base + size + VG_PAGE - 1) & ~(uintptr_t)(VG_PAGE - 1), VG_PAGE);
+                            (base + size + VG_PAGE - 1) & ~(uintptr_t)(VG_PAGE - 1));
     pthread_mutex_unlock(&span_lock);
     return ok;
+}
+
+uintptr_t vg_mem_place(size_t size, size_t alignment)
+{
+    size_t align = alignment > GRANULE ? alignment : GRANULE;
+
+    if ((align & (align - 1)) || size > SIZE_MAX - align)
+        return 0;
+    uint8_t *p = mmap(NULL, size + align, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return 0;
+    uintptr_t lo = ((uintptr_t)p + align - 1) & ~(align - 1);
+    munmap(p, size + align);
+    return vg_mem_reserve(lo, size) ? lo : 0;
 }

@@ -44,6 +44,8 @@
     X(cuKernelGetAttribute) X(cuKernelSetAttribute) X(cuKernelGetParamInfo)                    \
     X(cuFuncGetAttribute) X(cuFuncSetAttribute) X(cuFuncGetParamInfo)                          \
     X(cuMemAlloc_v2) X(cuMemAllocPitch_v2) X(cuMemFree_v2) X(cuMemAllocAsync)                  \
+    X(cuMemAddressReserve) X(cuMemAddressFree) X(cuMemCreate) X(cuMemRelease) X(cuMemMap)      \
+    X(cuMemUnmap) X(cuMemSetAccess) X(cuMemGetAccess) X(cuMemGetAllocationGranularity)         \
     X(cuMemAllocFromPoolAsync) X(cuMemFreeAsync) X(cuMemcpyDtoD_v2) X(cuMemcpyDtoDAsync_v2)    \
     X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamQuery) X(cuStreamSynchronize)    \
     X(cuStreamDestroy_v2) X(cuEventSynchronize) X(cuStreamBeginCapture_v2)                     \
@@ -60,7 +62,7 @@
     X(cuGraphGetEdges) X(cuGraphGetEdges_v2) X(cuGraphNodeGetDependencies)                     \
     X(cuGraphNodeGetDependencies_v2) X(cuGraphNodeGetDependentNodes)                           \
     X(cuGraphNodeGetDependentNodes_v2) X(cuOccupancyMaxPotentialClusterSize)                   \
-    X(cuOccupancyMaxActiveClusters)
+    X(cuOccupancyMaxActiveClusters) X(cuMemRetainAllocationHandle)
 
 #define VG_INTERNAL_CALLS(X)                                                                   \
     X(NOP) X(SET_CONTEXT) X(SNAPSHOT) X(COPY_IN) X(COPY_OUT) X(COPY_INLINE) X(COPY_3D)         \

@@ -46,6 +46,7 @@ int vg_exec_init(struct vg_exec *x)
     vg_cuda_init_missing(&x->cuda);
     vg_objset_init(&x->obj);
     vg_ranges_init(&x->ranges);
+    vg_vmm_init(&x->vmm);
     vg_waits_init(&x->waits);
     x->console.pipe_read = -1;
     x->payload = malloc(VG_PAYLOAD_MAX);
@@ -60,6 +61,7 @@ void vg_exec_fini(struct vg_exec *x)
     vg_capture_fini(x);
     vg_objset_fini(&x->obj);
     vg_ranges_fini(&x->ranges);
+    vg_vmm_fini(&x->vmm);
     free(x->payload);
     free(x->out);
     free(x->upload.bytes);

@@ -13,6 +13,7 @@
 #include "mediator/executor/obj.h"
 #include "mediator/executor/options.h"
 #include "mediator/executor/range.h"
+#include "mediator/executor/vmm.h"
 #include "mediator/executor/wait.h"
 #include "mediator/vg_stats.h"
 #include "vg_codec.h"
@@ -27,6 +28,7 @@ struct vg_exec {
     struct vg_ring_consumer ring;
     struct vg_objset obj;
     struct vg_ranges ranges;
+    struct vg_vmm vmm;
     struct vg_waits waits;
     struct vg_console console;     /* shared with the watch thread, see console.h */
     struct vg_callbacks callbacks; /* shared with the driver's threads, see callback.h */
@@ -96,6 +98,8 @@ bool vg_own_is_capturing(const struct vg_exec *x, CUstream stream);
 /* Counts x->captures anew, after streams have ended. */
 void vg_own_count_captures(struct vg_exec *x);
 void vg_own_remove_range(struct vg_exec *x, uint64_t base);
+/* Tells the mediator how much memory the guest holds, after a change. */
+void vg_own_account(struct vg_exec *x);
 
 /* Ends what ALIAS has mapped in this context (do_alias.c). */
 void vg_alias_drop(struct vg_exec *x, CUcontext ctx);

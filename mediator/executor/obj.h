@@ -28,6 +28,7 @@ enum vg_obj_type {
     VG_OBJ_CUgraphExec,
     VG_OBJ_CUmemoryPool,
     VG_OBJ_CUarray,
+    VG_OBJ_CUmemGenericAllocationHandle,
     VG_OBJ_TYPES
 };
 
@@ -38,7 +39,8 @@ struct vg_obj {
     uint64_t parent; /* handle whose end ends this one, 0: none */
     uint32_t type;   /* enum vg_obj_type; NONE: empty place */
     uint32_t info;   /* function, kernel: parameter bytes; stream: VG_STREAM_*;
-                        context: device ordinal, VG_CTX_PRIMARY */
+                        context: device ordinal, VG_CTX_PRIMARY; memory handle: index in
+                        struct vg_vmm */
 };
 
 #define VG_STREAM_NON_BLOCKING 1u /* does not synchronise with the legacy stream */

@@ -17,6 +17,8 @@ CUresult vg_own_handle(struct vg_exec *x, enum vg_obj_type type, uint64_t handle
     /* The driver takes a kernel where it takes a function. */
     if (type == VG_OBJ_CUfunction && vg_obj_find(&x->obj, VG_OBJ_CUkernel, handle))
         return CUDA_SUCCESS;
+    if (type == VG_OBJ_CUmemGenericAllocationHandle)
+        return refused(x, CUDA_ERROR_INVALID_VALUE);
     return refused(x, type == VG_OBJ_CUcontext ? CUDA_ERROR_INVALID_CONTEXT
                                                : CUDA_ERROR_INVALID_HANDLE);
 }
@@ -56,9 +58,9 @@ CUresult vg_own_add(struct vg_exec *x, enum vg_obj_type type, uint64_t handle, u
     return vg_obj_add(&x->obj, &o) == 0 ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-static void account(struct vg_exec *x)
+void vg_own_account(struct vg_exec *x)
 {
-    uint64_t held = x->ranges.held;
+    uint64_t held = x->ranges.held + x->vmm.held;
 
     VG_STAT_SET(x, memory, held);
     if (held > x->stats->memory_peak)
@@ -77,14 +79,14 @@ CUresult vg_own_add_range(struct vg_exec *x, uint64_t base, uint64_t size, enum 
         vg_range_remove_overlap(&x->ranges, base, size);
         rc = vg_range_add(&x->ranges, &n);
     }
-    account(x);
+    vg_own_account(x);
     return rc == 0 ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 void vg_own_remove_range(struct vg_exec *x, uint64_t base)
 {
     vg_range_remove(&x->ranges, base);
-    account(x);
+    vg_own_account(x);
 }
 
 static void found_one(struct vg_obj *o, void *arg)
@@ -115,7 +117,7 @@ void vg_own_remove(struct vg_exec *x, enum vg_obj_type type, uint64_t handle)
         vg_range_remove_owner(&x->ranges, handle);
     if (type == VG_OBJ_CUgraph || type == VG_OBJ_CUgraphExec)
         drop_graph_memory(x);
-    account(x);
+    vg_own_account(x);
 }
 
 static void count_capture(struct vg_obj *o, void *arg)

@@ -93,7 +93,7 @@ bool vg_range_covers(const struct vg_ranges *r, uint64_t addr, uint64_t len)
 {
     while (len > 0) {
         const struct vg_range *x = vg_range_find(r, addr);
-        if (!x || x->kind == VG_RANGE_HOLE)
+        if (!x || x->kind == VG_RANGE_HOLE || x->kind == VG_RANGE_CLOSED)
             return false;
         uint64_t here = x->size - (addr - x->base);
         if (len <= here)
@@ -144,6 +144,18 @@ void vg_range_remove_overlap(struct vg_ranges *r, uint64_t base, uint64_t size)
         remove_at(r, --i);
     while (i < r->count && r->at[i].base - base < size)
         remove_at(r, i);
+}
+
+void vg_range_set_mapped(struct vg_ranges *r, uint64_t base, uint64_t size,
+                         enum vg_range_kind kind)
+{
+    size_t i = upper(r, base);
+
+    if (i > 0 && r->at[i - 1].base == base)
+        i--;
+    for (; i < r->count && r->at[i].base - base < size; i++)
+        if (r->at[i].kind == VG_RANGE_MAPPED || r->at[i].kind == VG_RANGE_CLOSED)
+            r->at[i].kind = kind;
 }
 
 /* Index of the first range that touches [base, base+size), or count. */

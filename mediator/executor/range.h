@@ -18,6 +18,8 @@ enum vg_range_kind {
     VG_RANGE_GRAPH = 4,  /* allocated by a node of a graph: comes back at each launch */
     VG_RANGE_ALIAS = 5,  /* region bytes at a second address */
     VG_RANGE_HOLE = 6,   /* was an alias: still mapped, to nothing, and nobody's */
+    VG_RANGE_MAPPED = 7, /* by cuMemMap, some device has access */
+    VG_RANGE_CLOSED = 8, /* by cuMemMap, no device has access */
 };
 
 #define VG_RANGES_MAX (1u << 20)
@@ -27,6 +29,7 @@ struct vg_range {
     uint64_t context; /* it ends with this context, 0: with none */
     uint64_t owner;   /* and with this module or library, 0: with none */
     enum vg_range_kind kind;
+    uint32_t phys;    /* of MAPPED and CLOSED: index in struct vg_vmm */
 };
 
 struct vg_ranges {
@@ -47,7 +50,8 @@ const struct vg_range *vg_range_find(const struct vg_ranges *r, uint64_t addr);
 /* Where the first range above addr begins; UINT64_MAX: there is none. */
 uint64_t vg_range_next(const struct vg_ranges *r, uint64_t addr);
 
-/* True if [addr, addr+len) lies in one range, or in several that touch; holes do not count. */
+/* True if [addr, addr+len) lies in one range, or in several that touch; HOLE and CLOSED do not
+ * count. */
 bool vg_range_covers(const struct vg_ranges *r, uint64_t addr, uint64_t len);
 
 /* Removes the range that begins at base; false if there is none. */
@@ -58,6 +62,10 @@ int vg_range_carve(struct vg_ranges *r, uint64_t base, uint64_t size);
 
 /* Removes all that touch [base, base+size). */
 void vg_range_remove_overlap(struct vg_ranges *r, uint64_t base, uint64_t size);
+
+/* The ranges of cuMemMap that lie in [base, base+size) become `kind`. */
+void vg_range_set_mapped(struct vg_ranges *r, uint64_t base, uint64_t size,
+                         enum vg_range_kind kind);
 
 void vg_range_remove_kind(struct vg_ranges *r, enum vg_range_kind kind);
 

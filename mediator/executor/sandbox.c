@@ -12,6 +12,8 @@
 
 #include "mediator/executor/filter.h"
 
+#define FILES_MAX 8192  /* on the software GPU each cuMemCreate is one */
+
 static int limit(int resource, rlim_t most)
 {
     struct rlimit r;
@@ -33,7 +35,7 @@ int vg_sandbox_enter(bool software)
     prctl(PR_SET_TIMERSLACK, 1000ul, 0, 0, 0); /* ns: naps between looks at the GPU are short */
     rc = limit(RLIMIT_CORE, 0);
     if (rc == 0)
-        rc = limit(RLIMIT_NOFILE, 1024);
+        rc = limit(RLIMIT_NOFILE, FILES_MAX);
     if (rc == 0)
         rc = vg_filter_install(software);
     return rc == -ENOSYS ? 0 : rc;

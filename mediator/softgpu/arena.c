@@ -17,10 +17,12 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-#ifdef __SANITIZE_THREAD__      /* which lets programs map only near the top */
+#ifdef __SANITIZE_THREAD__      /* which lets programs map only near the top, and not much */
 #define VG_ARENA_BASE 0x7e9000000000ull
+#define VG_ARENA_OPEN (64ull << 30)
 #else
 #define VG_ARENA_BASE 0x200000000000ull
+#define VG_ARENA_OPEN (4ull << 40)          /* bytes of address space for the program's mappings */
 #endif
 #define VG_ARENA_STEP 0x010000000000ull     /* where to look next when the place is taken */
 #define VG_ARENA_TRIES 16
@@ -48,6 +50,7 @@ struct vg_partition {
 static pthread_mutex_t arena_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t arena_base;
 static size_t arena_span;               /* of one partition */
+static size_t arena_total;              /* partitions and open space */
 static size_t arena_limit;              /* of one device */
 static unsigned arena_devices;
 static uint8_t *arena_map;
@@ -219,16 +222,18 @@ static int arena_init_parts(unsigned devices)
 int vg_arena_init(unsigned devices, size_t limit)
 {
     size_t span = (limit + limit / 2 + VG_ARENA_HUGE) / VG_ARENA_HUGE * VG_ARENA_HUGE;
-    void *at = arena_map_somewhere(span * devices);
-    void *map = mmap(NULL, (span * devices) >> VG_ARENA_SHIFT, PROT_READ | PROT_WRITE,
+    size_t total = span * devices + VG_ARENA_OPEN;
+    void *at = arena_map_somewhere(total);
+    void *map = mmap(NULL, total >> VG_ARENA_SHIFT, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (at == NULL || map == MAP_FAILED)
         return -ENOMEM;
     madvise(at, span * devices, MADV_HUGEPAGE);
-    madvise(at, span * devices, MADV_DONTDUMP);
+    madvise(at, total, MADV_DONTDUMP);
     arena_base = (uintptr_t)at;
     arena_span = span;
+    arena_total = total;
     arena_limit = limit;
     arena_map = map;
     return arena_init_parts(devices);
@@ -428,9 +433,40 @@ void vg_arena_used(unsigned device, size_t *ret_used, size_t *ret_limit)
     pthread_mutex_unlock(&arena_lock);
 }
 
+int vg_arena_charge(unsigned device, size_t bytes)
+{
+    int rc = -ENOMEM;
+
+    pthread_mutex_lock(&arena_lock);
+    if (device < arena_devices && bytes <= arena_limit - arena_part[device].used) {
+        arena_part[device].used += bytes;
+        rc = 0;
+    }
+    pthread_mutex_unlock(&arena_lock);
+    return rc;
+}
+
+void vg_arena_refund(unsigned device, size_t bytes)
+{
+    pthread_mutex_lock(&arena_lock);
+    arena_part[device].used -= bytes;
+    pthread_mutex_unlock(&arena_lock);
+}
+
+void vg_arena_open_space(uint64_t *ret_base, uint64_t *ret_size)
+{
+    *ret_base = arena_base + arena_span * arena_devices;
+    *ret_size = VG_ARENA_OPEN;
+}
+
+void vg_arena_set_pages(uint64_t addr, size_t size, int how)
+{
+    memset(arena_map + ((addr - arena_base) >> VG_ARENA_SHIFT), how, size >> VG_ARENA_SHIFT);
+}
+
 bool vg_arena_contains(uint64_t addr)
 {
-    return addr - arena_base < arena_span * arena_devices;
+    return addr - arena_base < arena_total;
 }
 
 uint64_t vg_arena_base(void)
@@ -440,7 +476,7 @@ uint64_t vg_arena_base(void)
 
 size_t vg_arena_size(void)
 {
-    return arena_span * arena_devices;
+    return arena_total;
 }
 
 const uint8_t *vg_arena_page_map(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Device memory: one stretch of address space at a fixed place, one partition per device, and the
- * byte map that tells the interpreter which 512-byte pages a kernel may touch.
+ * Device memory: one stretch of address space at a fixed place, one partition per device, then the
+ * space that programs map themselves (vmm.c), and the byte map that tells the interpreter which
+ * 512-byte pages of all that a kernel may touch.
  *
  * The place is far from where Linux puts mappings on its own, so a device pointer can never equal
  * an address that a client's own code uses. Addresses and sizes are bytes; any thread may call.
@@ -28,6 +29,7 @@ enum vg_block_kind {
     VG_BLOCK_GLOBAL,            /* module variable: not the program's to free */
     VG_BLOCK_HEAP,              /* malloc() of a kernel */
     VG_BLOCK_GRAPH,             /* an allocation node's, for as long as the node lives */
+    VG_BLOCK_MAPPED,            /* not the arena's: mapped by the program (vmm.h) */
     VG_BLOCK_KIND_COUNT
 };
 
@@ -71,6 +73,17 @@ void vg_arena_protect(uint64_t base);
 /* Bytes in use on the device, and its limit. */
 void vg_arena_used(unsigned device, size_t *ret_used, size_t *ret_limit);
 
+/* Counts memory that lies elsewhere against the device's limit, and back. -ENOMEM over it. */
+int vg_arena_charge(unsigned device, size_t bytes);
+void vg_arena_refund(unsigned device, size_t bytes);
+
+/* The space behind the partitions, for the program's own mappings. */
+void vg_arena_open_space(uint64_t *ret_base, uint64_t *ret_size);
+
+/* Sets what kernels may do in [addr, addr + size) of that space: PTX_PAGE_*. */
+void vg_arena_set_pages(uint64_t addr, size_t size, int how);
+
+/* Partitions and open space. */
 bool vg_arena_contains(uint64_t addr);
 uint64_t vg_arena_base(void);
 size_t vg_arena_size(void);

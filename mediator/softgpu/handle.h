@@ -23,6 +23,7 @@ enum vg_handle_kind {
     VG_HANDLE_NODE,
     VG_HANDLE_GRAPH_EXEC,
     VG_HANDLE_LINK,
+    VG_HANDLE_PHYS,
     VG_HANDLE_COUNT
 };
 

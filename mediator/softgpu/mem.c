@@ -13,6 +13,7 @@
 #include "ctx.h"
 #include "device.h"
 #include "hostmem.h"
+#include "vmm.h"
 
 #define VG_PITCH 512u
 
@@ -28,8 +29,10 @@ CUresult vg_mem_classify(uint64_t addr, size_t size, enum vg_mem_kind *ret)
 
     if (vg_arena_contains(addr)) {
         *ret = VG_MEM_DEVICE;
-        return vg_arena_find(addr, &block) == 0 && span_inside(addr, size, block.base, block.size)
-                   ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+        if (vg_arena_find(addr, &block) == 0)
+            return span_inside(addr, size, block.base, block.size) ? CUDA_SUCCESS
+                                                                   : CUDA_ERROR_INVALID_VALUE;
+        return vg_vmm_covers(addr, size) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     }
     if (vg_hostmem_find(addr, &host) == 0) {
         *ret = VG_MEM_PINNED;
@@ -153,7 +156,7 @@ VG_ENTRY(cuMemGetAddressRange_v2, (CUdeviceptr *base, size_t *size, CUdeviceptr 
 
     if (rc != CUDA_SUCCESS)
         return rc;
-    if (vg_arena_find(dptr, &block) != 0) {
+    if (vg_arena_find(dptr, &block) != 0 && vg_vmm_find(dptr, &block, NULL) != 0) {
         if (vg_hostmem_find(dptr, &host) != 0)
             return CUDA_ERROR_NOT_FOUND;
         block.base = host.base;

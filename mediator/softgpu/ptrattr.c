@@ -9,6 +9,7 @@
 #include "device.h"
 #include "hostmem.h"
 #include "pool.h"
+#include "vmm.h"
 
 /* Everything known about one address. */
 struct vg_pointer {
@@ -18,6 +19,7 @@ struct vg_pointer {
     size_t size;
     struct vg_ctx *ctx;
     struct vg_block_info block;
+    struct vg_vmm_info map;             /* of block.owner.kind VG_BLOCK_MAPPED */
 };
 
 static int pointer_find(CUdeviceptr addr, struct vg_pointer *p)
@@ -26,7 +28,7 @@ static int pointer_find(CUdeviceptr addr, struct vg_pointer *p)
 
     memset(p, 0, sizeof(*p));
     p->addr = addr;
-    p->device = vg_arena_find(addr, &p->block) == 0;
+    p->device = vg_arena_find(addr, &p->block) == 0 || vg_vmm_find(addr, &p->block, &p->map) == 0;
     if (!p->device && vg_hostmem_find(addr, &host) != 0)
         return -1;
     p->base = p->device ? p->block.base : host.base;
@@ -70,6 +72,7 @@ static size_t attribute_size(CUpointer_attribute attr)
 static CUresult pointer_value(const struct vg_pointer *p, CUpointer_attribute attr, uint64_t *v)
 {
     bool managed = p->device && p->block.owner.kind == VG_BLOCK_MANAGED;
+    bool mapped = p->device && p->block.owner.kind == VG_BLOCK_MAPPED;
 
     *v = 0;
     switch (attr) {
@@ -98,12 +101,19 @@ static CUresult pointer_value(const struct vg_pointer *p, CUpointer_attribute at
         *v = p->device ? p->block.device : p->ctx != NULL ? (uint64_t)p->ctx->dev->ordinal : 0;
         break;
     case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+        *v = mapped ? p->map.reserved_base : p->base;
+        break;
+    case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
+        *v = mapped ? p->map.reserved_size : p->size;
+        break;
     case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR:
         *v = p->base;
         break;
-    case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
     case CU_POINTER_ATTRIBUTE_MAPPING_SIZE:
         *v = p->size;
+        break;
+    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
+        *v = mapped ? p->map.handle_types : 0;
         break;
     case CU_POINTER_ATTRIBUTE_MAPPED:
         *v = 1;

@@ -22,6 +22,11 @@
     X(cuDeviceGet) X(cuDeviceGetName) X(cuDeviceTotalMem_v2) X(cuDeviceGetAttribute)   \
     X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease_v2)  \
     X(cuCtxSetCurrent) X(cuCtxSynchronize) X(cuMemGetInfo_v2)                          \
+    X(cuPointerGetAttribute) X(cuMemGetAddressRange_v2)                                \
+    X(cuMemAddressReserve) X(cuMemAddressFree) X(cuMemCreate) X(cuMemRelease)          \
+    X(cuMemMap) X(cuMemUnmap) X(cuMemSetAccess) X(cuMemGetAccess)                      \
+    X(cuMemGetAllocationGranularity) X(cuMemGetAllocationPropertiesFromHandle)         \
+    X(cuMemRetainAllocationHandle)                                                     \
     X(cuModuleLoadData) X(cuModuleUnload) X(cuModuleGetFunction) X(cuLaunchKernel)     \
     X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemHostAlloc) X(cuMemFreeHost)                \
     X(cuMemHostGetDevicePointer_v2) X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2)              \

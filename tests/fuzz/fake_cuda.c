@@ -122,6 +122,8 @@ static void fill(void *p, size_t n)
 
 /* CUSTOM rows without pointers are faked from the table too. */
 #define PLAIN(X)                                                                                   \
+    X(cuMemAddressFree) X(cuMemCreate) X(cuMemRelease) X(cuMemMap) X(cuMemUnmap)                   \
+    X(cuMemSetAccess) X(cuMemGetAccess) X(cuMemGetAllocationGranularity)                           \
     X(cuDevicePrimaryCtxRetain)                                                                    \
     X(cuDevicePrimaryCtxRelease_v2) X(cuDevicePrimaryCtxReset_v2) X(cuCtxCreate_v2)                \
         X(cuCtxDestroy_v2) X(cuModuleUnload) X(cuModuleGetFunction) X(cuModuleGetFunctionCount)    \
@@ -147,6 +149,22 @@ static CUresult fake_alloc(CUdeviceptr *p, size_t bytes)
         return CUDA_ERROR_OUT_OF_MEMORY;
     *p = next_address;
     next_address += (bytes + 0x1ffff) & ~0xffffull;
+    return outcome();
+}
+
+static CUresult fake_reserve(CUdeviceptr *p, size_t bytes, size_t align, CUdeviceptr at,
+                             unsigned long long flags)
+{
+    (void)align;
+    (void)at;
+    (void)flags;
+    return fake_alloc(p, bytes);
+}
+
+static CUresult fake_retain_memory(CUmemGenericAllocationHandle *h, void *at)
+{
+    (void)at;
+    give_handle(h);
     return outcome();
 }
 
@@ -555,6 +573,8 @@ void fake_cuda_fill(struct vg_cuda *c)
     c->cuMemAllocAsync = fake_alloc_async;
     c->cuMemAllocFromPoolAsync = fake_alloc_pool;
     c->cuMemAllocPitch_v2 = fake_alloc_pitch;
+    c->cuMemAddressReserve = fake_reserve;
+    c->cuMemRetainAllocationHandle = fake_retain_memory;
     c->cuModuleGetGlobal_v2 = fake_global;
     c->cuLibraryGetGlobal = fake_library_global;
     c->cuMemcpyHtoDAsync_v2 = fake_in;

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/hostile/guest.h"
+#include "tests/hostile/cases.h"
 #include "vg_api.h"
 #include "vg_atomic.h"
 #include "vg_cuda.h"
@@ -66,7 +66,7 @@ static bool memory_kib(pid_t pid, unsigned long *ret)
     return found;
 }
 
-static void expect_alive(struct guest *g)
+void expect_alive(struct guest *g)
 {
     MUST(CALL(g, VG_CALL_NOP, 0) == CUDA_SUCCESS);
 }
@@ -197,7 +197,7 @@ static void every_id(void)
 
 /* ---- Answers that go where they should not ---- */
 
-static const char plain_ptx[] =
+const char plain_ptx[] =
     ".version 7.0\n.target sm_70\n.address_size 64\n"
     ".visible .entry store(.param .u64 a, .param .u64 b)\n{\n.reg .b64 %r<4>;\n"
     "ld.param.u64 %r0,[a];\nld.param.u64 %r1,[b];\nst.global.u64 [%r0],%r1;\nret;\n}\n"
@@ -387,6 +387,11 @@ static void floods(void)
     guest_close(&g);
 }
 
+static void own_mappings(void)
+{
+    mappings(&d);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -402,6 +407,7 @@ int main(int argc, char **argv)
         {"alias_in_use", alias_in_use},
         {"wild_kernels", wild_kernels},
         {"floods", floods},
+        {"mappings", own_mappings},
     };
 
     daemon_start(&d);

@@ -43,5 +43,6 @@ Suite *api_stream_suite(void);
 Suite *api_graph_suite(void);
 Suite *api_module_suite(void);
 Suite *api_fault_suite(void);
+Suite *api_vmm_suite(void);
 
 #endif

@@ -176,6 +176,7 @@ int main(void)
     srunner_add_suite(runner, api_graph_suite());
     srunner_add_suite(runner, api_module_suite());
     srunner_add_suite(runner, api_fault_suite());
+    srunner_add_suite(runner, api_vmm_suite());
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory that the guest maps itself: which addresses it has reserved, and the
+ * physical memory behind its handles and mappings. What is mapped stands in the
+ * ranges too, as MAPPED or CLOSED. It belongs to no context. Serve thread only.
+ */
+#ifndef VG_VMM_H
+#define VG_VMM_H
+
+#include "mediator/executor/range.h"
+
+struct vg_exec;
+
+/* Exists while the guest holds the handle or a mapping. */
+struct vg_phys {
+    uint64_t size;   /* bytes that count as held; 0 if another entry counts them */
+    uint32_t refs;   /* times the guest must release the handle */
+    uint32_t maps;   /* ranges; an entry with neither is free */
+    uint32_t next;   /* of a free entry: index + 1 of the next one */
+};
+
+struct vg_vmm {
+    struct vg_phys *phys;
+    uint32_t count, cap, free; /* free: index + 1 */
+    uint64_t held;             /* bytes of physical memory */
+    struct vg_ranges reserved; /* kind does not matter */
+};
+
+#define VG_PHYS_MAX (1u << 20)
+
+void vg_vmm_init(struct vg_vmm *v);
+void vg_vmm_fini(struct vg_vmm *v);
+
+/* A new entry with one reference; false: no room. */
+bool vg_vmm_add(struct vg_vmm *v, uint64_t size, uint32_t *ret_index);
+
+/* One reference, one mapping less. The entry ends with its last. */
+void vg_vmm_unref(struct vg_vmm *v, uint32_t index);
+void vg_vmm_unmap(struct vg_vmm *v, uint32_t index);
+
+#endif

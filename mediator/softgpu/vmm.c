@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cuMemAddressReserve, cuMemCreate, cuMemMap and what goes with them. Two sorted arrays under one
+ * lock: reservations and mappings.
+ *
+ * What is not mapped stays readable and writable for this process (anonymous, without memory
+ * behind it), because a kernel that runs while its memory is unmapped must not end the process;
+ * the page map is what refuses kernels.
+ */
+#include "vmm.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "device.h"
+#include "handle.h"
+#include "ptx/ptx.h"
+
+#ifndef SYS_memfd_create
+#define SYS_memfd_create 319
+#endif
+
+/* Physical memory: lives while a handle or a mapping holds it. */
+struct vg_phys {
+    void *handle;               /* NULL once the program has released it */
+    unsigned refs;              /* of the handle */
+    unsigned maps;
+    int fd;
+    size_t size;
+    uint64_t id;
+    CUmemAllocationProp prop;
+};
+
+struct vg_span {
+    uint64_t base, size;
+};
+
+struct vg_mapping {
+    struct vg_span at;
+    struct vg_phys *phys;
+    CUmemAccess_flags access[VG_DEVICES_MAX];
+};
+
+static pthread_mutex_t vmm_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct vg_span *reserved;
+static size_t reserved_count, reserved_room;
+static struct vg_mapping *mapped;
+static size_t mapped_count, mapped_room;
+static uint64_t next_id = 1;
+
+static bool is_granular(uint64_t n)
+{
+    return n % VG_VMM_GRANULARITY == 0;
+}
+
+/* ------------------------------------------------------------------- the two arrays */
+
+/* Both begin with a struct vg_span. Index of the first entry that ends after addr. */
+static size_t span_position(const void *array, size_t stride, size_t count, uint64_t addr)
+{
+    size_t lo = 0, hi = count;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        const struct vg_span *s = (const void *)((const char *)array + mid * stride);
+
+        if (s->base + s->size <= addr)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static size_t reserved_position(uint64_t addr)
+{
+    return span_position(reserved, sizeof(*reserved), reserved_count, addr);
+}
+
+static size_t mapped_position(uint64_t addr)
+{
+    return span_position(mapped, sizeof(*mapped), mapped_count, addr);
+}
+
+static int grow(void **array, size_t stride, size_t count, size_t *room)
+{
+    size_t more = *room != 0 ? *room * 2 : 16;
+    void *bigger;
+
+    if (count < *room)
+        return 0;
+    bigger = realloc(*array, more * stride);
+    if (bigger == NULL)
+        return -ENOMEM;
+    *array = bigger;
+    *room = more;
+    return 0;
+}
+
+static struct vg_mapping *mapping_at(uint64_t addr)
+{
+    size_t i = mapped_position(addr);
+
+    return i < mapped_count && mapped[i].at.base <= addr ? &mapped[i] : NULL;
+}
+
+static bool is_reserved(uint64_t addr, size_t size)
+{
+    size_t i = reserved_position(addr);
+
+    return i < reserved_count && reserved[i].base <= addr &&
+           size <= reserved[i].size - (addr - reserved[i].base);
+}
+
+/* ------------------------------------------------------------------- reservations */
+
+/* First gap of the open space; 0: there is none. */
+static uint64_t first_gap(uint64_t size, uint64_t align)
+{
+    uint64_t lo, space, end;
+    size_t i;
+
+    vg_arena_open_space(&lo, &space);
+    end = lo + space;
+    for (i = 0; i <= reserved_count; i++) {
+        uint64_t stop = i < reserved_count ? reserved[i].base : end;
+        uint64_t at = (lo + align - 1) & ~(align - 1);
+
+        if (at >= lo && at <= stop && size <= stop - at)
+            return at;
+        if (i < reserved_count)
+            lo = reserved[i].base + reserved[i].size;
+    }
+    return 0;
+}
+
+/* Whether the program's own wish can be fulfilled. */
+static bool is_free(uint64_t addr, uint64_t size)
+{
+    uint64_t lo, space;
+    size_t i = reserved_position(addr);
+
+    vg_arena_open_space(&lo, &space);
+    return addr >= lo && addr - lo <= space && size <= space - (addr - lo) &&
+           (i == reserved_count || reserved[i].base - addr >= size);
+}
+
+static CUresult reserve_locked(uint64_t size, uint64_t align, uint64_t wish, CUdeviceptr *ret)
+{
+    uint64_t at = wish != 0 && wish % align == 0 && is_free(wish, size) ? wish
+                                                                        : first_gap(size, align);
+    size_t i;
+
+    if (at == 0 || grow((void **)&reserved, sizeof(*reserved), reserved_count,
+                        &reserved_room) != 0)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    i = reserved_position(at);
+    memmove(&reserved[i + 1], &reserved[i], (reserved_count - i) * sizeof(*reserved));
+    reserved[i] = (struct vg_span){ at, size };
+    reserved_count++;
+    *ret = at;
+    return CUDA_SUCCESS;
+}
+
+VG_ENTRY(cuMemAddressReserve, (CUdeviceptr *ptr, size_t size, size_t alignment, CUdeviceptr addr,
+                               unsigned long long flags))
+{
+    size_t align = alignment > VG_VMM_GRANULARITY ? alignment : VG_VMM_GRANULARITY;
+    CUresult rc = vg_init_check();
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (ptr == NULL || size == 0 || !is_granular(size) || (alignment & (alignment - 1)) != 0 ||
+        flags != 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    pthread_mutex_lock(&vmm_lock);
+    rc = reserve_locked(size, align, addr, ptr);
+    pthread_mutex_unlock(&vmm_lock);
+    return rc;
+}
+
+/* A reservation goes as a whole and empty. */
+static CUresult unreserve_locked(uint64_t base, uint64_t size)
+{
+    size_t i = reserved_position(base), m = mapped_position(base);
+
+    if (i == reserved_count || reserved[i].base != base || reserved[i].size != size)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (m < mapped_count && mapped[m].at.base - base < size)
+        return CUDA_ERROR_INVALID_VALUE;
+    reserved_count--;
+    memmove(&reserved[i], &reserved[i + 1], (reserved_count - i) * sizeof(*reserved));
+    return CUDA_SUCCESS;
+}
+
+VG_ENTRY(cuMemAddressFree, (CUdeviceptr ptr, size_t size))
+{
+    CUresult rc = vg_init_check();
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    pthread_mutex_lock(&vmm_lock);
+    rc = unreserve_locked(ptr, size);
+    pthread_mutex_unlock(&vmm_lock);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- physical memory */
+
+static CUresult prop_check(const CUmemAllocationProp *prop)
+{
+    CUresult rc = vg_init_check();
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (prop == NULL || prop->type != CU_MEM_ALLOCATION_TYPE_PINNED)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (prop->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    if (vg_device_get(prop->location.id) == NULL)
+        return CUDA_ERROR_INVALID_DEVICE;
+    return CUDA_SUCCESS;
+}
+
+VG_ENTRY(cuMemGetAllocationGranularity, (size_t *granularity, const CUmemAllocationProp *prop,
+                                         CUmemAllocationGranularity_flags option))
+{
+    CUresult rc = prop_check(prop);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (granularity == NULL || (option != CU_MEM_ALLOC_GRANULARITY_MINIMUM &&
+                                option != CU_MEM_ALLOC_GRANULARITY_RECOMMENDED))
+        return CUDA_ERROR_INVALID_VALUE;
+    *granularity = VG_VMM_GRANULARITY;
+    return CUDA_SUCCESS;
+}
+
+static int memory_new(size_t size)
+{
+    int fd = (int)syscall(SYS_memfd_create, "vgpu-soft-memory", MFD_CLOEXEC);
+
+    if (fd >= 0 && ftruncate(fd, (off_t)size) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* The memory is charged already. */
+static struct vg_phys *phys_new(size_t size, const CUmemAllocationProp *prop)
+{
+    struct vg_phys *p = calloc(1, sizeof(*p));
+
+    if (p == NULL)
+        return NULL;
+    p->refs = 1;
+    p->size = size;
+    p->prop = *prop;
+    p->fd = memory_new(size);
+    p->id = __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED);
+    p->handle = p->fd >= 0 ? vg_handle_new(VG_HANDLE_PHYS, p) : NULL;
+    if (p->handle != NULL)
+        return p;
+    if (p->fd >= 0)
+        close(p->fd);
+    free(p);
+    return NULL;
+}
+
+static void phys_settle_locked(struct vg_phys *p)
+{
+    if (p->refs == 0 && p->handle != NULL) {
+        vg_handle_end(p->handle);
+        p->handle = NULL;
+    }
+    if (p->refs != 0 || p->maps != 0)
+        return;
+    close(p->fd);
+    vg_arena_refund((unsigned)p->prop.location.id, p->size);
+    free(p);
+}
+
+VG_ENTRY(cuMemCreate, (CUmemGenericAllocationHandle *handle, size_t size,
+                       const CUmemAllocationProp *prop, unsigned long long flags))
+{
+    struct vg_phys *p;
+    CUresult rc = prop_check(prop);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (handle == NULL || size == 0 || !is_granular(size) || flags != 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    if ((prop->requestedHandleTypes & ~CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) != 0)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    if (vg_arena_charge((unsigned)prop->location.id, size) != 0)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    p = phys_new(size, prop);
+    if (p == NULL) {
+        vg_arena_refund((unsigned)prop->location.id, size);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    *handle = (uintptr_t)p->handle;
+    return CUDA_SUCCESS;
+}
+
+static struct vg_phys *phys_get(CUmemGenericAllocationHandle handle)
+{
+    return vg_handle_get((void *)(uintptr_t)handle, VG_HANDLE_PHYS);
+}
+
+VG_ENTRY(cuMemRelease, (CUmemGenericAllocationHandle handle))
+{
+    struct vg_phys *p;
+    CUresult rc = vg_init_check();
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    pthread_mutex_lock(&vmm_lock);
+    p = phys_get(handle);
+    if (p != NULL) {
+        p->refs--;
+        phys_settle_locked(p);
+    }
+    pthread_mutex_unlock(&vmm_lock);
+    return p != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+VG_ENTRY(cuMemGetAllocationPropertiesFromHandle,
+         (CUmemAllocationProp *prop, CUmemGenericAllocationHandle handle))
+{
+    struct vg_phys *p;
+    CUresult rc = vg_init_check();
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    pthread_mutex_lock(&vmm_lock);
+    p = prop != NULL ? phys_get(handle) : NULL;
+    if (p != NULL)
+        *prop = p->prop;
+    pthread_mutex_unlock(&vmm_lock);
+    return p != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult retain_locked(struct vg_phys *p, CUmemGenericAllocationHandle *ret)
+{
+    if (p->handle == NULL)
+        p->handle = vg_handle_new(VG_HANDLE_PHYS, p);
+    if (p->handle == NULL)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    p->refs++;
+    *ret = (uintptr_t)p->handle;
+    return CUDA_SUCCESS;
+}
+
+VG_ENTRY(cuMemRetainAllocationHandle, (CUmemGenericAllocationHandle *handle, void *addr))
+{
+    struct vg_mapping *m;
+    CUresult rc = vg_init_check();
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    pthread_mutex_lock(&vmm_lock);
+    m = handle != NULL ? mapping_at((uintptr_t)addr) : NULL;
+    rc = m != NULL ? retain_locked(m->phys, handle) : CUDA_ERROR_INVALID_VALUE;
+    pthread_mutex_unlock(&vmm_lock);
+    return rc;
+}
+
+/* ----------------------------------------------------------------------- mappings */
+
+static CUresult map_locked(uint64_t addr, size_t size, struct vg_phys *p)
+{
+    void *want = (void *)(uintptr_t)addr;
+    size_t i = mapped_position(addr);
+
+    if (i < mapped_count && mapped[i].at.base < addr + size)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (grow((void **)&mapped, sizeof(*mapped), mapped_count, &mapped_room) != 0 ||
+        mmap(want, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, p->fd, 0) != want)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    memmove(&mapped[i + 1], &mapped[i], (mapped_count - i) * sizeof(*mapped));
+    memset(&mapped[i], 0, sizeof(mapped[i]));
+    mapped[i].at = (struct vg_span){ addr, size };
+    mapped[i].phys = p;
+    mapped_count++;
+    p->maps++;
+    return CUDA_SUCCESS;
+}
+
+VG_ENTRY(cuMemMap, (CUdeviceptr ptr, size_t size, size_t offset,
+                    CUmemGenericAllocationHandle handle, unsigned long long flags))
+{
+    struct vg_phys *p;
+    CUresult rc = vg_init_check();
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (size == 0 || !is_granular(ptr) || !is_granular(size) || offset != 0 || flags != 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    pthread_mutex_lock(&vmm_lock);
+    p = phys_get(handle);
+    rc = p != NULL && size <= p->size && is_reserved(ptr, size) ? map_locked(ptr, size, p)
+                                                                : CUDA_ERROR_INVALID_VALUE;
+    pthread_mutex_unlock(&vmm_lock);
+    return rc;
+}
+
+/* The run of mappings that fill [addr, addr + size) exactly; 0: they do not. */
+static size_t whole_mappings(uint64_t addr, uint64_t size, size_t *ret_first)
+{
+    size_t first = mapped_position(addr), n = 0;
+    uint64_t at = addr;
+
+    if (size > UINT64_MAX - addr)
+        return 0;
+    for (; at < addr + size; n++) {
+        if (first + n >= mapped_count || mapped[first + n].at.base != at)
+            return 0;
+        at += mapped[first + n].at.size;
+    }
+    *ret_first = first;
+    return at == addr + size ? n : 0;
+}
+
+static CUresult unmap_locked(uint64_t addr, size_t size)
+{
+    size_t first = 0, n = whole_mappings(addr, size, &first), i;
+
+    if (n == 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    vg_arena_set_pages(addr, size, PTX_PAGE_NONE);
+    if (mmap((void *)(uintptr_t)addr, size, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    for (i = first; i < first + n; i++) {
+        mapped[i].phys->maps--;
+        phys_settle_locked(mapped[i].phys);
+    }
+    mapped_count -= n;
+    memmove(&mapped[first], &mapped[first + n], (mapped_count - first) * sizeof(*mapped));
+    return CUDA_SUCCESS;
+}
+
+VG_ENTRY(cuMemUnmap, (CUdeviceptr ptr, size_t size))
+{
+    CUresult rc = vg_init_check();
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    pthread_mutex_lock(&vmm_lock);
+    rc = unmap_locked(ptr, size);
+    pthread_mutex_unlock(&vmm_lock);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------- access */
+
+/* The devices share one page map: the most that any of them may do. */
+static CUmemAccess_flags most_access(const struct vg_mapping *m)
+{
+    CUmemAccess_flags most = CU_MEM_ACCESS_FLAGS_PROT_NONE;
+    unsigned i;
+
+    for (i = 0; i < VG_DEVICES_MAX; i++)
+        if (m->access[i] > most)
+            most = m->access[i];
+    return most;
+}
+
+static void show_access(const struct vg_mapping *m)
+{
+    CUmemAccess_flags most = most_access(m);
+
+    vg_arena_set_pages(m->at.base, m->at.size,
+                       most == CU_MEM_ACCESS_FLAGS_PROT_READWRITE ? PTX_PAGE_RW
+                       : most == CU_MEM_ACCESS_FLAGS_PROT_READ    ? PTX_PAGE_RO
+                                                                  : PTX_PAGE_NONE);
+}
+
+static CUresult desc_check(const CUmemAccessDesc *desc, size_t count)
+{
+    size_t i;
+
+    if (desc == NULL || count == 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    for (i = 0; i < count; i++) {
+        if (desc[i].location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+            return CUDA_ERROR_NOT_SUPPORTED;
+        if (vg_device_get(desc[i].location.id) == NULL)
+            return CUDA_ERROR_INVALID_DEVICE;
+        if (desc[i].flags != CU_MEM_ACCESS_FLAGS_PROT_NONE &&
+            desc[i].flags != CU_MEM_ACCESS_FLAGS_PROT_READ &&
+            desc[i].flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
+            return CUDA_ERROR_INVALID_VALUE;
+    }
+    return CUDA_SUCCESS;
+}
+
+static CUresult set_access_locked(uint64_t addr, size_t size, const CUmemAccessDesc *desc,
+                                  size_t count)
+{
+    size_t first = 0, n = whole_mappings(addr, size, &first), i, k;
+
+    if (n == 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    for (i = first; i < first + n; i++) {
+        for (k = 0; k < count; k++)
+            mapped[i].access[desc[k].location.id] = desc[k].flags;
+        show_access(&mapped[i]);
+    }
+    return CUDA_SUCCESS;
+}
+
+VG_ENTRY(cuMemSetAccess, (CUdeviceptr ptr, size_t size, const CUmemAccessDesc *desc, size_t count))
+{
+    CUresult rc = vg_init_check();
+
+    if (rc == CUDA_SUCCESS)
+        rc = desc_check(desc, count);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    pthread_mutex_lock(&vmm_lock);
+    rc = set_access_locked(ptr, size, desc, count);
+    pthread_mutex_unlock(&vmm_lock);
+    return rc;
+}
+
+VG_ENTRY(cuMemGetAccess,
+         (unsigned long long *flags, const CUmemLocation *location, CUdeviceptr ptr))
+{
+    const struct vg_mapping *m;
+    CUresult rc = vg_init_check();
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (flags == NULL || location == NULL || location->type != CU_MEM_LOCATION_TYPE_DEVICE ||
+        vg_device_get(location->id) == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    pthread_mutex_lock(&vmm_lock);
+    m = mapping_at(ptr);
+    if (m != NULL)
+        *flags = m->access[location->id];
+    pthread_mutex_unlock(&vmm_lock);
+    return m != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* ------------------------------------------------------------------- for the others */
+
+static void describe_locked(const struct vg_mapping *m, struct vg_block_info *b,
+                            struct vg_vmm_info *info)
+{
+    const struct vg_span *r = &reserved[reserved_position(m->at.base)];
+
+    memset(b, 0, sizeof(*b));
+    b->base = m->at.base;
+    b->size = m->at.size;
+    b->id = m->phys->id;
+    b->device = (unsigned)m->phys->prop.location.id;
+    b->owner.kind = VG_BLOCK_MAPPED;
+    if (info != NULL)
+        *info = (struct vg_vmm_info){ r->base, r->size, m->phys->prop.requestedHandleTypes,
+                                      m->phys->id };
+}
+
+int vg_vmm_find(uint64_t addr, struct vg_block_info *ret_block, struct vg_vmm_info *ret_info)
+{
+    const struct vg_mapping *m;
+
+    pthread_mutex_lock(&vmm_lock);
+    m = mapping_at(addr);
+    if (m != NULL)
+        describe_locked(m, ret_block, ret_info);
+    pthread_mutex_unlock(&vmm_lock);
+    return m != NULL ? 0 : -ENOENT;
+}
+
+bool vg_vmm_covers(uint64_t addr, size_t size)
+{
+    const struct vg_mapping *m;
+    uint64_t at = addr;
+
+    pthread_mutex_lock(&vmm_lock);
+    do {
+        m = mapping_at(at);
+        if (m == NULL || most_access(m) == CU_MEM_ACCESS_FLAGS_PROT_NONE)
+            break;
+        at = m->at.base + m->at.size;
+    } while (at - addr < size);
+    pthread_mutex_unlock(&vmm_lock);
+    return at - addr >= size && at != addr;
+}

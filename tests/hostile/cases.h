@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of hostile-cases share. */
+#ifndef VG_HOSTILE_CASES_H
+#define VG_HOSTILE_CASES_H
+
+#include "tests/hostile/guest.h"
+
+/* Kernels store, load, add and spin, each of two words (address, value). */
+extern const char plain_ptx[];
+
+void expect_alive(struct guest *g);
+
+/* Memory that the guest maps itself (mappings.c). */
+void mappings(const struct daemon *d);
+
+#endif
