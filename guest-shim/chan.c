@@ -37,18 +37,10 @@ CUresult vg_chan_open(struct vg_chan **ret_chan)
     return CUDA_ERROR_SYSTEM_NOT_READY;
 }
 
-/* Far below the shared libraries and far above the heap on x86-64, with and without ASLR. */
-static const uintptr_t places[] = {
-#ifdef __SANITIZE_THREAD__
-    0x7ea000000000u,    /* the sanitizer keeps the rest of the address space for itself */
-#else
-    0x6f0000000000u, 0x6d0000000000u, 0x690000000000u, 0x650000000000u,
-#endif
-};
+static const uintptr_t places[] = {VG_REGION_PLACES};
 
 void *vg_chan_map(int fd, uint64_t size)
 {
-
     for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         void *want = (void *)places[i];
         void *got = mmap(want, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd,

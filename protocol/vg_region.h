@@ -23,6 +23,17 @@
 #define VG_REGION_MAGIC 0x314e4f4947455256ull  /* "VREGION1" */
 #define VG_PAGE         4096u
 
+/*
+ * Where a guest process maps the region if it can, first choice first: far below the
+ * shared libraries and far above the heap on x86-64, with and without ASLR. The executor
+ * must have it at the same address, so it keeps these free, VG_REGION_SIZE_MAX bytes each.
+ */
+#ifdef __SANITIZE_THREAD__
+#define VG_REGION_PLACES 0x7ea000000000u    /* the sanitizer keeps the rest for itself */
+#else
+#define VG_REGION_PLACES 0x6f0000000000u, 0x6d0000000000u, 0x690000000000u, 0x650000000000u
+#endif
+
 struct vg_region_header {
     uint64_t magic;
     uint32_t version;

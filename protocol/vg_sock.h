@@ -33,6 +33,9 @@ enum vg_msg_type {
     VG_MSG_RESET     = 8,
     VG_MSG_READY     = 9,   /* executor -> mediator: serving */
     VG_MSG_FAILED    = 10,  /* executor -> mediator: text says why; it exits */
+    VG_MSG_SERVE     = 11,  /* mediator -> executor: token, region_size, slot_count, VM's name;
+                               fd: the region. Sent once, before anything else */
+    VG_MSG_IDLE      = 12,  /* executor -> mediator: started without a slot, waits for SERVE */
 };
 
 enum vg_role { VG_ROLE_DEVICE = 1, VG_ROLE_PROCESS = 2 };
@@ -41,12 +44,12 @@ struct vg_msg {
     uint32_t type;          /* enum vg_msg_type */
     uint32_t version;       /* VG_PROTOCOL_VERSION in HELLO and WELCOME */
     uint32_t role;          /* HELLO: enum vg_role */
-    uint32_t token;         /* ATTACH, ATTACHED, RELEASE, SLOT_FREE, REFUSED (0: the whole peer) */
-    uint64_t region_size;   /* HELLO of a device, WELCOME to a process: bytes */
+    uint32_t token;         /* ATTACH, ATTACHED, RELEASE, SLOT_FREE, REFUSED (0: the whole peer), SERVE */
+    uint64_t region_size;   /* HELLO of a device, WELCOME to a process, SERVE: bytes */
     uint32_t slot_count;
     uint32_t pid;           /* HELLO of a process: for logs only */
     char     name[64];      /* HELLO: VM name or process name, NUL-terminated */
-    char     text[160];     /* REFUSED, FAILED: reason, NUL-terminated */
+    char     text[160];     /* REFUSED, FAILED: reason; READY, IDLE: device. NUL-terminated */
 };
 
 typedef char vg_assert_msg_size[sizeof(struct vg_msg) == 256 ? 1 : -1];

@@ -329,6 +329,8 @@ void vg_show_health(json_object *answer)
     put_number(&t, h, "peers");
     vg_table_put(&t, "executors");
     put_number(&t, h, "executors");
+    vg_table_put(&t, "ready");
+    vg_table_put(&t, "%" PRIu64 " more, for guests to come", number(h, "executors_ready"));
     put_faults(&t, get(h, "faults"));
     print_pairs(&t);
     puts("");

@@ -14,6 +14,7 @@
 #include "mediator/base/log.h"
 #include "mediator/base/number.h"
 #include "mediator/base/sock.h"
+#include "pool.h"
 #include "protocol/vg_regs.h"
 #include "slotmem.h"
 
@@ -281,7 +282,7 @@ static const char *on_attach(struct vg_client *c, struct vg_msg *msg, int *fd)
         return refuse_slot(c, slot, msg->token, why);
     }
     vg_slotmem_set(c->region_fd, &c->layout, slot, VG_SLOT_ATTACHING);
-    if (vg_session_new(c, slot, msg->token, &c->session[slot], why, sizeof(why)) < 0)
+    if (vg_pool_attach(c, slot, msg->token, &c->session[slot], why, sizeof(why)) < 0)
         return refuse_slot(c, slot, msg->token, why);
     c->used[slot] = true;
     c->last_token[slot] = msg->token;

@@ -48,6 +48,7 @@ static const struct setting settings[] = {
     TEXT(soft_library), TEXT(cuda_library),
     CHOICE(backend, backends), CHOICE(auto_register, yes_no), CHOICE(log_level, levels),
     NUMBER(max_clients, 1, 4096), NUMBER(max_executors, 1, 4096),
+    NUMBER(prestart, 0, 64), CHOICE(prestart_context, yes_no), CHOICE(prestart_refill, yes_no),
     NUMBER(region_mib, VG_REGION_SIZE_MIN >> 20, VG_REGION_SIZE_MAX >> 20),
     NUMBER(start_timeout_s, 1, 3600), NUMBER(spin_us, 0, 1000000),
 };
@@ -62,6 +63,9 @@ void vg_config_init(struct vg_config *c)
     c->max_clients = 256;
     c->max_executors = 128;
     c->region_mib = 256;
+    c->prestart = 1;
+    c->prestart_context = 1;
+    c->prestart_refill = 1;
     c->start_timeout_s = 60;
     c->spin_us = VG_SPIN_DEFAULT;
     c->log_level = VG_LOG_INFO;

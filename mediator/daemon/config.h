@@ -32,6 +32,9 @@ struct vg_config {
     uint64_t max_clients;           /* connections at one time */
     uint64_t max_executors;
     uint64_t region_mib;            /* shared memory of one host process */
+    uint64_t prestart;              /* executors kept ready for guests to come */
+    uint64_t prestart_context;      /* bool: with a context, which takes GPU memory */
+    uint64_t prestart_refill;       /* bool: those taken are replaced */
     uint64_t start_timeout_s;       /* an executor that is not ready by then is ended */
     uint64_t spin_us;               /* an executor polls so long before it sleeps */
     uint64_t log_level;             /* enum vg_log_level */

@@ -103,11 +103,21 @@ static void accept_ready(void *arg, uint32_t events)
     vg_client_limit_silent(m, c->uid);
 }
 
+static void quit_when_done(struct vg_mediator *m)
+{
+    if (m->stopping && m->client_count == 0 && vg_pool_is_empty(m))
+        vg_loop_quit(&m->loop, 0);
+}
+
 void vg_mediator_client_gone(struct vg_mediator *m)
 {
     m->client_count--;
-    if (m->stopping && m->client_count == 0)
-        vg_loop_quit(&m->loop, 0);
+    quit_when_done(m);
+}
+
+void vg_mediator_executor_gone(struct vg_mediator *m)
+{
+    quit_when_done(m);
 }
 
 /* ---- end ---- */
@@ -145,8 +155,8 @@ static void on_stop(void *arg, const struct signalfd_siginfo *info)
     m->stopping = true;
     vg_notify("STOPPING=1\n");
     stop_listening(m);
-    if (m->client_count == 0)
-        vg_loop_quit(&m->loop, 0);
+    vg_pool_close(m);
+    quit_when_done(m);
     vg_timer_set(&m->loop, &m->stop_timer, vg_now() + VG_STOP_MS * VG_NS_PER_MS, stop_timeout, m);
     vg_list_for_each_safe(c, next, &m->clients, link)
         vg_client_close(c, VG_GONE_MEDIATOR, "the mediator stops");
@@ -293,7 +303,11 @@ static int start(struct vg_mediator *m, char *why, size_t why_cap)
         rc = vg_loop_on_signal(&m->loop, SIGTERM, on_stop, m);
     if (rc == 0)
         rc = vg_loop_on_signal(&m->loop, SIGINT, on_stop, m);
-    return rc == 0 ? listen_at(m, gid, why, why_cap) : rc;
+    if (rc == 0)
+        rc = listen_at(m, gid, why, why_cap);
+    if (rc == 0)
+        vg_pool_init(m);
+    return rc;
 }
 
 int vg_mediator_init(struct vg_mediator *m, char *why, size_t why_cap)
@@ -301,6 +315,7 @@ int vg_mediator_init(struct vg_mediator *m, char *why, size_t why_cap)
     int rc;
 
     vg_list_init(&m->clients);
+    vg_list_init(&m->pool.sessions);
     vg_vms_init(&m->vms);
     m->lock_fd = m->listen_fd = -1;
     m->listen_io.fd = -1;

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "control.h"
 #include "mediator/base/loop.h"
+#include "pool.h"
 #include "vm.h"
 
 #define VG_STOP_MS 2000u    /* a shutdown takes no longer */
@@ -20,6 +21,7 @@ struct vg_mediator {
     struct vg_loop loop;
     struct vg_vms vms;
     struct vg_list clients;
+    struct vg_pool pool;
     unsigned client_count, session_count, next_client;
     int lock_fd, listen_fd;
     struct vg_io listen_io;
@@ -49,6 +51,8 @@ struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, char *w
 
 /* A peer object has been freed. */
 void vg_mediator_client_gone(struct vg_mediator *m);
+/* An executor of the pool has been reaped while the daemon stops. */
+void vg_mediator_executor_gone(struct vg_mediator *m);
 
 /* What a VM used: executors that ended and those that run. */
 void vg_mediator_usage(struct vg_mediator *m, const struct vg_vm *vm, struct vg_usage *ret_usage);

@@ -277,6 +277,7 @@ json_object *vg_report_health(struct vg_mediator *m)
     add_number(o, "vms", m->vms.count);
     add_number(o, "peers", m->client_count);
     add_number(o, "executors", m->session_count);
+    add_number(o, "executors_ready", vg_pool_idle(m));
     add_faults(o, m);
     return o;
 }

@@ -1,39 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An executor's life as the mediator sees it, in order: start, what it says, stop,
- * end. See session.h. Runs on the daemon's loop; nothing here blocks.
+ * An executor's life as the mediator sees it: what it says, stop, end, start. See
+ * session.h. Runs on the daemon's loop; nothing here blocks.
  */
 #include "session.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "client.h"
 #include "mediator.h"
-#include "mediator/base/file.h"
 #include "mediator/base/log.h"
-#include "mediator/base/proc.h"
 #include "mediator/base/sock.h"
+#include "pool.h"
 #include "protocol/vg_atomic.h"
 #include "slotmem.h"
-
-#define STATS_SIZE ((sizeof(struct vg_stats) + VG_PAGE - 1) / VG_PAGE * VG_PAGE)
+#include "spawn.h"
 
 /* Exit code of an executor that ended for a reason of its own: this plus the reason. */
 #define EXIT_REASON 10
 
 static const char *const state_names[VG_SESSION_STATES] = {
-    "starting", "serving", "stopping", "killed", "ended",
+    "warming", "idle", "starting", "serving", "stopping", "killed", "ended",
 };
 
 static const unsigned legal[VG_SESSION_STATES] = {
+    [VG_SESSION_WARMING] = VG_BIT(VG_SESSION_IDLE) | VG_BIT(VG_SESSION_STARTING) |
+                           VG_BIT(VG_SESSION_STOPPING) | VG_BIT(VG_SESSION_ENDED),
+    [VG_SESSION_IDLE] = VG_BIT(VG_SESSION_STARTING) | VG_BIT(VG_SESSION_STOPPING) |
+                        VG_BIT(VG_SESSION_ENDED),
     [VG_SESSION_STARTING] = VG_BIT(VG_SESSION_SERVING) | VG_BIT(VG_SESSION_STOPPING) |
                             VG_BIT(VG_SESSION_ENDED),
     [VG_SESSION_SERVING] = VG_BIT(VG_SESSION_STOPPING) | VG_BIT(VG_SESSION_ENDED),
@@ -61,12 +61,18 @@ bool vg_session_is_live(const struct vg_session *s)
 
 static struct vg_loop *loop_of(struct vg_session *s)
 {
-    return &s->client->mediator->loop;
+    return &s->mediator->loop;
 }
 
 static const char *vm_name(const struct vg_session *s)
 {
-    return s->client->vm->name;
+    return s->client ? s->client->vm->name : "-";
+}
+
+/* Not told to end yet, and not ended by itself. */
+static bool is_wanted(const struct vg_session *s)
+{
+    return s->state <= VG_SESSION_SERVING;
 }
 
 /* ---- what it says ---- */
@@ -127,15 +133,31 @@ static void log_ready(void *arg, uint32_t events)
         vg_io_del(loop_of(s), &s->log_io);
 }
 
-static void on_ready(struct vg_session *s, const struct vg_msg *msg)
+static void on_device(struct vg_session *s, const struct vg_msg *msg)
 {
-    if (!set_state(s, VG_SESSION_SERVING))
-        return;
     vg_timer_del(&s->timer);
     s->ready_ns = vg_now() - s->started;
     vg_log_clean(s->device, sizeof(s->device), msg->text, sizeof(msg->text));
-    strcpy(s->client->mediator->device, s->device);
-    s->client->mediator->problem[0] = '\0';
+    strcpy(s->mediator->device, s->device);
+    s->mediator->problem[0] = '\0';
+}
+
+/* With a slot already, it says READY soon as well. */
+static void on_idle(struct vg_session *s, const struct vg_msg *msg)
+{
+    if (!set_state(s, VG_SESSION_IDLE))
+        return;
+    on_device(s, msg);
+    vg_log(VG_LOG_INFO, "executor-idle", "pid=%d ms=%" PRIu64 " device=\"%s\"", (int)s->pid,
+           s->ready_ns / VG_NS_PER_MS, s->device);
+    vg_pool_session_idle(s->mediator);
+}
+
+static void on_ready(struct vg_session *s, const struct vg_msg *msg)
+{
+    if (s->state != VG_SESSION_STARTING || !set_state(s, VG_SESSION_SERVING))
+        return;
+    on_device(s, msg);
     vg_log(VG_LOG_INFO, "executor-ready", "vm=%s slot=%u pid=%d ms=%" PRIu64 " device=\"%s\"",
            vm_name(s), s->slot, (int)s->pid, s->ready_ns / VG_NS_PER_MS, s->device);
 }
@@ -148,8 +170,8 @@ static void on_failed(struct vg_session *s, const struct vg_msg *msg)
                                                                : VG_GONE_NO_GPU;
     vg_log(VG_LOG_ERROR, "executor-failed", "vm=%s slot=%u pid=%d reason=%s text=\"%s\"",
            vm_name(s), s->slot, (int)s->pid, vg_gone_name(s->reason), s->failure);
-    if (s->state == VG_SESSION_STARTING && s->reason == VG_GONE_NO_GPU)
-        strcpy(s->client->mediator->problem, s->failure);
+    if (s->state < VG_SESSION_SERVING && s->reason == VG_GONE_NO_GPU)
+        strcpy(s->mediator->problem, s->failure);
 }
 
 static void hung_up(void *arg)
@@ -160,9 +182,27 @@ static void hung_up(void *arg)
 /* Usually it is exiting; one that lives on without us to talk to must not. */
 static void on_control_end(struct vg_session *s)
 {
-    if (s->state == VG_SESSION_STARTING || s->state == VG_SESSION_SERVING)
+    if (is_wanted(s))
         vg_timer_set(loop_of(s), &s->timer, vg_now() + VG_SESSION_GRACE_MS * VG_NS_PER_MS, hung_up,
                      s);
+}
+
+static bool is_msg(const struct vg_msg *msg, ssize_t n, enum vg_msg_type type)
+{
+    return n == (ssize_t)sizeof(*msg) && msg->type == type;
+}
+
+/* The end, or something that no executor says. */
+static void on_other(struct vg_session *s, ssize_t n)
+{
+    vg_io_del(loop_of(s), &s->control_io);
+    if (n <= 0 && n != -EMSGSIZE) {
+        on_control_end(s);
+        return;
+    }
+    vg_log(VG_LOG_ERROR, "executor-misbehaves", "vm=%s slot=%u pid=%d length=%zd", vm_name(s),
+           s->slot, (int)s->pid, n);
+    vg_session_stop(s, VG_GONE_CRASHED);
 }
 
 /* True while there may be more. An executor is as suspect as the guest that drives it. */
@@ -174,23 +214,20 @@ static bool take_message(struct vg_session *s)
 
     if (n == -EAGAIN)
         return false;
-    if (n == (ssize_t)sizeof(msg) && msg.type == VG_MSG_READY) {
+    /* It ended without having taken its slot; what it said before comes after this. */
+    if (n == -ECONNRESET)
+        return true;
+    if (is_msg(&msg, n, VG_MSG_IDLE)) {
+        on_idle(s, &msg);
+    } else if (is_msg(&msg, n, VG_MSG_READY)) {
         on_ready(s, &msg);
-        return true;
-    }
-    if (n == (ssize_t)sizeof(msg) && msg.type == VG_MSG_FAILED) {
+    } else if (is_msg(&msg, n, VG_MSG_FAILED)) {
         on_failed(s, &msg);
-        return true;
-    }
-    vg_io_del(loop_of(s), &s->control_io);
-    if (n > 0 || n == -EMSGSIZE) {
-        vg_log(VG_LOG_ERROR, "executor-misbehaves", "vm=%s slot=%u pid=%d length=%zd", vm_name(s),
-               s->slot, (int)s->pid, n);
-        vg_session_stop(s, VG_GONE_CRASHED);
     } else {
-        on_control_end(s);
+        on_other(s, n);
+        return false;
     }
-    return false;
+    return true;
 }
 
 static void control_ready(void *arg, uint32_t events)
@@ -224,13 +261,20 @@ void vg_session_stop(struct vg_session *s, enum vg_gone_reason reason)
                  s);
 }
 
+void vg_session_kill(struct vg_session *s)
+{
+    set_state(s, VG_SESSION_STOPPING);
+    if (s->child.pid != 0 && set_state(s, VG_SESSION_KILLED))
+        kill(s->pid, SIGKILL);
+}
+
 static void start_timeout(void *arg)
 {
     struct vg_session *s = arg;
 
     vg_log(VG_LOG_ERROR, "executor-start-timeout", "vm=%s slot=%u pid=%d", vm_name(s), s->slot,
            (int)s->pid);
-    strcpy(s->client->mediator->problem, "it was not ready within start_timeout_s");
+    strcpy(s->mediator->problem, "it was not ready within start_timeout_s");
     vg_session_stop(s, VG_GONE_NO_GPU);
 }
 
@@ -246,7 +290,7 @@ static enum vg_gone_reason reason_of(const siginfo_t *how)
                                                        : VG_GONE_CRASHED;
 }
 
-static void log_end(const struct vg_session *s, const siginfo_t *how)
+static void log_end(const struct vg_session *s)
 {
     bool fault = s->reason == VG_GONE_CRASHED || s->reason == VG_GONE_PROTOCOL ||
                  s->reason == VG_GONE_TIMEOUT || s->reason == VG_GONE_NO_GPU;
@@ -254,18 +298,23 @@ static void log_end(const struct vg_session *s, const siginfo_t *how)
     vg_log(fault ? VG_LOG_WARNING : VG_LOG_INFO, "executor-end",
            "vm=%s slot=%u pid=%d reason=%s %s=%d released=%d calls=%" PRIu64 " s=%" PRIu64,
            vm_name(s), s->slot, (int)s->pid, vg_gone_name(s->reason),
-           how->si_code == CLD_EXITED ? "exit" : "signal", how->si_status, s->released,
+           s->exit_code == CLD_EXITED ? "exit" : "signal", s->exit_status, s->released,
            vg_load_relaxed(&s->stats->calls), (s->ended - s->started) / VG_NS_PER_S);
 }
 
-/* Descriptors go at once, the counters stay for the tables until the slot is released. */
-static void let_go(struct vg_session *s)
+static void forget_process(struct vg_session *s)
 {
     vg_io_del(loop_of(s), &s->control_io);
     vg_io_del(loop_of(s), &s->log_io);
     vg_timer_del(&s->timer);
     vg_close(&s->control_fd);
     vg_close(&s->log_fd);
+}
+
+/* Descriptors go at once, the counters stay for the tables until the slot is released. */
+static void let_go(struct vg_session *s)
+{
+    forget_process(s);
     vg_close(&s->doorbell_fd);
 }
 
@@ -281,176 +330,212 @@ static void last_words(struct vg_session *s)
 
 static const unsigned asked_to_end = VG_BIT(VG_SESSION_STOPPING) | VG_BIT(VG_SESSION_KILLED);
 
-static void child_ended(void *arg, const siginfo_t *how)
+static void end_for_client(struct vg_session *s)
 {
-    struct vg_session *s = arg;
     struct vg_client *c = s->client;
 
-    last_words(s);
-    /* One that was told to end has done nothing wrong, however it obeyed. */
-    if (s->reason == VG_GONE_NONE && !(VG_BIT(s->state) & asked_to_end))
-        s->reason = reason_of(how);
-    s->ended = vg_now();
-    set_state(s, VG_SESSION_ENDED);
-    let_go(s);
     /* Nobody told it to end, but to the guest its slot is as gone as after a crash. */
     if (!s->released)
         vg_slotmem_gone(c->region_fd, &c->layout, s->slot,
                         s->reason == VG_GONE_NONE ? VG_GONE_CRASHED : s->reason);
-    log_end(s, how);
+    log_end(s);
     vg_usage_add_ended(&c->vm->ended, s->stats);
     c->vm->gone[s->reason]++;
-    c->mediator->session_count--;
+    s->mediator->session_count--;
     vg_client_session_ended(c, s);
 }
 
 /* ---- start ---- */
 
-struct start {      /* what only the child keeps */
-    int control, log, stats;
-};
-
-static void start_fini(struct start *st)
+static void set_start_timeout(struct vg_session *s)
 {
-    vg_close(&st->control);
-    vg_close(&st->log);
-    vg_close(&st->stats);
-}
+    uint64_t ns = s->mediator->config.start_timeout_s * VG_NS_PER_S;
 
-static int open_channels(struct vg_session *s, struct start *st)
-{
-    int pair[2], log_pipe[2];
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return -errno;
-    s->control_fd = pair[0];
-    st->control = pair[1];
-    if (pipe2(log_pipe, O_CLOEXEC) < 0)
-        return -errno;
-    s->log_fd = log_pipe[0];
-    st->log = log_pipe[1];
-    s->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->doorbell_fd < 0 || fcntl(s->log_fd, F_SETFL, O_NONBLOCK) < 0)
-        return -errno;
-    return 0;
-}
-
-static int open_stats(struct vg_session *s, struct start *st)
-{
-    void *map;
-
-    st->stats = vg_memfd_new("vgpu-stats", STATS_SIZE);
-    if (st->stats < 0)
-        return st->stats;
-    map = mmap(NULL, STATS_SIZE, PROT_READ, MAP_SHARED, st->stats, 0);
-    if (map == MAP_FAILED)
-        return -errno;
-    s->stats = map;
-    return 0;
-}
-
-/* What a driver and its user may need; nothing that changes which code is loaded. */
-static const char *const kept_env[] = {
-    "PATH", "HOME", "LANG", "TZ", "CUDA_*", "NVIDIA_*", "VG_*", "VGPU_*", "ASAN_OPTIONS",
-    "UBSAN_OPTIONS", "TSAN_OPTIONS", NULL,
-};
-
-static int spawn(struct vg_session *s, const struct start *st, const char *program)
-{
-    struct vg_client *c = s->client;
-    uint64_t spin_us = c->mediator->config.spin_us;
-    char slot[16], generation[16], slots[16], size[24], spin[24];
-    char *argv[] = { (char *)"vgpu-executor", (char *)"--vm", c->vm->name,
-                     (char *)"--slot", slot, (char *)"--generation", generation,
-                     (char *)"--slot-count", slots, (char *)"--region-size", size,
-                     (char *)"--backend", (char *)vg_backend_name(&s->backend),
-                     (char *)"--driver", s->backend.library,
-                     spin_us != VG_SPIN_DEFAULT ? (char *)"--spin-us" : NULL, spin, NULL };
-    const int fds[] = { -1, -1, st->log, st->control, c->region_fd, s->doorbell_fd, st->stats };
-    vg_auto_free char **envp = vg_proc_env(kept_env, NULL);
-    /* No death signal: at the end of its control socket it tells its guest, then goes. */
-    struct vg_proc proc = { .path = program, .argv = argv, .envp = envp, .fds = fds,
-                            .nfds = VG_ARRAY_LEN(fds), .session = true, .no_core = true };
-
-    snprintf(slot, sizeof(slot), "%u", s->slot);
-    snprintf(generation, sizeof(generation), "%u", s->token >> 16);
-    snprintf(slots, sizeof(slots), "%u", c->layout.slot_count);
-    snprintf(size, sizeof(size), "%" PRIu64, c->layout.size);
-    snprintf(spin, sizeof(spin), "%" PRIu64, spin_us);
-    return envp ? vg_proc_spawn(&proc, &s->pid) : -ENOMEM;
+    vg_timer_set(loop_of(s), &s->timer, s->started + ns, start_timeout, s);
 }
 
 static int watch(struct vg_session *s)
 {
     struct vg_loop *loop = loop_of(s);
-    uint64_t timeout = s->client->mediator->config.start_timeout_s * VG_NS_PER_S;
     int rc = vg_io_add(loop, &s->control_io, s->control_fd, EPOLLIN, control_ready, s);
 
     if (rc == 0)
         rc = vg_io_add(loop, &s->log_io, s->log_fd, EPOLLIN, log_ready, s);
     if (rc == 0)
-        vg_timer_set(loop, &s->timer, s->started + timeout, start_timeout, s);
+        set_start_timeout(s);
     return rc;
 }
+
+static int send_slot(struct vg_session *s)
+{
+    const struct vg_client *c = s->client;
+    struct vg_msg msg = { .type = VG_MSG_SERVE, .version = VG_PROTOCOL_VERSION, .token = s->token,
+                          .region_size = c->layout.size, .slot_count = c->layout.slot_count };
+
+    snprintf(msg.name, sizeof(msg.name), "%s", c->vm->name);
+    return vg_sock_send(s->control_fd, &msg, sizeof(msg), &c->region_fd, 1);
+}
+
+static void child_ended(void *arg, const siginfo_t *how);
 
 static int start(struct vg_session *s, char *why, size_t why_cap)
 {
-    struct start st = { -1, -1, -1 };
-    char program[PATH_MAX];
-    const struct vg_config *config = &s->client->mediator->config;
-    int rc = vg_backend_find(config, &s->backend, why, why_cap);
+    struct vg_spawn sp;
+    int rc = vg_spawn_init(&sp, s, why, why_cap);
 
-    if (rc < 0)
-        return rc;
-    snprintf(program, sizeof(program), "vgpu-executor");
-    rc = vg_backend_executor(config, program, sizeof(program));
-    if (rc == 0)
-        rc = open_channels(s, &st);
-    if (rc == 0)
-        rc = open_stats(s, &st);
     if (rc == 0)
         rc = watch(s);
+    /* Before there is a process, so that one with a guest waiting finds its slot at once. */
+    if (rc == 0 && s->client)
+        rc = send_slot(s);
     if (rc == 0)
-        rc = spawn(s, &st, program);
-    start_fini(&st);
-    if (rc < 0)
-        snprintf(why, why_cap, "cannot start %.100s: %s", program, strerror(-rc));
+        rc = vg_spawn_run(&sp, s, why, why_cap);
+    vg_spawn_fini(&sp);
+    if (rc == 0)
+        vg_child_add(loop_of(s), &s->child, s->pid, child_ended, s);
     return rc;
 }
 
-int vg_session_new(struct vg_client *client, unsigned slot, uint32_t token,
-                   struct vg_session **ret_session, char *why, size_t why_cap)
+static struct vg_session *session_alloc(struct vg_mediator *m)
 {
     struct vg_session *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    s->mediator = m;
+    vg_list_init(&s->link);
+    s->control_fd = s->log_fd = s->doorbell_fd = -1;
+    s->control_io.fd = s->log_io.fd = -1;
+    s->started = vg_now();
+    return s;
+}
+
+/* Takes the session: it is freed unless all went well. */
+static int run(struct vg_session *s, struct vg_session **ret_session, char *why, size_t why_cap)
+{
     int rc;
 
     snprintf(why, why_cap, "out of memory");
     if (!s)
         return -ENOMEM;
-    s->client = client;
-    s->slot = slot;
-    s->token = token;
-    s->control_fd = s->log_fd = s->doorbell_fd = -1;
-    s->control_io.fd = s->log_io.fd = -1;
-    s->started = vg_now();
     rc = start(s, why, why_cap);
     if (rc < 0) {
         let_go(s);
         vg_session_free(s);
         return rc;
     }
-    vg_child_add(loop_of(s), &s->child, s->pid, child_ended, s);
-    client->mediator->session_count++;
-    vg_log(VG_LOG_INFO, "executor-start", "vm=%s slot=%u pid=%d backend=%s library=%s",
-           vm_name(s), slot, (int)s->pid, vg_backend_name(&s->backend), s->backend.library);
+    vg_log(VG_LOG_INFO, "executor-start", "pid=%d backend=%s library=%s", (int)s->pid,
+           vg_backend_name(&s->backend), s->backend.library);
     *ret_session = s;
     return 0;
+}
+
+static void serves(struct vg_session *s, struct vg_client *client, unsigned slot, uint32_t token)
+{
+    s->client = client;
+    s->slot = slot;
+    s->token = token;
+}
+
+static void has_begun(struct vg_session *s)
+{
+    s->mediator->session_count++;
+    vg_log(VG_LOG_INFO, "executor-serve", "vm=%s slot=%u pid=%d was=%s", vm_name(s), s->slot,
+           (int)s->pid, s->ahead ? state_names[s->state] : "new");
+    set_state(s, VG_SESSION_STARTING);
+}
+
+int vg_session_new_ahead(struct vg_mediator *m, struct vg_session **ret_session, char *why,
+                         size_t why_cap)
+{
+    struct vg_session *s = session_alloc(m);
+
+    if (s)
+        s->ahead = true;
+    return run(s, ret_session, why, why_cap);
+}
+
+int vg_session_new(struct vg_client *client, unsigned slot, uint32_t token,
+                   struct vg_session **ret_session, char *why, size_t why_cap)
+{
+    struct vg_session *s = session_alloc(client->mediator);
+    int rc;
+
+    if (s)
+        serves(s, client, slot, token);
+    rc = run(s, ret_session, why, why_cap);
+    if (rc == 0)
+        has_begun(s);
+    return rc;
+}
+
+int vg_session_give(struct vg_session *s, struct vg_client *client, unsigned slot, uint32_t token)
+{
+    int rc;
+
+    serves(s, client, slot, token);
+    rc = send_slot(s);
+    if (rc < 0) {
+        s->client = NULL;
+        return rc;
+    }
+    s->started = vg_now();
+    set_start_timeout(s);
+    has_begun(s);
+    return 0;
+}
+
+/*
+ * One of the pool may have been dying already when it got its slot, of which the
+ * guest should not hear: its place is taken by a new one, with the same doorbell.
+ */
+static int start_again(struct vg_session *s)
+{
+    struct vg_stats *stats = s->stats;
+    char why[160];
+    int rc;
+
+    vg_log(VG_LOG_WARNING, "executor-replaced", "vm=%s slot=%u pid=%d", vm_name(s), s->slot,
+           (int)s->pid);
+    forget_process(s);
+    s->stats = NULL;
+    s->ahead = false;
+    rc = start(s, why, sizeof(why));
+    if (s->stats)
+        munmap(stats, VG_STATS_SIZE);
+    else
+        s->stats = stats;
+    return rc;
+}
+
+static void child_ended(void *arg, const siginfo_t *how)
+{
+    struct vg_session *s = arg;
+
+    last_words(s);
+    if (s->ahead && s->state == VG_SESSION_STARTING && s->reason == VG_GONE_NONE &&
+        reason_of(how) == VG_GONE_CRASHED && start_again(s) == 0)
+        return;
+    /* One that was told to end has done nothing wrong, however it obeyed. */
+    if (s->reason == VG_GONE_NONE && !(VG_BIT(s->state) & asked_to_end))
+        s->reason = reason_of(how);
+    s->exit_code = how->si_code;
+    s->exit_status = how->si_status;
+    s->ended = vg_now();
+    set_state(s, VG_SESSION_ENDED);
+    let_go(s);
+    if (s->client) {
+        end_for_client(s);
+        return;
+    }
+    log_end(s);
+    vg_pool_session_ended(s);
 }
 
 struct vg_session *vg_session_free(struct vg_session *s)
 {
     if (s && s->stats)
-        munmap(s->stats, STATS_SIZE);
+        munmap(s->stats, VG_STATS_SIZE);
     free(s);
     return NULL;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One use of one slot: the executor process that serves it, from ATTACH until it
- * is reaped. Owns the process, its control socket, its log pipe, its doorbell and
- * the mapping of its counters. Its client outlives it.
+ * One executor process, until it is reaped, and the one use of one slot that it
+ * serves. Owns the process, its control socket, its log pipe, its doorbell and the
+ * mapping of its counters. Without a client it belongs to the pool (pool.h), which
+ * starts some ahead of need; with one, to that, and the client outlives it.
  *
- * STARTING -> SERVING -> STOPPING -> KILLED -> ENDED; an executor that ends by
- * itself goes to ENDED from wherever it is.
+ * [WARMING -> IDLE ->] STARTING -> SERVING -> STOPPING -> KILLED -> ENDED; an executor
+ * that ends by itself goes to ENDED from wherever it is.
  */
 #ifndef VG_SESSION_H
 #define VG_SESSION_H
@@ -20,9 +21,12 @@
 #define VG_SESSION_LOG_LINES 50u    /* an executor's log lines in one second, then silence */
 
 struct vg_client;
+struct vg_mediator;
 
 enum vg_session_state {
-    VG_SESSION_STARTING,    /* the process runs, the GPU is not ready */
+    VG_SESSION_WARMING,     /* the process runs, nobody has asked for it yet */
+    VG_SESSION_IDLE,        /* the same, and it has the GPU ready */
+    VG_SESSION_STARTING,    /* has been given a slot */
     VG_SESSION_SERVING,     /* said READY */
     VG_SESSION_STOPPING,    /* got SIGTERM */
     VG_SESSION_KILLED,      /* got SIGKILL */
@@ -31,11 +35,14 @@ enum vg_session_state {
 };
 
 struct vg_session {
-    struct vg_client *client;
+    struct vg_mediator *mediator;
+    struct vg_client *client;       /* NULL: in the pool */
+    struct vg_list link;            /* in the pool */
     unsigned slot;
     uint32_t token;
     enum vg_session_state state;
     enum vg_gone_reason reason;     /* why it is being stopped, or has ended */
+    bool ahead;                     /* started before it had a slot */
     bool released;                  /* the guest gave the slot back: its state is not ours now */
     pid_t pid;
     struct vg_child child;
@@ -43,8 +50,9 @@ struct vg_session {
     int control_fd, log_fd, doorbell_fd;
     struct vg_io control_io, log_io;
     struct vg_stats *stats;         /* read-only */
-    uint64_t started, ended;        /* vg_now() */
-    uint64_t ready_ns;              /* from start to READY */
+    uint64_t started, ended;        /* vg_now(); started: its use of the slot, if it has one */
+    int exit_code, exit_status;     /* how it ended: si_code, si_status */
+    uint64_t ready_ns;              /* from start, later from its slot, to its being ready */
     struct vg_backend backend;
     char device[160];               /* what the executor says it found */
     char failure[160];              /* what it said when it could not start */
@@ -54,12 +62,25 @@ struct vg_session {
     unsigned log_lines;
 };
 
-/* Starts an executor. 0, or -errno with a sentence for the peer in `why`. */
+/* Starts an executor for a slot of the client. 0, or -errno with a sentence for it in `why`. */
 int vg_session_new(struct vg_client *client, unsigned slot, uint32_t token,
                    struct vg_session **ret_session, char *why, size_t why_cap);
 
-/* Asks it to end, soon enforced. Then vg_client_session_ended() is called, never from here. */
+/* The same for nobody yet, WARMING, with a context if the settings say so. */
+int vg_session_new_ahead(struct vg_mediator *m, struct vg_session **ret_session, char *why,
+                         size_t why_cap);
+
+/* Gives such a one, WARMING or IDLE, a slot. 0, or -errno: it is as good as dead. */
+int vg_session_give(struct vg_session *s, struct vg_client *client, unsigned slot, uint32_t token);
+
+/*
+ * Asks it to end, soon enforced. Then vg_client_session_ended() or vg_pool_session_ended() is
+ * called, never from here.
+ */
 void vg_session_stop(struct vg_session *s, enum vg_gone_reason reason);
+
+/* Ends it at once; for one that holds nothing of anybody's. */
+void vg_session_kill(struct vg_session *s);
 
 /* Only in ENDED, or never started. NULL is fine; returns NULL. */
 struct vg_session *vg_session_free(struct vg_session *s);

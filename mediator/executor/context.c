@@ -30,6 +30,17 @@ static void register_region(struct vg_exec *x, CUcontext ctx)
     x->registrar = ctx;
 }
 
+void vg_context_register_early(struct vg_exec *x)
+{
+    CUcontext ctx = x->fresh;
+
+    x->fresh = NULL;
+    if (!ctx || x->registrar || x->cuda.cuCtxSetCurrent(ctx) != CUDA_SUCCESS)
+        return;
+    register_region(x, ctx);
+    x->cuda.cuCtxSetCurrent(x->ctx);
+}
+
 CUresult vg_context_set(struct vg_exec *x, CUcontext ctx)
 {
     if (ctx == x->ctx)
@@ -51,6 +62,8 @@ CUresult vg_context_set(struct vg_exec *x, CUcontext ctx)
 void vg_context_gone(struct vg_exec *x, CUcontext ctx)
 {
     vg_alias_drop(x, ctx);
+    if (x->fresh == ctx)
+        x->fresh = NULL;
     vg_own_remove(x, VG_OBJ_CUcontext, (uintptr_t)ctx);
     vg_own_count_captures(x);
     vg_waits_drop_context(x, ctx);

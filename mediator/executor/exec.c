@@ -36,13 +36,14 @@ void vg_log(const struct vg_exec *x, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
-    fprintf(stderr, "executor vm=%s slot=%u gen=%u pid=%u comm=%s %s\n", x->opt.vm, x->opt.slot,
-            x->opt.generation, x->guest.pid, x->guest.comm, line);
+    fprintf(stderr, "executor vm=%s slot=%u gen=%u pid=%u comm=%s %s\n", x->job.vm, x->job.slot,
+            x->job.generation, x->guest.pid, x->guest.comm, line);
 }
 
 int vg_exec_init(struct vg_exec *x)
 {
     memset(x, 0, sizeof(*x));
+    vg_job_init(&x->job);
     vg_cuda_init_missing(&x->cuda);
     vg_objset_init(&x->obj);
     vg_ranges_init(&x->ranges);
@@ -65,6 +66,8 @@ void vg_exec_fini(struct vg_exec *x)
     free(x->payload);
     free(x->out);
     free(x->upload.bytes);
+    free(x->snapshot);
     x->upload.bytes = NULL;
+    x->snapshot = NULL;
     x->payload = x->out = NULL;
 }

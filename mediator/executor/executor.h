@@ -10,6 +10,7 @@
 #include "mediator/executor/console.h"
 #include "mediator/executor/cuda.h"
 #include "mediator/executor/guest.h"
+#include "mediator/executor/job.h"
 #include "mediator/executor/obj.h"
 #include "mediator/executor/options.h"
 #include "mediator/executor/range.h"
@@ -23,6 +24,7 @@
 
 struct vg_exec {
     struct vg_options opt;
+    struct vg_job job;
     struct vg_guest guest;
     struct vg_cuda cuda;
     struct vg_ring_consumer ring;
@@ -36,6 +38,8 @@ struct vg_exec {
     CUcontext ctx;                 /* current context, of the guest thread that spoke last */
     CUcontext registrar;           /* context through which the region is registered, or NULL */
     CUcontext warm; /* primary context of device 0, ours until the guest retains it */
+    CUcontext fresh; /* the guest holds it since a moment ago; NULL or see register_early */
+    struct vg_snapshot *snapshot; /* made ahead of need, or NULL */
     struct {
         uint8_t *bytes;
         uint64_t total, got;
@@ -105,6 +109,17 @@ void vg_own_account(struct vg_exec *x);
 void vg_alias_drop(struct vg_exec *x, CUcontext ctx);
 
 /* ---- Context (context.c) ---- */
+
+/*
+ * Does what the first guest would have to wait for: the primary context of device 0
+ * and the snapshot. What fails here fails again, with its reason, when it is needed.
+ */
+void vg_context_warm_up(struct vg_exec *x);
+/*
+ * Registers the region with a context that the guest has just got and not used yet:
+ * it takes tens of milliseconds, in which the guest goes its way.
+ */
+void vg_context_register_early(struct vg_exec *x);
 
 /* Makes ctx current on the serve thread. */
 CUresult vg_context_set(struct vg_exec *x, CUcontext ctx);

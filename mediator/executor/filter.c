@@ -70,7 +70,7 @@
 static const uint16_t allowed[] = {
     SYS_futex, SYS_read, SYS_write, SYS_ppoll, SYS_sched_yield, SYS_clock_nanosleep, SYS_nanosleep,
     SYS_poll, SYS_mincore, SYS_madvise, SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_brk,
-    SYS_clock_gettime, SYS_gettimeofday, SYS_clock_getres, SYS_recvfrom, SYS_sendto,
+    SYS_clock_gettime, SYS_gettimeofday, SYS_clock_getres, SYS_recvfrom, SYS_recvmsg, SYS_sendto,
     SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigaction, SYS_sigaltstack, SYS_restart_syscall,
     SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_set_tid_address, SYS_exit,
     SYS_exit_group, SYS_getpid, SYS_gettid, SYS_tgkill, SYS_sched_getaffinity, SYS_getrandom,

@@ -59,11 +59,42 @@ static int check_hello(const struct hello *h, uint64_t size, const char **ret_wh
     return 0;
 }
 
+/* ---- Keeping the place ---- */
+
+static const uint64_t places[] = {VG_REGION_PLACES};
+static bool reserved[sizeof(places) / sizeof(places[0])];
+
+void vg_guest_reserve(void)
+{
+    for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        void *want = (void *)(uintptr_t)places[i];
+        void *p = mmap(want, VG_REGION_SIZE_MAX, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+        reserved[i] = p == want;
+        if (p != MAP_FAILED && p != want)
+            munmap(p, VG_REGION_SIZE_MAX);
+    }
+}
+
+/* What lies there is ours and nobody's: it may be replaced. */
+static bool is_reserved(uint64_t address, uint64_t size)
+{
+    for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        if (reserved[i] && address >= places[i] &&
+            address - places[i] <= VG_REGION_SIZE_MAX - size)
+            return true;
+    return false;
+}
+
+/* ---- Mapping ---- */
+
 /* Old kernels ignore NOREPLACE and take the address as a hint: then another one comes back. */
 static int map_region(struct vg_guest *g, int fd, uint64_t address, const char **ret_why)
 {
+    int how = is_reserved(address, g->layout.size) ? MAP_FIXED : MAP_FIXED_NOREPLACE;
     void *p = mmap((void *)(uintptr_t)address, g->layout.size, PROT_READ | PROT_WRITE,
-                   MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+                   MAP_SHARED | how, fd, 0);
 
     if (p != MAP_FAILED && (uintptr_t)p == address) {
         g->base = p;
@@ -85,23 +116,22 @@ static void copy_printable(char *dst, const char *src, size_t size)
     dst[i] = '\0';
 }
 
-int vg_guest_open(struct vg_guest *g, const struct vg_options *o, int region_fd,
-                  const char **ret_why)
+int vg_guest_open(struct vg_guest *g, const struct vg_job *j, const char **ret_why)
 {
     struct hello h;
 
     memset(g, 0, sizeof(*g));
     *ret_why = "cannot map the region";
-    if (!vg_region_layout_init(&g->layout, o->region_size, o->slot_count))
+    if (!vg_region_layout_init(&g->layout, j->region_size, j->slot_count))
         return -EINVAL;
-    int rc = read_hello(&g->layout, o->slot, region_fd, &h);
+    int rc = read_hello(&g->layout, j->slot, j->region_fd, &h);
     if (rc == 0)
         rc = check_hello(&h, g->layout.size, ret_why);
     if (rc == 0)
-        rc = map_region(g, region_fd, h.address, ret_why);
+        rc = map_region(g, j->region_fd, h.address, ret_why);
     if (rc != 0)
         return rc;
-    g->slot = vg_region_slot(g->base, &g->layout, o->slot);
+    g->slot = vg_region_slot(g->base, &g->layout, j->slot);
     g->data = h.address + g->layout.data_off;
     g->end = h.address + g->layout.size;
     g->pid = h.pid;

@@ -7,7 +7,7 @@
 #ifndef VG_GUEST_H
 #define VG_GUEST_H
 
-#include "mediator/executor/options.h"
+#include "mediator/executor/job.h"
 #include "vg_region.h"
 
 /* Where a guest may ask to have shared memory: above what a program at a fixed address owns. */
@@ -27,11 +27,16 @@ struct vg_guest {
 };
 
 /*
+ * Keeps VG_REGION_PLACES free for vg_guest_open. Once, before the driver is loaded:
+ * what it maps, it maps anywhere.
+ */
+void vg_guest_reserve(void);
+
+/*
  * Reads the hello and maps the region where the guest has it. 0, -errno, or
  * > 0: an enum vg_gone_reason (the guest's fault); *ret_why says what is wrong.
  */
-int vg_guest_open(struct vg_guest *g, const struct vg_options *o, int region_fd,
-                  const char **ret_why);
+int vg_guest_open(struct vg_guest *g, const struct vg_job *j, const char **ret_why);
 void vg_guest_close(struct vg_guest *g);
 
 void vg_guest_ready(struct vg_guest *g);

@@ -3,9 +3,11 @@
  * vgpu-executor: serves one guest process. Started by vgpu-mediator by fork and
  * exec, with everything it needs already open (options.h).
  *
- * The order at start is the security design: open and map everything, load and
- * initialise the driver, restrict the process, and only then read the first
- * request. The end is the process's end: the driver gives back all it held.
+ * The order at start is the security design: load and initialise the driver,
+ * restrict the process, and only then take the job (job.h), look at the guest's
+ * hello, map its region and read its requests. So the mediator can start processes
+ * ahead of need, which wait for their job with the slow part done. The end is the
+ * process's end: the driver gives back all it held.
  */
 #include <errno.h>
 #include <signal.h>
@@ -63,10 +65,14 @@ static int open_stats(struct vg_exec *x)
     if (p == MAP_FAILED)
         return -errno;
     x->stats = p;
+    return 0;
+}
+
+static void tell_stats(struct vg_exec *x)
+{
     x->stats->guest_pid = x->guest.pid;
     memcpy(x->stats->guest_comm, x->guest.comm, sizeof(x->stats->guest_comm));
     vg_store_release(&x->stats->magic, VG_STATS_MAGIC);
-    return 0;
 }
 
 static int open_driver(struct vg_exec *x, char *ret_name, size_t size, const char **ret_why)
@@ -82,25 +88,39 @@ static int open_driver(struct vg_exec *x, char *ret_name, size_t size, const cha
     return 0;
 }
 
-/* The guest's side first: without it nobody waits for us. Returns 0 or the exit status. */
-static int start(struct vg_exec *x)
+/* What needs no guest. Returns 0 or the exit status. */
+static int prepare(struct vg_exec *x, char *ret_device, size_t size)
 {
-    char device[64];
     const char *why;
-    int rc = vg_guest_open(&x->guest, &x->opt, VG_FD_REGION, &why);
+
+    if (open_stats(x) < 0)
+        return fail(x, VG_GONE_CRASHED, "cannot map the counters");
+    if (vg_console_init(&x->console, NULL) < 0)
+        return fail(x, VG_GONE_CRASHED, "cannot redirect stdout");
+    vg_guest_reserve();
+    if (open_driver(x, ret_device, size, &why) < 0)
+        return fail(x, VG_GONE_NO_GPU, why);
+    /* Whoever has a guest waiting for it lets the guest say what it needs. */
+    if (x->opt.warm && !vg_job_is_here(VG_FD_CONTROL))
+        vg_context_warm_up(x);
+    if (vg_sandbox_enter(x->opt.software) < 0)
+        return fail(x, VG_GONE_CRASHED, "cannot restrict the process");
+    return 0;
+}
+
+/* From here on there is a guest. Returns 0 or the exit status. */
+static int start(struct vg_exec *x, const char *device)
+{
+    const char *why;
+    int rc = vg_guest_open(&x->guest, &x->job, &why);
 
     if (rc != 0)
         return fail(x, rc > 0 ? (enum vg_gone_reason)rc : VG_GONE_CRASHED, why);
-    if (open_stats(x) < 0)
-        return fail(x, VG_GONE_CRASHED, "cannot map the counters");
-    if (vg_console_init(&x->console, x->guest.slot) < 0)
-        return fail(x, VG_GONE_CRASHED, "cannot redirect stdout");
+    tell_stats(x);
+    x->console.slot = x->guest.slot;
     vg_callbacks_init(&x->callbacks, x->guest.slot);
-    if (open_driver(x, device, sizeof(device), &why) < 0)
-        return fail(x, VG_GONE_NO_GPU, why);
-    if (vg_console_watch(&x->console, VG_FD_CONTROL, mediator_gone) < 0 ||
-        vg_sandbox_enter(x->opt.software) < 0)
-        return fail(x, VG_GONE_CRASHED, "cannot restrict the process");
+    if (vg_console_watch(&x->console, VG_FD_CONTROL, mediator_gone) < 0)
+        return fail(x, VG_GONE_CRASHED, "cannot start a thread");
     vg_ring_consumer_init(&x->ring, x->guest.slot);
     vg_log(x, "event=ready device=\"%s\"", device);
     vg_guest_ready(&x->guest);
@@ -108,15 +128,30 @@ static int start(struct vg_exec *x)
     return 0;
 }
 
+static int await_job(struct vg_exec *x, const char *device)
+{
+    if (!vg_job_is_here(VG_FD_CONTROL))
+        tell(VG_MSG_IDLE, 0, device);
+    int rc = vg_job_wait(VG_FD_CONTROL, &x->job);
+    if (rc == -EPIPE)
+        mediator_gone();
+    return rc == 0 ? 0 : fail(x, VG_GONE_CRASHED, "the mediator's message is malformed");
+}
+
 int main(int argc, char **argv)
 {
     struct vg_exec *x = &the_exec;
     const char *why = "";
+    char device[64];
 
     if (vg_exec_init(x) < 0 || vg_options_parse(&x->opt, argc, argv) < 0)
         return 2;
     signal(SIGTERM, on_terminate);
-    int rc = start(x);
+    int rc = prepare(x, device, sizeof(device));
+    if (rc == 0)
+        rc = await_job(x, device);
+    if (rc == 0)
+        rc = start(x, device);
     if (rc != 0)
         return rc;
     rc = vg_serve(x, VG_FD_CONTROL, VG_FD_DOORBELL, &why);

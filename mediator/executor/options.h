@@ -6,17 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Descriptors the mediator leaves open across exec; 2 is its log. */
-enum vg_exec_fd { VG_FD_CONTROL = 3, VG_FD_REGION = 4, VG_FD_DOORBELL = 5, VG_FD_STATS = 6 };
+/* Descriptors the mediator leaves open across exec; 2 is its log. The region comes later: job.h. */
+enum vg_exec_fd { VG_FD_CONTROL = 3, VG_FD_DOORBELL = 4, VG_FD_STATS = 5 };
 
 struct vg_options {
-    const char *vm;       /* for log lines */
-    const char *driver;   /* path or soname for dlopen */
-    bool software;        /* the driver is the software GPU */
-    uint64_t region_size; /* bytes */
-    uint32_t slot_count, slot;
-    uint32_t generation; /* for log lines */
-    uint32_t spin_us;    /* how long to poll an idle ring before sleeping */
+    const char *driver; /* path or soname for dlopen */
+    bool software;      /* the driver is the software GPU */
+    bool warm;          /* make a context before there is a guest to make it for */
+    uint32_t spin_us;   /* how long to poll an idle ring before sleeping */
 };
 
 /* 0, or -EINVAL after saying on stderr what is wrong. Strings point into argv. */

@@ -163,7 +163,9 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
             *ret_why = "no heartbeat";
             return VG_GONE_LEASE;
         }
-        if (!pause_loop(x, &l))
+        if (x->fresh)
+            vg_context_register_early(x);
+        else if (!pause_loop(x, &l))
             return 0;
         l.now = vg_now();
     }

@@ -66,8 +66,8 @@ admin() { "$bin/vgpu-admin" --socket "$work/control.sock" "$@"; }
 # Runs a program on the host through that mediator.
 host() { VGPU_SOCKET=$work/mediator.sock "$bin/vgpu-run" -- "$@"; }
 
-# Executors that live.
-executors() { pgrep -P "$mediator" -x vgpu-executor | wc -l; }
+# Executors that serve somebody; not those that wait for a guest to come.
+executors() { admin show-health | sed -n 's/^executors *//p'; }
 
 no_executors() { [ "$(executors)" = 0 ]; }
 

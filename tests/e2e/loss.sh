@@ -36,10 +36,12 @@ program_killed() {
 mediator_killed() {
     local rc=0
     start_load "$work/victim" || return 1
+    local left
+    left=$(pgrep -P "$mediator" -x vgpu-executor)
     mediator_stop -KILL
     wait $load && rc=1
     cat "$work/victim"
-    within 5 eval '! pgrep -f "vgpu-executor.*$work" >/dev/null'
+    within 5 eval '! ps -o pid= -p "$(echo $left)" >/dev/null' || { ps -p "$(echo $left)"; rc=1; }
     mediator_start && host "$build/client/worker" 53 2 && [ $rc = 0 ]
 }
 

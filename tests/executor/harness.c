@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "vg_atomic.h"
+#include "vg_regs.h"
 
 /* Where all sanitizers let a program map something. */
 #define REGION_ADDRESS 0x7ea000000000ull
@@ -109,42 +110,57 @@ void host_init(struct host *h)
 }
 
 /* In the child: the descriptors at their numbers, everything else closed. */
-static void become_executor(const int fds[5])
+static void become_executor(const int fds[4])
 {
-    char exe[4200], slots[16], size[32];
+    char exe[4200];
     char *argv[] = {exe,
-                    (char *)"--vm",
-                    (char *)"test",
-                    (char *)"--slot",
-                    (char *)"1",
-                    (char *)"--generation",
-                    (char *)"0",
-                    (char *)"--slot-count",
-                    slots,
-                    (char *)"--region-size",
-                    size,
                     (char *)"--backend",
                     (char *)backend(),
                     (char *)"--driver",
                     (char *)driver_path(),
+                    (char *)"--warm",
                     NULL};
 
     snprintf(exe, sizeof(exe), "%s/bin/vgpu-executor", build_dir());
-    snprintf(slots, sizeof(slots), "%u", TEST_SLOTS);
-    snprintf(size, sizeof(size), "%u", TEST_REGION_SIZE);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 4; i++)
         if (fcntl(fds[i], F_DUPFD, 20 + i) < 0 || dup2(fds[i], 30 + i) < 0)
             _exit(99);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 4; i++)
         if (dup2(30 + i, 2 + i) < 0)
             _exit(99);
-    for (int fd = 7; fd < 64; fd++)
+    for (int fd = 6; fd < 64; fd++)
         close(fd);
     execv(exe, argv);
     _exit(98);
 }
 
-bool host_start(struct host *h)
+static void send_job(struct host *h)
+{
+    struct vg_msg m = {.type = VG_MSG_SERVE, .token = VG_TOKEN(1, 0),
+                       .region_size = TEST_REGION_SIZE, .slot_count = TEST_SLOTS, .name = "test"};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.bytes = {0}};
+    struct iovec io = {&m, sizeof(m)};
+    struct msghdr msg = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = &control,
+                         .msg_controllen = sizeof(control)};
+
+    control.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+                                      .cmsg_len = CMSG_LEN(sizeof(int))};
+    memcpy(CMSG_DATA(&control.header), &h->region_fd, sizeof(int));
+    ck_assert_int_eq((int)sendmsg(h->control, &msg, MSG_NOSIGNAL), (int)sizeof(m));
+}
+
+static void hear(struct host *h)
+{
+    ssize_t n = recv(h->control, &h->said, sizeof(h->said), 0);
+
+    if (n != (ssize_t)sizeof(h->said))
+        memset(&h->said, 0, sizeof(h->said));
+}
+
+void host_spawn(struct host *h)
 {
     int sock[2], log[2], stats = new_memfd("stats", sizeof(struct vg_stats));
 
@@ -155,8 +171,7 @@ bool host_start(struct host *h)
     h->pid = fork();
     ck_assert_int_ge(h->pid, 0);
     if (h->pid == 0) {
-        const int fds[5] = {getenv("VG_TEST_VERBOSE") ? 2 : log[1], sock[1], h->region_fd,
-                            h->doorbell, stats};
+        const int fds[4] = {getenv("VG_TEST_VERBOSE") ? 2 : log[1], sock[1], h->doorbell, stats};
         become_executor(fds);
     }
     close(sock[1]);
@@ -164,11 +179,29 @@ bool host_start(struct host *h)
     close(stats);
     h->control = sock[0];
     h->log = log[0];
-    ssize_t n = recv(h->control, &h->said, sizeof(h->said), 0);
-    if (n != (ssize_t)sizeof(h->said))
-        memset(&h->said, 0, sizeof(h->said));
+}
+
+bool host_idle(struct host *h)
+{
+    hear(h);
+    return h->said.type == VG_MSG_IDLE;
+}
+
+bool host_give(struct host *h)
+{
+    send_job(h);
+    hear(h);
+    /* It may have been done with the driver before the job was there. */
+    if (h->said.type == VG_MSG_IDLE)
+        hear(h);
     vg_ring_producer_init(&h->ring, h->slot);
     return h->said.type == VG_MSG_READY;
+}
+
+bool host_start(struct host *h)
+{
+    host_spawn(h);
+    return host_give(h);
 }
 
 uint64_t host_ready(struct host *h)

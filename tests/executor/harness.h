@@ -29,7 +29,7 @@ struct host {
     struct vg_ring_producer ring;
     struct vg_stats *stats;
     uint32_t seq;
-    struct vg_msg said;                     /* its first message */
+    struct vg_msg said;                     /* its latest message while it started */
 };
 
 /* True if there is a driver to test with; else says on stdout why not. */
@@ -39,6 +39,10 @@ bool host_available(void);
 void host_init(struct host *h);
 /* Starts the program and waits for READY (true) or FAILED, in h->said. */
 bool host_start(struct host *h);
+/* The same in steps: the program, its wait for a job (false: something else), the job. */
+void host_spawn(struct host *h);
+bool host_idle(struct host *h);
+bool host_give(struct host *h);
 /* init and start, which must succeed, and a primary context, current. Returns the context. */
 uint64_t host_ready(struct host *h);
 /* Closes the control socket and waits for the end; returns waitpid's status. */

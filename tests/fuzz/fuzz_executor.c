@@ -52,7 +52,7 @@ static void set_up(uint32_t seed)
     fake_cuda_fill(&x.cuda);
     memset(&stats, 0, sizeof(stats));
     x.stats = &stats;
-    x.opt.vm = "fuzz";
+    strcpy(x.job.vm, "fuzz");
     if (!vg_region_layout_init(&x.guest.layout, REGION_SIZE, 1))
         abort();
     x.guest.base = region;

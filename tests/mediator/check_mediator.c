@@ -76,6 +76,7 @@ int main(void)
 
     add_course(s);
     add_executors(s);
+    add_pool(s);
     add_peers(s);
     add_administrators(s);
     srunner_run_all(r, CK_NORMAL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stands in for vgpu-executor in tests of the mediator: takes its descriptors and
- * arguments, says READY, counts, and behaves as $VG_FAKE asks:
+ * Stands in for vgpu-executor in tests of the mediator: takes its descriptors,
+ * arguments and slot, says READY, counts, and behaves as $VG_FAKE asks:
  *   (unset)   serves until SIGTERM or the end of the control socket
  *   crash     dies of SIGSEGV after READY
  *   exit15    exits with 15 after READY (10 + VG_GONE_TIMEOUT)
@@ -13,6 +13,8 @@
  *   garbage   sends a broken packet
  *   spin      says READY with its last argument as device name
  *   deaf      closes the control socket and lives on
+ *   infirm    dies before it is IDLE
+ *   brittle   dies when it is given a slot
  */
 #include <errno.h>
 #include <poll.h>
@@ -29,7 +31,7 @@
 #include "mediator/vg_stats.h"
 #include "protocol/vg_sock.h"
 
-enum { CONTROL = 3, REGION = 4, DOORBELL = 5, STATS = 6 };
+enum { CONTROL = 3, DOORBELL = 4, STATS = 5 };
 
 static bool is(const char *mode, const char *name)
 {
@@ -44,7 +46,7 @@ static int say(enum vg_msg_type type, const char *text)
     return send(CONTROL, &msg, sizeof(msg), MSG_NOSIGNAL) == (ssize_t)sizeof(msg) ? 0 : 1;
 }
 
-/* Exactly 0 to 6 are open: anything more has leaked from the mediator. */
+/* Exactly 0 to 5 are open: anything more has leaked from the mediator. */
 static int check_fds(void)
 {
     struct stat st;
@@ -95,28 +97,54 @@ static int babble(void)
     return serve();
 }
 
+/* Waits for its slot, which must come with a region, and only once. */
+static bool take_slot(void)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct vg_msg m;
+    struct iovec io = { &m, sizeof(m) };
+    struct msghdr h = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control,
+                        .msg_controllen = sizeof(control) };
+    struct pollfd p = { .fd = CONTROL, .events = POLLIN };
+
+    if (poll(&p, 1, 0) == 0)
+        say(VG_MSG_IDLE, "fake device");
+    return recvmsg(CONTROL, &h, 0) == (ssize_t)sizeof(m) && m.type == VG_MSG_SERVE &&
+           m.name[0] && m.region_size && m.slot_count && CMSG_FIRSTHDR(&h);
+}
+
 int main(int argc, char **argv)
 {
     const char *mode = getenv("VG_FAKE");
     int bad = check_fds();
 
+    if (is(mode, "infirm"))
+        return 1;
+    if (is(mode, "stubborn"))
+        signal(SIGTERM, SIG_IGN);
+    /* That one fails as a driver does that is not there: before it looks for a slot. */
+    if (!is(mode, "fail") && !take_slot())
+        return 0;
+    if (is(mode, "garbage"))
+        return (int)send(CONTROL, "garbage", 7, 0) == 7 ? serve() : 1;
+    if (is(mode, "brittle"))
+        raise(SIGKILL);
     /* What the mediator was told to pass on, for the test to see. */
     if (is(mode, "spin"))
         return say(VG_MSG_READY, argv[argc - 1]) + serve();
 
-    if (bad >= 0 || argc < 15) {
+    if (bad >= 0 || argc < 5) {
         fprintf(stderr, "descriptor %d, %d arguments, last %s\n", bad, argc, argv[argc - 1]);
         say(VG_MSG_FAILED, "descriptors or arguments are not as agreed");
         return 1;
     }
     if (is(mode, "fail"))
         return say(VG_MSG_FAILED, "no GPU here") + 1;
-    if (is(mode, "stubborn"))
-        signal(SIGTERM, SIG_IGN);
     if (is(mode, "mute"))
         return serve();
-    if (is(mode, "garbage"))
-        return (int)send(CONTROL, "garbage", 7, 0) == 7 ? serve() : 1;
     if (count() || say(VG_MSG_READY, "fake device"))
         return 1;
     if (is(mode, "crash"))

@@ -50,8 +50,9 @@ static void exec_daemon(const struct daemon *d, const char *mode, const char *co
     const char *argv[ARGS_MAX] = { "vgpu-mediator", "--foreground", "--config", "/dev/null",
                                    "--socket", d->socket, "--control-socket", d->control,
                                    "--backend", "soft", "--set", executor, "--set", state,
-                                   "--set", "soft_library=/nowhere/libvgpu-softcuda.so" };
-    unsigned n = 16;
+                                   "--set", "soft_library=/nowhere/libvgpu-softcuda.so",
+                                   "--set", "prestart=0" };
+    unsigned n = 18;
 
     build_path(program, sizeof(program), "bin/vgpu-mediator");
     strcpy(executor, "executor=");

@@ -194,7 +194,7 @@ rm -rf "$(dirname "$sock")"
 # ---- a mediator without a GPU says so ----
 
 wants 'health: no driver' 0 'started pid=' \
-    daemon --backend cuda --set cuda_library=/nope --set state_dir=
+    daemon --backend cuda --set cuda_library=/nope --set state_dir= --set prestart=0
 pid=$(sed -n 's/.*started pid=\([0-9]*\).*/\1/p' "$work/out")
 wants 'health: not tried yet' 0 '^mediator +ok$' admin show-health
 if [ -x "$build/demo/devicequery" ]; then

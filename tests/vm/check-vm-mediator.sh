@@ -35,7 +35,7 @@ status_is() { is "$(probe status)" "$1"; }
 
 mediator_start() {
     "$build/bin/vgpu-mediator" --foreground --config /dev/null --socket "$work/mediator.sock" \
-        --control-socket "$work/control.sock" --backend soft --set state_dir= \
+        --control-socket "$work/control.sock" --backend soft --set state_dir= --set prestart=0 \
         --set auto_register=yes --set "executor=$(realpath "$build")/tests/fake-executor" \
         --set soft_library=/nowhere/libvgpu-softcuda.so >>"$work/log" 2>&1 &
     mediator=$!

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors, arguments and environment of an executor, see spawn.h. */
+#include "spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "mediator.h"
+#include "mediator/base/file.h"
+#include "mediator/base/proc.h"
+
+static int open_channels(struct vg_session *s, struct vg_spawn *sp)
+{
+    int pair[2], log_pipe[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    s->control_fd = pair[0];
+    sp->control = pair[1];
+    if (pipe2(log_pipe, O_CLOEXEC) < 0)
+        return -errno;
+    s->log_fd = log_pipe[0];
+    sp->log = log_pipe[1];
+    if (s->doorbell_fd < 0)
+        s->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->doorbell_fd < 0 || fcntl(s->log_fd, F_SETFL, O_NONBLOCK) < 0)
+        return -errno;
+    return 0;
+}
+
+static int open_stats(struct vg_session *s, struct vg_spawn *sp)
+{
+    void *map;
+
+    sp->stats = vg_memfd_new("vgpu-stats", VG_STATS_SIZE);
+    if (sp->stats < 0)
+        return sp->stats;
+    map = mmap(NULL, VG_STATS_SIZE, PROT_READ, MAP_SHARED, sp->stats, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    s->stats = map;
+    return 0;
+}
+
+/* What a driver and its user may need; nothing that changes which code is loaded. */
+static const char *const kept_env[] = {
+    "PATH", "HOME", "LANG", "TZ", "CUDA_*", "NVIDIA_*", "VG_*", "VGPU_*", "ASAN_OPTIONS",
+    "UBSAN_OPTIONS", "TSAN_OPTIONS", NULL,
+};
+
+static int spawn(struct vg_session *s, const struct vg_spawn *sp)
+{
+    const struct vg_config *config = &s->mediator->config;
+    char spin[24];
+    char *argv[9] = { (char *)"vgpu-executor", (char *)"--backend",
+                      (char *)(uintptr_t)vg_backend_name(&s->backend),
+                      (char *)"--driver", s->backend.library };
+    const int fds[] = { -1, -1, sp->log, sp->control, s->doorbell_fd, sp->stats };
+    vg_auto_free char **envp = vg_proc_env(kept_env, NULL);
+    /* No death signal: at the end of its control socket it tells its guest, then goes. */
+    struct vg_proc proc = { .path = sp->program, .argv = argv, .envp = envp, .fds = fds,
+                            .nfds = VG_ARRAY_LEN(fds), .session = true, .no_core = true };
+    unsigned n = 5;
+
+    if (s->ahead && config->prestart_context)
+        argv[n++] = (char *)"--warm";
+    if (config->spin_us != VG_SPIN_DEFAULT) {
+        snprintf(spin, sizeof(spin), "%" PRIu64, config->spin_us);
+        argv[n++] = (char *)"--spin-us";
+        argv[n] = spin;
+    }
+    return envp ? vg_proc_spawn(&proc, &s->pid) : -ENOMEM;
+}
+
+static int explain(int rc, const struct vg_spawn *sp, char *why, size_t why_cap)
+{
+    if (rc < 0)
+        snprintf(why, why_cap, "cannot start %.100s: %s", sp->program, strerror(-rc));
+    return rc;
+}
+
+int vg_spawn_init(struct vg_spawn *sp, struct vg_session *s, char *why, size_t why_cap)
+{
+    const struct vg_config *config = &s->mediator->config;
+    int rc;
+
+    sp->control = sp->log = sp->stats = -1;
+    snprintf(sp->program, sizeof(sp->program), "vgpu-executor");
+    rc = vg_backend_find(config, &s->backend, why, why_cap);
+    if (rc < 0)
+        return rc;
+    rc = vg_backend_executor(config, sp->program, sizeof(sp->program));
+    if (rc == 0)
+        rc = open_channels(s, sp);
+    if (rc == 0)
+        rc = open_stats(s, sp);
+    return explain(rc, sp, why, why_cap);
+}
+
+int vg_spawn_run(struct vg_spawn *sp, struct vg_session *s, char *why, size_t why_cap)
+{
+    return explain(spawn(s, sp), sp, why, why_cap);
+}
+
+void vg_spawn_fini(struct vg_spawn *sp)
+{
+    vg_close(&sp->control);
+    vg_close(&sp->log);
+    vg_close(&sp->stats);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* Receives the job; see job.h. Main thread, before anything of the guest is read. */
+#include "mediator/executor/job.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "vg_limits.h"
+#include "vg_regs.h"
+#include "vg_sock.h"
+
+void vg_job_init(struct vg_job *j)
+{
+    *j = (struct vg_job){.vm = "-", .region_fd = -1};
+}
+
+bool vg_job_is_here(int control_fd)
+{
+    struct pollfd p = {.fd = control_fd, .events = POLLIN};
+
+    return poll(&p, 1, 0) > 0;
+}
+
+static int fd_of(struct msghdr *h)
+{
+    struct cmsghdr *c = CMSG_FIRSTHDR(h);
+    int fd = -1;
+
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+        memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    return fd;
+}
+
+static ssize_t receive(int control_fd, struct vg_msg *m, int *ret_fd)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec io = {m, sizeof(*m)};
+    struct msghdr h = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = &control,
+                       .msg_controllen = sizeof(control)};
+    ssize_t n;
+
+    do {
+        n = recvmsg(control_fd, &h, MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    *ret_fd = n > 0 ? fd_of(&h) : -1;
+    return n;
+}
+
+int vg_job_wait(int control_fd, struct vg_job *ret_job)
+{
+    struct vg_msg m;
+    int fd;
+    ssize_t n = receive(control_fd, &m, &fd);
+
+    if (n <= 0)
+        return -EPIPE;
+    if (n != (ssize_t)sizeof(m) || m.type != VG_MSG_SERVE || fd < 0 || m.region_size == 0 ||
+        m.region_size > VG_REGION_SIZE_MAX || m.slot_count > VG_SLOTS_MAX ||
+        VG_TOKEN_SLOT(m.token) >= m.slot_count)
+        return -EPROTO;
+    *ret_job = (struct vg_job){.region_size = m.region_size, .slot_count = m.slot_count,
+                               .slot = VG_TOKEN_SLOT(m.token),
+                               .generation = m.token >> 16, .region_fd = fd};
+    memcpy(ret_job->vm, m.name, sizeof(ret_job->vm) - 1);
+    return 0;
+}
