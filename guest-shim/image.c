@@ -209,8 +209,8 @@ static CUresult select_fatbin(const uint8_t *fatbin, size_t size, const struct v
 }
 
 /*
- * The units of a program that was compiled in parts; the software GPU links them by itself.
- * Among them is NVIDIA's device runtime, as machine code only: who needs it will miss it then.
+ * The units of a program that was compiled in parts; the host links them. Among them is NVIDIA's
+ * device runtime, as machine code only: who needs it on the software GPU will miss it.
  */
 static CUresult select_units(const void *const *list, const struct vg_image_target *t,
                              struct vg_image *m)
@@ -223,8 +223,7 @@ static CUresult select_units(const void *const *list, const struct vg_image_targ
     }
     if (m->pieces == 0)
         return CUDA_ERROR_NO_BINARY_FOR_GPU;
-    if (m->pieces > 1 && !t->software)
-        return CUDA_ERROR_NOT_SUPPORTED;
+    m->units = true;
     wrap(m);
     return CUDA_SUCCESS;
 }

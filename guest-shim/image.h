@@ -13,7 +13,7 @@
 
 #include "vg_cuda.h"
 
-#define VG_IMAGE_PIECES 64u
+#define VG_IMAGE_PIECES 256u
 
 /* What to choose for. */
 struct vg_image_target {
@@ -26,6 +26,7 @@ struct vg_image {
     size_t size;                /* of all */
     unsigned header_size;       /* 0 or 16: of a fat binary made for the pieces */
     unsigned pieces;
+    bool units;                 /* the pieces are to be linked with each other first */
     uint8_t header[16];
     struct { const uint8_t *bytes; size_t size; } piece[VG_IMAGE_PIECES];
 };
@@ -33,8 +34,7 @@ struct vg_image {
 /*
  * Chooses from an image whose length only its own headers tell (as CUDA takes it).
  * CUDA_ERROR_INVALID_IMAGE: not an image; CUDA_ERROR_NO_BINARY_FOR_GPU: nothing in it
- * that the target can run; CUDA_ERROR_NOT_SUPPORTED: device code that must be linked
- * first, for a GPU whose driver does not do that at load.
+ * that the target can run.
  */
 CUresult vg_image_select(const void *image, const struct vg_image_target *target,
                          struct vg_image *ret_image);

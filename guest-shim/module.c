@@ -140,15 +140,12 @@ static void explain(const void *image, size_t size, const struct vg_image_target
 {
     char list[160];
 
-    if (r != CUDA_ERROR_NO_BINARY_FOR_GPU && r != CUDA_ERROR_NOT_SUPPORTED)
+    if (r != CUDA_ERROR_NO_BINARY_FOR_GPU)
         return;
     vg_image_list(image, size, list, sizeof(list));
-    if (r == CUDA_ERROR_NO_BINARY_FOR_GPU)
-        snprintf(why, VG_WHY_MAX, "no %s for compute capability %u.%u in it (it has: %s)%s",
-                 t->software ? "PTX" : "code", t->cc / 10, t->cc % 10, *list ? list : "nothing",
-                 t->software ? "; the software GPU runs PTX only" : "");
-    else
-        snprintf(why, VG_WHY_MAX, "its parts would have to be linked first (it has: %s)", list);
+    snprintf(why, VG_WHY_MAX, "no %s for compute capability %u.%u in it (it has: %s)%s",
+             t->software ? "PTX" : "code", t->cc / 10, t->cc % 10, *list ? list : "nothing",
+             t->software ? "; the software GPU runs PTX only" : "");
 }
 
 CUresult vg_module_choose(const void *image, size_t size, struct vg_image *ret_image,

@@ -21,6 +21,8 @@ struct load {
     const struct vg_image *image;
     const struct vg_jit *jit;
     enum vg_image_kind kind;
+    const struct vg_link_input *input;  /* NULL: a module or library */
+    size_t name;                /* bytes of its name, with the NUL */
     char *log;                  /* in the window, or NULL */
     uint64_t handle;
 };
@@ -29,12 +31,22 @@ static struct vg_lock parts_lock;
 
 /* ---- the call that loads ------------------------------------------------------ */
 
+static void fill_input(struct vg_tx *tx, const struct load *l, size_t at)
+{
+    tx->call->arg[4] = l->input->link;
+    tx->call->arg[5] = (uint32_t)l->input->type | (uint64_t)l->name << 32;
+    if (l->name)
+        memcpy(tx->payload + at, l->input->name, l->name - 1);
+    if (l->name)
+        tx->payload[at + l->name - 1] = '\0';
+}
+
 /* Image bytes in the record: `inside`; in the window: off; neither: they came in parts. */
 static void fill(struct vg_tx *tx, const struct load *l, size_t inside, uint64_t off)
 {
     size_t at = (inside + 7) & ~(size_t)7;
 
-    tx->call->arg[0] = l->kind;
+    tx->call->arg[0] = l->kind | (l->image->units ? VG_IMAGE_UNITS : 0);
     tx->call->arg[1] = off;
     tx->call->arg[2] = inside || off ? l->image->size : 0;
     tx->call->arg[3] = l->jit->count;
@@ -43,6 +55,8 @@ static void fill(struct vg_tx *tx, const struct load *l, size_t inside, uint64_t
         memset(tx->payload + inside, 0, at - inside);
     }
     memcpy(tx->payload + at, l->jit->option, l->jit->count * sizeof(l->jit->option[0]));
+    if (l->input)
+        fill_input(tx, l, at + l->jit->count * sizeof(l->jit->option[0]));
     if (l->log) {
         tx->call->flags |= VG_F_BULK;
         tx->call->arg[6] = vg_window_off(l->log);
@@ -52,10 +66,10 @@ static void fill(struct vg_tx *tx, const struct load *l, size_t inside, uint64_t
 
 static CUresult load_call(struct load *l, size_t inside, uint64_t off)
 {
-    size_t options = l->jit->count * sizeof(l->jit->option[0]);
+    size_t behind = l->jit->count * sizeof(l->jit->option[0]) + l->name;
     struct vg_reply reply;
     struct vg_tx tx;
-    CUresult r = vg_begin_quiet(&tx, VG_CALL_IMAGE_LOAD, ((inside + 7) & ~(size_t)7) + options);
+    CUresult r = vg_begin_quiet(&tx, VG_CALL_IMAGE_LOAD, ((inside + 7) & ~(size_t)7) + behind);
 
     if (r)
         return r;
@@ -122,7 +136,7 @@ static CUresult load(struct load *l)
 {
     size_t size = l->image->size, room = 0;
 
-    if (size + 8 + sizeof(l->jit->option) <= VG_PAYLOAD_MAX)
+    if (size + 8 + sizeof(l->jit->option) + l->name <= VG_PAYLOAD_MAX)
         return load_call(l, size, 0);
     uint8_t *window = vg_window_get(size < WINDOW_MAX ? size : WINDOW_MAX, VG_EXTENT_SIZE, &room);
     CUresult r;
@@ -206,5 +220,27 @@ CUresult vg_upload(const struct vg_image *image, enum vg_image_kind kind, const 
     vg_jit_took(jit, now_ms() - start);
     if (r == CUDA_SUCCESS)
         *ret_handle = l.handle;
+    return r;
+}
+
+#define NAME_MAX_SENT 256u      /* bytes of an input's name; the rest is left out */
+
+CUresult vg_upload_input(const struct vg_image *image, const struct vg_link_input *input,
+                         const struct vg_jit *jit)
+{
+    struct load l = {.image = image, .jit = jit, .kind = VG_IMAGE_LINK_INPUT, .input = input};
+    size_t log_bytes;
+
+    if (image->size == 0 || image->size > VG_IMAGE_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (input->name)
+        l.name = strnlen(input->name, NAME_MAX_SENT - 1) + 1;
+    if (vg_jit_wants_log(jit))
+        l.log = vg_window_get(LOG_BYTES, LOG_BYTES, &log_bytes);
+    if (l.log)
+        l.log[0] = '\0';
+    CUresult r = load(&l);
+    if (l.log)
+        vg_window_put(l.log, log_bytes);
     return r;
 }

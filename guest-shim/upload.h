@@ -17,4 +17,13 @@ bool vg_upload_unfit(CUresult r);
 CUresult vg_upload(const struct vg_image *image, enum vg_image_kind kind, const struct vg_jit *jit,
                    uint64_t *ret_handle);
 
+/* For a link of the host's: `link` is its CUlinkState. The logs of jit are the link's. */
+struct vg_link_input {
+    uint64_t link;
+    CUjitInputType type;
+    const char *name;           /* for messages */
+};
+CUresult vg_upload_input(const struct vg_image *image, const struct vg_link_input *input,
+                         const struct vg_jit *jit);
+
 #endif

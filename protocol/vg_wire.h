@@ -71,7 +71,9 @@ enum vg_internal_call {
     VG_CALL_IMAGE_LOAD   = 0x000b, /* arg0 enum vg_image_kind, 1 off (0: in payload), 2 bytes (0: what
                                       IMAGE_PART has brought), 3 JIT options, which stand in the
                                       payload behind the image, padded to 8. BULK reply, even of a
-                                      failure: error log and info log, each with NUL. val0 handle */
+                                      failure: error log and info log, each with NUL. val0 handle.
+                                      VG_IMAGE_LINK_INPUT: 4 CUlinkState, 5 CUjitInputType | bytes
+                                      of the name << 32, which stands behind the options; no val0 */
     VG_CALL_FUNCTION_GET = 0x000c, /* arg0 enum vg_image_kind, 1 module or library; payload: name.
                                       val0 handle, reply payload: struct vg_function_info */
     VG_CALL_HOST_FUNC    = 0x000d, /* arg0 stream, 1 cookie, 2 enum vg_callback_kind */
@@ -85,6 +87,7 @@ enum vg_internal_call {
     VG_CALL_FUNCTION_ATTRS = 0x0013, /* arg0 handle, 1 enum vg_image_kind, 2 device (kernels). val0 mask
                                       of those known; reply payload: int32_t[VG_FUNC_ATTRS] */
     VG_CALL_FUNCTION_NAME = 0x0014, /* arg0 handle, 1 enum vg_image_kind. BULK reply: the name, NUL */
+    VG_CALL_LINK_READ    = 0x0015, /* arg0 CUlinkState, 1 position. BULK reply: bytes of its image */
     VG_CALL_INTERNAL_END = 0x0100,
 };
 
@@ -102,7 +105,9 @@ enum {
 };
 
 enum vg_sync_kind { VG_SYNC_CONTEXT = 0, VG_SYNC_STREAM = 1, VG_SYNC_EVENT = 2 };
-enum vg_image_kind { VG_IMAGE_MODULE = 0, VG_IMAGE_LIBRARY = 1 };
+enum vg_image_kind { VG_IMAGE_MODULE = 0, VG_IMAGE_LIBRARY = 1, VG_IMAGE_LINK_INPUT = 2 };
+/* With MODULE or LIBRARY: the entries of the fat binary are units to be linked first. */
+#define VG_IMAGE_UNITS 0x100u
 enum vg_callback_kind { VG_CALLBACK_HOST_FUNC = 0, VG_CALLBACK_STREAM = 1 };
 
 /*

@@ -34,6 +34,7 @@
 
 /* CUSTOM rows decoded from the table. */
 #define VG_NATURAL_CALLS(X)                                                                    \
+    X(cuLinkDestroy)                                                                           \
     X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease_v2) X(cuDevicePrimaryCtxReset_v2)    \
     X(cuCtxCreate_v2) X(cuCtxDestroy_v2)                                                       \
     X(cuCtxSynchronize) X(cuCtxSynchronize_v2)                                                 \
@@ -56,6 +57,7 @@
 
 /* Decoded by hand: rows with PTR arguments, and the internal calls of vg_wire.h. */
 #define VG_RAW_CALLS(X)                                                                        \
+    X(cuLinkCreate_v2) X(cuLinkComplete)                                                       \
     X(cuMemPoolSetAttribute) X(cuMemPoolGetAttribute) X(cuDeviceGetGraphMemAttribute)          \
     X(cuDeviceSetGraphMemAttribute) X(cuStreamBatchMemOp_v2) X(cuStreamGetCaptureInfo_v2)      \
     X(cuStreamUpdateCaptureDependencies) X(cuGraphGetNodes) X(cuGraphGetRootNodes)             \
@@ -65,6 +67,7 @@
     X(cuOccupancyMaxActiveClusters) X(cuMemRetainAllocationHandle)
 
 #define VG_INTERNAL_CALLS(X)                                                                   \
+    X(LINK_READ)                                                                               \
     X(NOP) X(SET_CONTEXT) X(SNAPSHOT) X(COPY_IN) X(COPY_OUT) X(COPY_INLINE) X(COPY_3D)         \
     X(LAUNCH) X(SYNC) X(IMAGE_LOAD) X(FUNCTION_GET) X(HOST_FUNC) X(HOST_DONE) X(ALIAS)         \
     X(UNALIAS) X(IMAGE_PART) X(FUNCTION_INFO) X(FUNCTION_ATTRS) X(FUNCTION_NAME)

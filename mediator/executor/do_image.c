@@ -9,8 +9,8 @@
 
 #include "mediator/executor/args.h"
 #include "mediator/executor/image.h"
+#include "mediator/executor/load.h"
 
-#define LOG_MAX   (64u << 10) /* bytes of JIT log, each of two */
 #define IMAGE_PAD 64u         /* zero bytes behind an image: text ends, headers stay in bounds */
 
 static void drop_upload(struct vg_exec *x)
@@ -53,8 +53,7 @@ CUresult vg_do_IMAGE_PART(struct vg_exec *x, struct vg_req *r)
     return CUDA_SUCCESS;
 }
 
-/* The whole image in private memory, which the caller frees; NULL if there is none. */
-static uint8_t *take_image(struct vg_exec *x, struct vg_req *r, uint64_t *ret_len)
+uint8_t *vg_image_take(struct vg_exec *x, struct vg_req *r, uint64_t *ret_len)
 {
     uint64_t off = r->call.arg[1], len = r->call.arg[2];
     uint8_t *p = NULL;
@@ -75,122 +74,51 @@ static uint8_t *take_image(struct vg_exec *x, struct vg_req *r, uint64_t *ret_le
     return p;
 }
 
-/* ---- Options: numbers from the guest, log buffers from us ---- */
-
-#define OWN_OPTIONS 4u
-
-struct jit {
-    unsigned count;
-    CUjit_option option[VG_JIT_OPTIONS_MAX + OWN_OPTIONS];
-    void *value[VG_JIT_OPTIONS_MAX + OWN_OPTIONS];
-    size_t log_size;
-    char info[LOG_MAX], error[LOG_MAX];
-};
-
-/* Options that take a number; all others take pointers, which are never the guest's. */
-static bool is_numeric(uint64_t option)
+uint64_t vg_image_options_at(const struct vg_req *r)
 {
-    switch (option) {
-    case CU_JIT_MAX_REGISTERS:
-    case CU_JIT_THREADS_PER_BLOCK:
-    case CU_JIT_OPTIMIZATION_LEVEL:
-    case CU_JIT_TARGET:
-    case CU_JIT_GENERATE_DEBUG_INFO:
-    case CU_JIT_LOG_VERBOSE:
-    case CU_JIT_GENERATE_LINE_INFO:
-    case CU_JIT_CACHE_MODE:
-    case CU_JIT_FAST_COMPILE:
-    case CU_JIT_POSITION_INDEPENDENT_CODE:
-    case CU_JIT_MIN_CTA_PER_SM:
-    case CU_JIT_MAX_THREADS_PER_BLOCK:
-    case CU_JIT_OVERRIDE_DIRECTIVE_VALUES:
-    case CU_JIT_SPLIT_COMPILE:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static void add_option(struct jit *j, uint64_t option, uint64_t value)
-{
-    j->option[j->count] = (CUjit_option)option;
-    j->value[j->count++] = (void *)(uintptr_t)value;
-}
-
-static void add_logs(struct jit *j, size_t reply_capacity)
-{
-    j->log_size = reply_capacity / 2;
-    if (j->log_size > LOG_MAX)
-        j->log_size = LOG_MAX;
-    if (j->log_size < 16)
-        return;
-    add_option(j, CU_JIT_INFO_LOG_BUFFER, (uintptr_t)j->info);
-    add_option(j, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES, j->log_size - 8);
-    add_option(j, CU_JIT_ERROR_LOG_BUFFER, (uintptr_t)j->error);
-    add_option(j, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, j->log_size - 8);
-}
-
-/* The guest's options stand in the payload behind the image, if that is there. */
-static bool add_guest_options(struct vg_req *r, struct jit *j)
-{
-    uint64_t count = r->call.arg[3];
-    uint64_t at = r->call.arg[1] == 0 ? (r->call.arg[2] + 7) & ~7ull : 0;
-    struct vg_jit_option o;
-
-    if (count == 0)
-        return true;
-    if (count > VG_JIT_OPTIONS_MAX || at > r->call.payload_len ||
-        count * sizeof(o) > r->call.payload_len - at)
-        return false;
-    for (uint64_t i = 0; i < count; i++) {
-        memcpy(&o, r->payload + at + i * sizeof(o), sizeof(o));
-        if (is_numeric(o.option))
-            add_option(j, o.option, o.value);
-    }
-    return true;
-}
-
-/* Two texts, error log and info log, whether or not the load succeeded. */
-static void send_logs(struct vg_req *r, const struct jit *j)
-{
-    size_t error = strnlen(j->error, LOG_MAX - 1), info = strnlen(j->info, LOG_MAX - 1);
-
-    if (!(r->call.flags & VG_F_BULK) || error + info + 2 > r->enc.cap)
-        return;
-    memcpy(r->enc.payload, j->error, error + 1);
-    memcpy(r->enc.payload + error + 1, j->info, info + 1);
-    r->enc.len = error + info + 2;
-    r->payload_always = true;
+    return r->call.arg[1] == 0 ? (r->call.arg[2] + 7) & ~7ull : 0;
 }
 
 /* ---- Loading ---- */
 
-static CUresult load(struct vg_exec *x, uint64_t kind, const void *image, struct jit *j,
-                     uint64_t *ret_handle)
+static CUresult load_module(struct vg_exec *x, unsigned kind, const void *image, struct vg_jit *j,
+                            uint64_t *ret_handle)
 {
+    unsigned n = j ? j->count : 0;
+    CUjit_option *option = j ? j->option : NULL;
+    void **value = j ? j->value : NULL;
     CUlibrary library = NULL;
     CUmodule module = NULL;
     CUresult rc;
 
     if (kind == VG_IMAGE_LIBRARY) {
-        rc = x->cuda.cuLibraryLoadData(&library, image, j->option, j->value, j->count, NULL, NULL,
-                                       0);
+        rc = x->cuda.cuLibraryLoadData(&library, image, option, value, n, NULL, NULL, 0);
         *ret_handle = (uintptr_t)library;
         return rc ? rc : vg_own_add(x, VG_OBJ_CUlibrary, *ret_handle, 0, 0);
     }
-    rc = x->cuda.cuModuleLoadDataEx(&module, image, j->count, j->option, j->value);
+    rc = x->cuda.cuModuleLoadDataEx(&module, image, n, option, value);
     *ret_handle = (uintptr_t)module;
     return rc ? rc : vg_own_add(x, VG_OBJ_CUmodule, *ret_handle, (uintptr_t)x->ctx, 0);
 }
 
-static CUresult load_checked(struct vg_exec *x, struct vg_req *r, struct jit *j)
+static CUresult load(struct vg_exec *x, uint64_t kind, const uint8_t *image, uint64_t len,
+                     struct vg_jit *j, uint64_t *ret_handle)
+{
+    if (!vg_image_ok(image, len))
+        return CUDA_ERROR_INVALID_IMAGE;
+    if (kind & VG_IMAGE_UNITS)
+        return vg_link_units(x, image, j, load_module, (unsigned)kind & ~VG_IMAGE_UNITS,
+                             ret_handle);
+    return load_module(x, (unsigned)kind, image, j, ret_handle);
+}
+
+static CUresult load_checked(struct vg_exec *x, struct vg_req *r, struct vg_jit *j)
 {
     uint64_t len, handle = 0;
-    uint8_t *image = take_image(x, r, &len);
-    CUresult rc = CUDA_ERROR_INVALID_IMAGE;
+    uint8_t *image = vg_image_take(x, r, &len);
+    CUresult rc = image ? load(x, r->call.arg[0], image, len, j, &handle)
+                        : CUDA_ERROR_INVALID_IMAGE;
 
-    if (image && vg_image_ok(image, len))
-        rc = load(x, r->call.arg[0], image, j, &handle);
     if (rc == CUDA_SUCCESS)
         vg_enc_word(&r->enc, handle);
     VG_STAT_ADD(x, bytes_in, image && r->call.arg[1] ? len : 0);
@@ -198,21 +126,36 @@ static CUresult load_checked(struct vg_exec *x, struct vg_req *r, struct jit *j)
     return rc;
 }
 
+/* The guest's options stand in the payload behind the image, if that is there. */
+static bool options_ok(struct vg_req *r, struct vg_jit *j)
+{
+    uint64_t at = vg_image_options_at(r), kind = r->call.arg[0] & ~(uint64_t)VG_IMAGE_UNITS;
+
+    if (kind > VG_IMAGE_LIBRARY)
+        return false;
+    if (r->call.arg[3] == 0)
+        return true;
+    return at <= r->call.payload_len &&
+           vg_jit_add_numbers(j, r->payload + at, r->call.arg[3], r->call.payload_len - at);
+}
+
 CUresult vg_do_IMAGE_LOAD(struct vg_exec *x, struct vg_req *r)
 {
-    struct jit *j = calloc(1, sizeof(*j));
-    CUresult rc = CUDA_ERROR_OUT_OF_MEMORY;
+    if (r->call.arg[0] == VG_IMAGE_LINK_INPUT)
+        return vg_link_input(x, r);
+
+    struct vg_jit *j = calloc(1, sizeof(*j));
+    CUresult rc = CUDA_ERROR_INVALID_VALUE;
 
     if (!j)
-        return rc;
-    add_logs(j, r->call.flags & VG_F_BULK ? r->enc.cap : 0);
-    if (r->call.arg[0] > VG_IMAGE_LIBRARY || !add_guest_options(r, j)) {
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    vg_jit_add_logs(j, r->call.flags & VG_F_BULK ? r->enc.cap : 0);
+    if (options_ok(r, j)) {
+        rc = load_checked(x, r, j);
+        vg_jit_send_logs(r, j);
+    } else {
         r->breach = "malformed image load";
-        free(j);
-        return CUDA_ERROR_INVALID_VALUE;
     }
-    rc = load_checked(x, r, j);
-    send_logs(r, j);
     free(j);
     return rc;
 }

@@ -10,6 +10,7 @@
 
 #include "mediator/executor/capture.h"
 #include "mediator/executor/executor.h"
+#include "mediator/executor/load.h"
 
 uint64_t vg_now(void)
 {
@@ -60,6 +61,7 @@ void vg_exec_fini(struct vg_exec *x)
 {
     vg_waits_fini(&x->waits);
     vg_capture_fini(x);
+    vg_links_fini(x);
     vg_objset_fini(&x->obj);
     vg_ranges_fini(&x->ranges);
     vg_vmm_fini(&x->vmm);

@@ -44,6 +44,7 @@ struct vg_exec {
         uint8_t *bytes;
         uint64_t total, got;
     } upload;              /* image that comes in pieces */
+    struct vg_link *links; /* link states of the guest (do_link.c) */
     bool no_register;      /* the driver refused to register the region */
     bool no_register_told; /* said so in the log: once is enough */
     bool no_write_value;   /* the driver refused stream memory operations */

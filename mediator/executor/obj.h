@@ -29,6 +29,7 @@ enum vg_obj_type {
     VG_OBJ_CUmemoryPool,
     VG_OBJ_CUarray,
     VG_OBJ_CUmemGenericAllocationHandle,
+    VG_OBJ_CUlinkState,
     VG_OBJ_TYPES
 };
 

@@ -18,6 +18,8 @@
 
 /* Every function that some client calls. */
 #define VG_DRV_FUNCTIONS(X)                                                            \
+    X(cuLinkCreate_v2) X(cuLinkAddData_v2) X(cuLinkAddFile_v2) X(cuLinkComplete)       \
+    X(cuLinkDestroy)                                                                   \
     X(cuInit) X(cuDriverGetVersion) X(cuGetErrorName) X(cuDeviceGetCount)              \
     X(cuDeviceGet) X(cuDeviceGetName) X(cuDeviceTotalMem_v2) X(cuDeviceGetAttribute)   \
     X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease_v2)  \

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bodies: the linker. The driver writes its messages into buffers that are named when a
+ * link state is made, so each state has a note here as long as it lives. The linked
+ * image is the driver's; the guest reads it piece by piece. Serve thread.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "mediator/executor/args.h"
+#include "mediator/executor/image.h"
+#include "mediator/executor/load.h"
+
+#define FATBIN_HEADER 16u
+#define ENTRY_HEADER  64u /* the least */
+
+struct vg_link {
+    struct vg_link *next;
+    CUlinkState state;
+    const uint8_t *image; /* NULL: not complete */
+    size_t size;
+    struct vg_jit jit;
+};
+
+/* ---- Notes ---- */
+
+/* The note of a state that the guest owns, or NULL. */
+static struct vg_link *find_link(struct vg_exec *x, uint64_t state)
+{
+    struct vg_link *l = x->links;
+
+    if (!vg_obj_find(&x->obj, VG_OBJ_CUlinkState, state))
+        return NULL;
+    while (l && (uintptr_t)l->state != state)
+        l = l->next;
+    return l;
+}
+
+/* Frees notes of states that have ended, on their own or with their context. */
+static void sweep(struct vg_exec *x)
+{
+    for (struct vg_link **p = &x->links, *l; (l = *p) != NULL;) {
+        if (vg_obj_find(&x->obj, VG_OBJ_CUlinkState, (uintptr_t)l->state)) {
+            p = &l->next;
+            continue;
+        }
+        *p = l->next;
+        free(l);
+    }
+}
+
+void vg_links_fini(struct vg_exec *x)
+{
+    for (struct vg_link *l; (l = x->links) != NULL; free(l))
+        x->links = l->next;
+}
+
+/* ---- The guest's links ---- */
+
+static CUresult create(struct vg_exec *x, struct vg_link *l)
+{
+    CUresult rc = x->cuda.cuLinkCreate_v2(l->jit.count, l->jit.option, l->jit.value, &l->state);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    rc = vg_own_add(x, VG_OBJ_CUlinkState, (uintptr_t)l->state, (uintptr_t)x->ctx, 0);
+    if (rc != CUDA_SUCCESS)
+        x->cuda.cuLinkDestroy(l->state);
+    return rc;
+}
+
+/* Word: number of options, which are the payload. */
+CUresult vg_do_cuLinkCreate_v2(struct vg_exec *x, struct vg_req *r)
+{
+    struct vg_link *l = calloc(1, sizeof(*l));
+
+    if (!l)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    sweep(x);
+    vg_jit_add_logs(&l->jit, 2 * VG_JIT_LOG_MAX);
+    if (!vg_jit_add_numbers(&l->jit, r->payload, r->call.arg[0], r->call.payload_len)) {
+        r->breach = "malformed link options";
+        free(l);
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    CUresult rc = create(x, l);
+    if (rc != CUDA_SUCCESS) {
+        free(l);
+        return rc;
+    }
+    l->next = x->links;
+    x->links = l;
+    vg_enc_word(&r->enc, (uintptr_t)l->state);
+    return CUDA_SUCCESS;
+}
+
+/* What names a type of file must be that, and keep its parts inside. */
+static bool input_ok(CUjitInputType type, const uint8_t *p, uint64_t len)
+{
+    static const char archive[] = "!<arch>\n";
+
+    switch (type) {
+    case CU_JIT_INPUT_PTX:
+    case CU_JIT_INPUT_NVVM:
+        return true; /* read up to their length, and zeros follow */
+    case CU_JIT_INPUT_CUBIN:
+    case CU_JIT_INPUT_FATBINARY:
+    case CU_JIT_INPUT_OBJECT:
+        return vg_image_ok(p, len);
+    case CU_JIT_INPUT_LIBRARY:
+        return len >= sizeof(archive) - 1 && memcmp(p, archive, sizeof(archive) - 1) == 0;
+    default:
+        return false;
+    }
+}
+
+/* The name of an input, for messages: behind the options, with its NUL. NULL if malformed. */
+static const char *input_name(const struct vg_req *r)
+{
+    uint64_t len = r->call.arg[5] >> 32, options = r->call.arg[3];
+    uint64_t at = vg_image_options_at(r) + options * sizeof(struct vg_jit_option);
+
+    if (len == 0)
+        return "";
+    if (options > VG_JIT_OPTIONS_MAX || at > r->call.payload_len ||
+        len > r->call.payload_len - at || r->payload[at + len - 1] != '\0')
+        return NULL;
+    return (const char *)r->payload + at;
+}
+
+static CUresult add_input(struct vg_exec *x, struct vg_req *r, struct vg_link *l, struct vg_jit *j,
+                          const char *name)
+{
+    CUjitInputType type = (CUjitInputType)(uint32_t)r->call.arg[5];
+    uint64_t len;
+    uint8_t *image = vg_image_take(x, r, &len);
+    CUresult rc = CUDA_ERROR_INVALID_IMAGE;
+
+    if (image && l && input_ok(type, image, len))
+        rc = x->cuda.cuLinkAddData_v2(l->state, type, image, len, name, j->count, j->option,
+                                      j->value);
+    free(image);
+    return l ? rc : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult vg_link_input(struct vg_exec *x, struct vg_req *r)
+{
+    struct vg_link *l = find_link(x, r->call.arg[4]);
+    uint64_t at = vg_image_options_at(r), count = r->call.arg[3];
+    const char *name = input_name(r);
+    struct vg_jit *j = calloc(1, sizeof(*j));
+    CUresult rc = CUDA_ERROR_INVALID_VALUE;
+
+    if (!j)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    if (!name || (count && (at > r->call.payload_len ||
+                            !vg_jit_add_numbers(j, r->payload + at, count,
+                                                r->call.payload_len - at)))) {
+        r->breach = "malformed link input";
+    } else {
+        rc = add_input(x, r, l, j, name);
+        if (l)
+            vg_jit_send_logs(r, &l->jit);
+    }
+    free(j);
+    return rc;
+}
+
+/* Word: state. Answers with the size of the image. */
+CUresult vg_do_cuLinkComplete(struct vg_exec *x, struct vg_req *r)
+{
+    struct vg_link *l = find_link(x, r->call.arg[0]);
+    void *image = NULL;
+    size_t size = 0;
+
+    if (!l)
+        return CUDA_ERROR_INVALID_HANDLE;
+    CUresult rc = x->cuda.cuLinkComplete(l->state, &image, &size);
+    vg_jit_send_logs(r, &l->jit);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    l->image = image;
+    l->size = size;
+    vg_enc_word(&r->enc, size);
+    return CUDA_SUCCESS;
+}
+
+CUresult vg_do_LINK_READ(struct vg_exec *x, struct vg_req *r)
+{
+    const struct vg_link *l = find_link(x, r->call.arg[0]);
+    uint64_t at = r->call.arg[1];
+
+    if (!l)
+        return CUDA_ERROR_INVALID_HANDLE;
+    if (!l->image || at > l->size)
+        return CUDA_ERROR_INVALID_VALUE;
+    size_t n = l->size - at < r->enc.cap ? l->size - at : r->enc.cap;
+    memcpy(r->enc.payload, l->image + at, n);
+    r->enc.len = n;
+    VG_STAT_ADD(x, bytes_out, n);
+    return CUDA_SUCCESS;
+}
+
+CUresult vg_do_cuLinkDestroy(struct vg_exec *x, struct vg_req *r, struct vg_args_cuLinkDestroy *a)
+{
+    struct vg_link *l = find_link(x, (uintptr_t)a->state);
+
+    (void)r;
+    return l ? x->cuda.cuLinkDestroy(a->state) : CUDA_ERROR_INVALID_HANDLE;
+}
+
+/* ---- Units of a program that was compiled in parts ---- */
+
+static uint64_t get(const uint8_t *p, size_t bytes)
+{
+    uint64_t v = 0;
+
+    memcpy(&v, p, bytes);
+    return v;
+}
+
+/* One entry as a fat binary of its own. */
+static CUresult add_unit(struct vg_exec *x, CUlinkState state, const uint8_t *header,
+                         const uint8_t *entry, size_t size)
+{
+    uint8_t *unit = calloc(1, FATBIN_HEADER + size + 64);
+    uint64_t payload = size;
+
+    if (!unit)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    memcpy(unit, header, 6);
+    unit[6] = FATBIN_HEADER;
+    memcpy(unit + 8, &payload, sizeof(payload));
+    memcpy(unit + FATBIN_HEADER, entry, size);
+    CUresult rc = x->cuda.cuLinkAddData_v2(state, CU_JIT_INPUT_FATBINARY, unit,
+                                           FATBIN_HEADER + size, "", 0, NULL, NULL);
+    free(unit);
+    return rc;
+}
+
+static CUresult add_units(struct vg_exec *x, CUlinkState state, const uint8_t *fatbin)
+{
+    size_t header = get(fatbin + 6, 2), left = get(fatbin + 8, 8);
+    const uint8_t *p = fatbin + header;
+    CUresult rc = CUDA_SUCCESS;
+
+    while (rc == CUDA_SUCCESS && left >= ENTRY_HEADER) {
+        uint64_t head = get(p + 4, 4), body = get(p + 8, 8);
+        if (head < ENTRY_HEADER || head > left || body > left - head)
+            return CUDA_ERROR_INVALID_IMAGE;
+        rc = add_unit(x, state, fatbin, p, head + body);
+        p += head + body;
+        left -= head + body;
+    }
+    return rc;
+}
+
+/* The linker wants a context, which loading a library does not. */
+static CUresult borrow_context(struct vg_exec *x, bool *ret_borrowed)
+{
+    CUcontext ctx;
+    CUresult rc = CUDA_SUCCESS;
+
+    *ret_borrowed = !x->ctx;
+    if (x->ctx)
+        return CUDA_SUCCESS;
+    rc = x->cuda.cuDevicePrimaryCtxRetain(&ctx, 0);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    rc = x->cuda.cuCtxSetCurrent(ctx);
+    if (rc != CUDA_SUCCESS)
+        x->cuda.cuDevicePrimaryCtxRelease_v2(0);
+    return rc;
+}
+
+static void return_context(struct vg_exec *x, bool borrowed)
+{
+    if (!borrowed)
+        return;
+    x->cuda.cuCtxSetCurrent(NULL);
+    x->cuda.cuDevicePrimaryCtxRelease_v2(0);
+}
+
+static CUresult link_and_use(struct vg_exec *x, CUlinkState state, const uint8_t *fatbin,
+                             vg_linked_use *use, unsigned kind, uint64_t *ret_handle)
+{
+    size_t size;
+    void *image;
+    CUresult rc = add_units(x, state, fatbin);
+
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuLinkComplete(state, &image, &size);
+    return rc ? rc : use(x, kind, image, NULL, ret_handle);
+}
+
+CUresult vg_link_units(struct vg_exec *x, const uint8_t *fatbin, struct vg_jit *j,
+                       vg_linked_use *use, unsigned kind, uint64_t *ret_handle)
+{
+    static const uint8_t magic[4] = {0x50, 0xed, 0x55, 0xba};
+    CUlinkState state;
+    bool borrowed;
+
+    if (memcmp(fatbin, magic, sizeof(magic)) != 0)
+        return CUDA_ERROR_INVALID_IMAGE;
+    CUresult rc = borrow_context(x, &borrowed);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    rc = x->cuda.cuLinkCreate_v2(j->count, j->option, j->value, &state);
+    if (rc == CUDA_SUCCESS) {
+        rc = link_and_use(x, state, fatbin, use, kind, ret_handle);
+        x->cuda.cuLinkDestroy(state);
+    }
+    return_context(x, borrowed);
+    return rc;
+}

@@ -1,0 +1,12 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# timeout: 120
+#
+# Groups of driver calls through the whole path on the software GPU, each a program
+# that runs on any driver.
+set -u
+. "$(dirname "$0")/../e2e/lib.sh"
+
+mediator_start || { echo 'no mediator'; exit 1; }
+check 'linking' host "$build/client/link"
+[ $failures = 0 ]
