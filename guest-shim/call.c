@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "guest-shim/call_private.h"
+#include "guest-shim/capture.h"
 #include "guest-shim/chan.h"
 #include "guest-shim/lock.h"
 #include "guest-shim/state.h"
@@ -312,11 +313,22 @@ static void publish(struct vg_tx *tx)
         wake_executor();
 }
 
+/* What the host has said to everything posted so far. */
+static CUresult verdict(void)
+{
+    CUresult r = vg_call_reply(VG_CALL_NOP, NULL, 0, NULL);
+
+    return r ? r : take_latched();
+}
+
+/* A capture ends by a rejected call, so the program must learn of it from that call. */
 CUresult vg_post(struct vg_tx *tx)
 {
     publish(tx);
     CUresult r = fatal_error();
-    return VG_UNLIKELY(r) ? r : take_latched();
+    if (VG_UNLIKELY(r))
+        return r;
+    return VG_UNLIKELY(vg_capture_possible()) ? verdict() : take_latched();
 }
 
 /* The reserved record was never published: the next one is written over it. */

@@ -64,6 +64,13 @@ CUresult cuStreamBeginCaptureToGraph(CUstream hStream, CUgraph hGraph,
     return r;
 }
 
+/* What is invalid or was not joined ends too; what cannot be ended there goes on. */
+static bool has_ended(CUresult r)
+{
+    return r == CUDA_SUCCESS || r == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED ||
+           r == CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
+}
+
 CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
 {
     struct vg_reply reply;
@@ -78,8 +85,7 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
         return r;
     r = vg_call_reply(VG_CALL_cuStreamEndCapture, VG_WORDS(stream, 1), &reply);
     *phGraph = r ? NULL : (CUgraph)(uintptr_t)reply.val[0];
-    /* An invalidated capture ends too. Only a stream that was not capturing ended nothing. */
-    if (r != CUDA_ERROR_ILLEGAL_STATE && vg_load_relaxed(&under_way) > 0)
+    if (has_ended(r) && vg_load_relaxed(&under_way) > 0)
         vg_fetch_add(&under_way, -1);
     return r;
 }

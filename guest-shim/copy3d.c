@@ -16,6 +16,7 @@ struct end {
     uintptr_t base;
     size_t x, y, z, pitch, rows;
     enum vg_end kind;
+    bool on_device;                 /* the caller says so */
 };
 
 struct box {
@@ -42,6 +43,7 @@ static CUresult set_end(struct end *e, CUmemorytype type, const void *host, CUde
     case CU_MEMORYTYPE_DEVICE:
     case CU_MEMORYTYPE_UNIFIED:
         e->base = device;
+        e->on_device = type == CU_MEMORYTYPE_DEVICE;
         return CUDA_SUCCESS;
     case CU_MEMORYTYPE_ARRAY:
         return array ? vg_unsupported("a copy from or to an array") : CUDA_ERROR_INVALID_VALUE;
@@ -50,8 +52,15 @@ static CUresult set_end(struct end *e, CUmemorytype type, const void *host, CUde
     }
 }
 
+static size_t longest_pitch(void)
+{
+    return (size_t)vg_device(vg_ctx_current()->dev)->attr[CU_DEVICE_ATTRIBUTE_MAX_PITCH];
+}
+
 static CUresult check_end(struct end *e, const struct box *b)
 {
+    if (e->pitch > longest_pitch())
+        return CUDA_ERROR_INVALID_VALUE;
     if (e->pitch == 0)
         e->pitch = e->x + b->width;
     if (e->rows == 0)
@@ -61,7 +70,9 @@ static CUresult check_end(struct end *e, const struct box *b)
     uintptr_t first = row_at(e, 0, 0);
     uintptr_t last = row_at(e, b->height - 1, b->depth - 1) + b->width;
     e->kind = last < first ? VG_END_BAD : vg_end_of(first, last - first);
-    return e->kind == VG_END_BAD ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+    if (e->kind == VG_END_BAD || (e->on_device && !vg_mem_on_gpu(first, last - first)))
+        return CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
 }
 
 /* ---- one record ------------------------------------------------------------------ */

@@ -36,8 +36,7 @@ struct vg_launch_limits {
     uint32_t max_dynamic;           /* bytes of dynamic shared memory */
 };
 
-#define VG_ACCEPTED_PLAIN      1u
-#define VG_ACCEPTED_ATTRIBUTES 2u
+#define VG_ACCEPTED_SETS 4u          /* sets of launch attributes that are remembered */
 
 struct vg_func {
     uint64_t handle;
@@ -51,7 +50,7 @@ struct vg_func {
     uint32_t param_bytes;
     uint32_t param_count;           /* VG_PARAMS_UNKNOWN: the host cannot tell */
     struct vg_launch_limits limits;
-    uint32_t accepted;              /* VG_ACCEPTED_*: how the host has accepted a launch of it */
+    uint64_t accepted[VG_ACCEPTED_SETS];    /* attributes of launches that the host has accepted */
     uint32_t version;               /* counts cu*SetAttribute; of a kernel's function: unused */
     uint32_t attrs_stamp;           /* low half: bit per CUfunction_attribute; stored with release */
     int32_t attr[VG_FUNC_ATTRS];

@@ -2,7 +2,8 @@
 /*
  * The guest half of a table row, made from the row. VG_FWD_BODY(symbol) is the body
  * of a function with the symbol's arguments that sends the call, waits, and stores
- * what came back; VG_POST_BODY(symbol) sends it and does not wait. Hand-written
+ * what came back; VG_POST_BODY(symbol) sends it and does not wait, unless the host
+ * may have something against it (known.h). Hand-written
  * files use them too, for rows that need a few lines before or after:
  *
  *     static CUresult host_cuStreamDestroy(VG_PARAMS(cuStreamDestroy_v2))
@@ -18,6 +19,7 @@
 #include <string.h>
 
 #include "guest-shim/call.h"
+#include "guest-shim/known.h"
 #include "guest-shim/mem.h"
 #include "guest-shim/state.h"
 #include "vg_api.h"
@@ -41,9 +43,16 @@
 #define VG_POST_BODY(symbol)                                                                       \
     {                                                                                              \
         struct vg_tx vg_tx_;                                                                       \
+        bool vg_home_ = vg_enter_ctx() == CUDA_SUCCESS, vg_sure_ = vg_home_;                       \
         CUresult vg_r_ = vg_enter();                                                               \
-        VG_FWD_SEND(symbol, VG_POST_PREP, vg_begin)                                                \
-        return vg_post(&vg_tx_);                                                                   \
+        VG_FWD_SEND(symbol, VG_POST_PREP, vg_sure_ ? vg_begin : vg_begin_reply)                    \
+        if (VG_LIKELY(vg_sure_))                                                                   \
+            return vg_post(&vg_tx_);                                                               \
+        vg_r_ = vg_finish(&vg_tx_, NULL);                                                          \
+        if (!vg_r_ && vg_home_) {                                                                  \
+            VG_ARGS_##symbol(VG_POST_LEARN)                                                        \
+        }                                                                                          \
+        return vg_r_;                                                                              \
     }
 
 #define VG_FWD_BEGIN(outs) ((outs) ? vg_begin_quiet : vg_begin_reply)
@@ -101,16 +110,40 @@
 #define VG_FWD_PREP_OUTBUF(name)
 #define VG_FWD_PREP_NONE(name)
 
-/* What natively fails at the call must not fail later here: no event, a wild address. */
-#define VG_POST_PREP(kind, type, name, aux) VG_POST_PREP_##kind(type, name)
-#define VG_POST_PREP_VAL(type, name)
-#define VG_POST_PREP_HND(type, name)                                                               \
+/*
+ * What the host might reject makes the call unsure: handles that it has not accepted, a stream of
+ * another context. No event is an error that is known here.
+ */
+#define VG_POST_PREP(kind, type, name, aux) VG_POST_PREP_##kind(type, name, aux)
+#define VG_POST_PREP_VAL(type, name, aux)
+#define VG_POST_PREP_HND(type, name, aux)                                                          \
     if (__builtin_types_compatible_p(type, CUevent) && !(name))                                    \
-        return CUDA_ERROR_INVALID_HANDLE;
-#define VG_POST_PREP_STRM(type, name) VG_FWD_PREP_STRM(name)
-#define VG_POST_PREP_DPTR(type, name)                                                                    \
-    if (!vg_mem_on_gpu(name, 1))                                                                   \
-        return CUDA_ERROR_INVALID_VALUE;
+        return CUDA_ERROR_INVALID_HANDLE;                                                          \
+    vg_sure_ = vg_sure_ && vg_known(VG_KNOWN_KIND(type), vg_fwd_word(&(name), sizeof(name)));      \
+    VG_POST_ENDS_##aux(type, name)
+#define VG_POST_PREP_STRM(type, name, aux)                                                         \
+    VG_FWD_PREP_STRM(name)                                                                         \
+    vg_home_ = vg_home_ && (!vg_stream_##name##_ || vg_known(VG_KNOWN_HOME, vg_stream_##name##_)); \
+    vg_sure_ = vg_sure_ && vg_home_;
+#define VG_POST_PREP_DPTR(type, name, aux)                                                         \
+    {                                                                                              \
+        enum { _ = 1 };                                                                            \
+        vg_sure_ = vg_sure_ && vg_mem_on_gpu(name, (size_t)(aux));                                 \
+    }
+#define VG_POST_ENDS__(type, name)
+#define VG_POST_ENDS_DIES(type, name)                                                              \
+    vg_known_drop(VG_KNOWN_KIND(type), vg_fwd_word(&(name), sizeof(name)));
+
+/* After the host has accepted an unsure call whose stream is of the current context. */
+#define VG_POST_LEARN(kind, type, name, aux) VG_POST_LEARN_##kind(type, name, aux)
+#define VG_POST_LEARN_VAL(type, name, aux)
+#define VG_POST_LEARN_HND(type, name, aux) VG_POST_LEARNS_##aux(type, name)
+#define VG_POST_LEARN_STRM(type, name, aux)
+#define VG_POST_LEARN_DPTR(type, name, aux)
+#define VG_POST_LEARNS__(type, name) VG_FWD_LEARN(type, name)
+#define VG_POST_LEARNS_DIES(type, name)
+#define VG_FWD_LEARN(type, name)                                                                   \
+    vg_known_add(VG_KNOWN_KIND(type), vg_fwd_word(&(name), sizeof(name)));
 
 /* Payload bytes; every argument is counted as if its word came after the eighth. */
 #define VG_FWD_SIZE(kind, type, name, aux) VG_FWD_SIZE_##kind(type, name, aux)
@@ -155,7 +188,10 @@
 #define VG_FWD_DECODE_INBUF(type, name, aux)
 #define VG_FWD_DECODE_NONE(type, name, aux)
 #define VG_FWD_DECODE_OUT(type, name, aux) vg_fwd_out(&vg_d_, name, sizeof(type));
-#define VG_FWD_DECODE_OUTH(type, name, aux) vg_fwd_out(&vg_d_, name, sizeof(type));
+#define VG_FWD_DECODE_OUTH(type, name, aux)                                                        \
+    vg_fwd_out(&vg_d_, name, sizeof(type));                                                        \
+    if ((name) && VG_KNOWN_KIND(type) != VG_KNOWN_OTHER)                                           \
+        VG_FWD_LEARN(type, *(name))
 #define VG_FWD_DECODE_INOUT(type, name, aux) vg_fwd_block(&vg_d_, name, sizeof(type));
 #define VG_FWD_DECODE_OUTBUF(type, name, aux)                                                      \
     vg_fwd_block(&vg_d_, name, sizeof(type) * (size_t)(aux));

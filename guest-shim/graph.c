@@ -8,6 +8,7 @@
 
 #include "guest-shim/call.h"
 #include "guest-shim/fwd.h"
+#include "guest-shim/known.h"
 #include "guest-shim/state.h"
 #include "vg_api.h"
 
@@ -233,7 +234,14 @@ CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream)
         r = CUDA_ERROR_INVALID_VALUE;
     if (!r)
         r = vg_stream(hStream, &stream);
-    return r ? r : vg_call_post(VG_CALL_cuGraphLaunch, VG_WORDS((uintptr_t)hGraph, stream));
+    if (r)
+        return r;
+    if (VG_LIKELY(vg_known(VG_KNOWN_EXEC, (uintptr_t)hGraph)))
+        return vg_call_post(VG_CALL_cuGraphLaunch, VG_WORDS((uintptr_t)hGraph, stream));
+    r = vg_call_reply(VG_CALL_cuGraphLaunch, VG_WORDS((uintptr_t)hGraph, stream), NULL);
+    if (!r)
+        vg_known_add(VG_KNOWN_EXEC, (uintptr_t)hGraph);
+    return r;
 }
 
 /* ---- memory of graphs ---------------------------------------------------------------- */

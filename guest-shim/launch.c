@@ -2,8 +2,8 @@
 /*
  * Kernel launches. The parameters are packed straight into the ring record; nothing
  * comes back. Two kinds wait for the host's verdict (not for the GPU): the first launch
- * of a function, when the driver loads it and finds whether it can, and one that CUDA
- * should reject by what is known about device and function. So the application learns
+ * of a function with a set of attributes, when the driver loads it and finds whether it
+ * can, and one that CUDA should reject by what is known about device and function. So the application learns
  * of errors from the call, as natively, and a capture that one breaks is broken on the
  * host too. What only the host can find later is latched. Any thread.
  */
@@ -11,6 +11,7 @@
 
 #include "guest-shim/call.h"
 #include "guest-shim/function.h"
+#include "guest-shim/known.h"
 #include "guest-shim/launch_pack.h"
 #include "guest-shim/state.h"
 #include "vg_api.h"
@@ -73,16 +74,89 @@ static bool blocks_fit(const struct launch *l)
     return plane <= room && plane * l->grid[2] <= room;
 }
 
-static uint32_t way_of(const struct launch *l)
+/* Bytes that count of an attribute's value; 0: what it names may end before the next launch. */
+static size_t value_bytes(CUlaunchAttributeID id)
 {
-    return l->attr_count ? VG_ACCEPTED_ATTRIBUTES : VG_ACCEPTED_PLAIN;
+    switch (id) {
+    case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
+    case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION:
+        return 3 * sizeof(unsigned);
+    case CU_LAUNCH_ATTRIBUTE_COOPERATIVE:
+    case CU_LAUNCH_ATTRIBUTE_PRIORITY:
+    case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
+    case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
+    case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
+    case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
+    case CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT:
+        return sizeof(unsigned);
+    case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
+        return sizeof(CUlaunchMemSyncDomainMap);
+    default:
+        return 0;
+    }
+}
+
+/* One number for a set of attributes under the current context; 0: the host must judge each time. */
+static uint64_t attributes_key(const struct launch *l)
+{
+    uint64_t key = (uintptr_t)vg_tls.ctx + vg_tls.ctx->epoch;
+
+    for (unsigned i = 0; i < l->attr_count; i++) {
+        uint64_t word[2] = {0};
+        size_t bytes = value_bytes(l->attrs[i].id);
+        if (bytes == 0)
+            return 0;
+        memcpy(word, &l->attrs[i].value, bytes);
+        key = (key ^ l->attrs[i].id) * 0x9e3779b97f4a7c15u;
+        key = (key ^ word[0]) * 0x9e3779b97f4a7c15u;
+        key = (key ^ word[1] ^ key >> 32) * 0x9e3779b97f4a7c15u;
+    }
+    return key | 1;
+}
+
+static bool was_accepted(const struct vg_func *f, uint64_t key)
+{
+    for (unsigned i = 0; key && i < VG_ACCEPTED_SETS; i++)
+        if (vg_load_relaxed(&f->accepted[i]) == key)
+            return true;
+    return false;
+}
+
+static void note_accepted(struct vg_func *f, uint64_t key)
+{
+    if (!key || was_accepted(f, key))
+        return;
+    for (unsigned i = VG_ACCEPTED_SETS - 1; i > 0; i--)
+        vg_store_relaxed(&f->accepted[i], vg_load_relaxed(&f->accepted[i - 1]));
+    vg_store_relaxed(&f->accepted[0], key);
+}
+
+/* A grid consists of whole clusters. */
+static bool clusters_fit(const struct launch *l)
+{
+    for (unsigned i = 0; i < l->attr_count; i++) {
+        const CUlaunchAttributeValue *v = &l->attrs[i].value;
+        if (l->attrs[i].id != CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION)
+            continue;
+        if (!v->clusterDim.x || l->grid[0] % v->clusterDim.x || !v->clusterDim.y ||
+            l->grid[1] % v->clusterDim.y || !v->clusterDim.z || l->grid[2] % v->clusterDim.z)
+            return false;
+    }
+    return true;
+}
+
+/* What a function of another context makes of a foreign stream says nothing about its own. */
+static bool is_home(uint64_t stream)
+{
+    return !stream || vg_known(VG_KNOWN_HOME, stream);
 }
 
 /* bytes: of the parameters, which `extra` may give in excess. */
-static bool is_doubtful(const struct launch *l, const struct vg_func *f, size_t bytes)
+static bool is_doubtful(const struct launch *l, const struct vg_func *f, uint64_t stream,
+                        size_t bytes)
 {
-    return !(vg_load_relaxed(&f->accepted) & way_of(l)) || !shape_fits(l, f) ||
-           bytes != f->param_bytes || (is_cooperative(l) && !blocks_fit(l));
+    return !is_home(stream) || !was_accepted(f, attributes_key(l)) || !shape_fits(l, f) ||
+           bytes != f->param_bytes || !clusters_fit(l) || (is_cooperative(l) && !blocks_fit(l));
 }
 
 /* ---- parameters ------------------------------------------------------------------ */
@@ -146,7 +220,7 @@ static CUresult send(const struct launch *l, struct vg_func *f, uint64_t stream)
 
     if (VG_UNLIKELY(r))
         return r;
-    bool doubtful = is_doubtful(l, f, bytes);
+    bool doubtful = is_doubtful(l, f, stream, bytes);
     size_t payload = ((bytes + 7) & ~(size_t)7) + l->attr_count * sizeof(*l->attrs);
     r = (VG_UNLIKELY(doubtful) ? vg_begin_quiet : vg_begin)(&tx, VG_CALL_LAUNCH, payload);
     if (VG_UNLIKELY(r))
@@ -156,8 +230,8 @@ static CUresult send(const struct launch *l, struct vg_func *f, uint64_t stream)
     if (VG_LIKELY(!doubtful))
         return vg_post(&tx);
     r = vg_finish(&tx, NULL);
-    if (!r)
-        __atomic_fetch_or(&f->accepted, way_of(l), __ATOMIC_RELAXED);
+    if (!r && is_home(stream))
+        note_accepted(f, attributes_key(l));
     return r;
 }
 

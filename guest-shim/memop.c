@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* cuStreamBatchMemOp: a list of waits and writes on device memory, sent as one block. */
+/*
+ * Waits for and writes of values by a stream: single ones are posted, after the checks that a driver
+ * makes at the call; cuStreamBatchMemOp sends a list as one block.
+ */
 #include "guest-shim/call.h"
+#include "guest-shim/fwd.h"
 #include "guest-shim/mem.h"
 #include "guest-shim/state.h"
 #include "vg_api.h"
@@ -52,3 +56,30 @@ CUresult cuStreamBatchMemOp_v2(CUstream stream, unsigned count,
     }
     return vg_finish(&tx, NULL);
 }
+
+/* ---- single ones ------------------------------------------------------------------ */
+
+#define WAIT_FLAGS  (CU_STREAM_WAIT_VALUE_NOR | CU_STREAM_WAIT_VALUE_FLUSH)
+#define WRITE_FLAGS CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER
+
+static CUresult check_one(CUdeviceptr addr, size_t unit, unsigned flags, unsigned allowed)
+{
+    CUresult r = vg_enter();
+
+    if (!r && (addr % unit || !vg_mem_on_gpu(addr, unit) || flags & ~allowed))
+        r = CUDA_ERROR_INVALID_VALUE;
+    return r;
+}
+
+#define ONE(symbol, unit, allowed)                                                                 \
+    static CUresult post_##symbol(VG_PARAMS(symbol)) VG_POST_BODY(symbol)                          \
+    CUresult symbol(VG_PARAMS(symbol))                                                             \
+    {                                                                                              \
+        CUresult r = check_one(addr, unit, flags, allowed);                                        \
+        return r ? r : post_##symbol(VG_NAMES(symbol));                                            \
+    }
+
+ONE(cuStreamWaitValue32_v2, 4, WAIT_FLAGS)
+ONE(cuStreamWaitValue64_v2, 8, WAIT_FLAGS)
+ONE(cuStreamWriteValue32_v2, 4, WRITE_FLAGS)
+ONE(cuStreamWriteValue64_v2, 8, WRITE_FLAGS)

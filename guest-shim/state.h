@@ -134,15 +134,17 @@ static inline struct vg_ctx *vg_ctx_current(void)
 
 /*
  * What to send as a stream: 0 for the legacy default stream, the thread's own real
- * stream for CU_STREAM_PER_THREAD (created at first use), else the handle itself.
+ * stream for CU_STREAM_PER_THREAD (created at first use), else the handle itself. One that
+ * the host has not accepted yet is asked about: a posted call must not fail for it.
  */
 CUresult vg_stream_special(CUstream stream, uint64_t *ret_stream);
+CUresult vg_stream_accepted(CUstream stream);
 static inline CUresult vg_stream(CUstream stream, uint64_t *ret_stream)
 {
     if (VG_UNLIKELY((uintptr_t)stream - 1 < 2))
         return vg_stream_special(stream, ret_stream);
     *ret_stream = (uintptr_t)stream;
-    return CUDA_SUCCESS;
+    return stream ? vg_stream_accepted(stream) : CUDA_SUCCESS;
 }
 
 /*

@@ -8,6 +8,7 @@
 
 #include "guest-shim/call.h"
 #include "guest-shim/fwd.h"
+#include "guest-shim/known.h"
 #include "guest-shim/lock.h"
 #include "guest-shim/state.h"
 #include "guest-shim/thread.h"
@@ -133,6 +134,7 @@ CUresult cuStreamCreateWithPriority(CUstream *phStream, unsigned flags, int prio
     r = host_create(phStream, flags, priority);
     if (r)
         return r;
+    vg_known_add(VG_KNOWN_HOME, (uintptr_t)*phStream);
     if (remember(*phStream, flags, priority))
         return CUDA_SUCCESS;
     cuStreamDestroy_v2(*phStream);
@@ -152,6 +154,8 @@ CUresult cuStreamDestroy_v2(CUstream hStream)
         return r;
     if (is_special(hStream))
         return CUDA_ERROR_INVALID_HANDLE;
+    vg_known_drop(VG_KNOWN_STREAM, (uintptr_t)hStream);
+    vg_known_drop(VG_KNOWN_HOME, (uintptr_t)hStream);
     r = vg_call_reply(VG_CALL_cuStreamDestroy_v2, VG_WORDS((uintptr_t)hStream), NULL);
     if (!r)
         forget(hStream);
@@ -172,6 +176,7 @@ static CUresult make_own(struct vg_thread *t, uint64_t *ret_stream)
         free(s);
         return r;
     }
+    vg_known_add(VG_KNOWN_HOME, (uintptr_t)s->stream);
     s->ctx = ctx;
     s->epoch = ctx->epoch;
     s->next = t->streams;
@@ -200,6 +205,28 @@ CUresult vg_stream_special(CUstream stream, uint64_t *ret_stream)
         }
     }
     return make_own(t, ret_stream);
+}
+
+static bool belongs_here(CUstream stream)
+{
+    struct note n;
+
+    return look_up(stream, &n) == CUDA_SUCCESS && n.ctx == vg_ctx_current();
+}
+
+/* Whether a stream is captured is the one question that leaves its capture alone. */
+CUresult vg_stream_accepted(CUstream stream)
+{
+    if (VG_LIKELY(vg_known(VG_KNOWN_STREAM, (uintptr_t)stream)))
+        return CUDA_SUCCESS;
+    CUresult r = vg_call_reply(VG_CALL_cuStreamIsCapturing, VG_WORDS((uintptr_t)stream, 1),
+                               &(struct vg_reply){.len = 0});
+    if (r)
+        return r;
+    vg_known_add(VG_KNOWN_STREAM, (uintptr_t)stream);
+    if (belongs_here(stream))
+        vg_known_add(VG_KNOWN_HOME, (uintptr_t)stream);
+    return CUDA_SUCCESS;
 }
 
 /* ---- questions --------------------------------------------------------------- */
