@@ -17,17 +17,12 @@ check-handle-map-pkgs := check
 check-launch-pkgs     := check
 
 # Clients that run on any driver.
-shim-clients := $(B)/client/answers $(B)/client/images
-$(B)/client/answers: $(OBJ)/tests/shim/answers.o
-	$(call say,LD,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -ldl
+shim-clients := $(B)/client/images
 $(B)/client/images: $(OBJ)/tests/shim/images.o $(OBJ)/tests/client/vg_drv.o
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ -ldl
 $(OBJ)/tests/shim/images.o: CPPFLAGS += -Itests/client
 
-objects          += $(OBJ)/tests/shim/answers.o $(OBJ)/tests/shim/images.o
+objects          += $(OBJ)/tests/shim/images.o
 extra-test-files += $(shim-clients)
-test-scripts     += tests/shim/answers.sh

@@ -5,57 +5,12 @@
  * runs on NVIDIA's library and on ours; answers.txt holds NVIDIA's lines, answers.sh
  * compares. Lines must not depend on the model of the GPU.
  */
-#include <dlfcn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vg_api.h"
-
-#define FUNCTIONS(X)                                                                           \
-    X(cuInit) X(cuDeviceGet) X(cuDevicePrimaryCtxRetain) X(cuCtxSetCurrent)                    \
-    X(cuCtxSynchronize) X(cuModuleLoadData) X(cuModuleLoadDataEx) X(cuModuleUnload)            \
-    X(cuModuleGetFunction) X(cuModuleGetGlobal_v2) X(cuModuleGetFunctionCount)                 \
-    X(cuModuleEnumerateFunctions) X(cuLibraryLoadData) X(cuLibraryUnload)                      \
-    X(cuLibraryGetKernel) X(cuLibraryGetKernelCount) X(cuLibraryEnumerateKernels)              \
-    X(cuLibraryGetModule) X(cuLibraryGetGlobal) X(cuLibraryGetManaged) X(cuKernelGetFunction)  \
-    X(cuKernelGetName) X(cuKernelGetAttribute) X(cuKernelSetAttribute) X(cuKernelGetParamInfo) \
-    X(cuKernelGetLibrary) X(cuFuncGetAttribute) X(cuFuncSetAttribute) X(cuFuncGetName)         \
-    X(cuFuncGetModule) X(cuFuncGetParamInfo) X(cuLaunchKernel) X(cuLaunchKernelEx)             \
-    X(cuLaunchCooperativeKernel) X(cuOccupancyMaxActiveBlocksPerMultiprocessor)                \
-    X(cuOccupancyMaxPotentialBlockSize) X(cuOccupancyAvailableDynamicSMemPerBlock)             \
-    X(cuStreamCreate) X(cuStreamBeginCapture_v2) X(cuStreamEndCapture) X(cuGraphGetNodes)      \
-    X(cuGraphGetEdges) X(cuGraphGetRootNodes) X(cuGraphNodeGetDependencies)                    \
-    X(cuGraphInstantiateWithFlags) X(cuGraphLaunch) X(cuGraphExecDestroy) X(cuMemAlloc_v2)     \
-    X(cuMemcpyDtoH_v2) X(cuStreamSynchronize) X(cuModuleLoadFatBinary)
-
-static struct {
-#define MEMBER(name) __typeof__(name) *name;
-    FUNCTIONS(MEMBER)
-#undef MEMBER
-} cu;
-
-static void open_driver(void)
-{
-    void *lib = dlopen("libcuda.so.1", RTLD_NOW);
-
-    if (!lib) {
-        fprintf(stderr, "%s\n", dlerror());
-        exit(1);
-    }
-#define TAKE(name) cu.name = (__typeof__(name) *)(uintptr_t)dlsym(lib, #name);
-    FUNCTIONS(TAKE)
-#undef TAKE
-}
-
-static void say(const char *what, long long value)
-{
-    printf("%s = %lld\n", what, value);
-    fflush(stdout);
-}
-
-#define SAY(call) say(#call, (long long)cu.call)
+#include "ask.h"
 
 #define HEAD ".version 7.0\n.target sm_70\n.address_size 64\n"
 static const char ptx[] =
@@ -82,9 +37,9 @@ static void load(const char *what, const void *image)
     char line[100];
 
     snprintf(line, sizeof(line), "module from %s", what);
-    say(line, cu.cuModuleLoadData(&m, image));
+    ask_say(line, cu.cuModuleLoadData(&m, image));
     snprintf(line, sizeof(line), "library from %s", what);
-    say(line, cu.cuLibraryLoadData(&l, image, NULL, NULL, 0, NULL, NULL, 0));
+    ask_say(line, cu.cuLibraryLoadData(&l, image, NULL, NULL, 0, NULL, NULL, 0));
     if (m)
         cu.cuModuleUnload(m);
     if (l)
@@ -135,7 +90,7 @@ static void images(void)
     load("a fat binary for an older GPU", fatbin(2, 35, 0x11, elf, sizeof(elf)));
     load("a wrapper of version 7", &bad_wrapper);
     load("an empty ELF file", elf);
-    say("fat binary function, PTX", cu.cuModuleLoadFatBinary(&(CUmodule){NULL}, ptx));
+    ask_say("fat binary function, PTX", cu.cuModuleLoadFatBinary(&(CUmodule){NULL}, ptx));
 }
 
 static void jit_log(const char *what, const char *image)
@@ -199,58 +154,58 @@ static void functions(CUmodule m)
     SAY(cuModuleGetFunction(NULL, m, "none"));
     SAY(cuModuleGetFunction(&f, NULL, "none"));
     SAY(cuModuleGetGlobal_v2(&p, &bytes, m, "counter"));
-    say("bytes of counter", (long long)bytes);
+    ask_say("bytes of counter", (long long)bytes);
     SAY(cuModuleGetGlobal_v2(NULL, NULL, m, "counter"));
     SAY(cuModuleGetGlobal_v2(&p, NULL, m, "no such"));
     SAY(cuModuleGetGlobal_v2(&p, NULL, m, NULL));
     SAY(cuModuleGetFunctionCount(&n, m));
-    say("functions", n);
+    ask_say("functions", n);
     SAY(cuModuleGetFunctionCount(NULL, m));
     SAY(cuModuleEnumerateFunctions(list, 2, m));
-    say("listed", !!list[0] + !!list[1] + !!list[2]);
+    ask_say("listed", !!list[0] + !!list[1] + !!list[2]);
     SAY(cuModuleEnumerateFunctions(list, 16, m));
-    say("listed fifth, sixth", !!list[4] * 10 + !!list[5]);
+    ask_say("listed fifth, sixth", !!list[4] * 10 + !!list[5]);
     SAY(cuModuleEnumerateFunctions(list, 0, m));
     SAY(cuModuleEnumerateFunctions(NULL, 1, m));
     SAY(cuFuncGetName(&name, list[0]));
-    say("has a name", name && *name);
+    ask_say("has a name", name && *name);
     SAY(cuModuleGetFunction(&f, m, "store"));
     SAY(cuFuncGetName(&name, f));
-    say("it is store", name && !strcmp(name, "store"));
+    ask_say("it is store", name && !strcmp(name, "store"));
     SAY(cuFuncGetName(NULL, f));
     SAY(cuFuncGetName(&name, NULL));
     SAY(cuFuncGetModule(&of, f));
-    say("its module", of == m);
+    ask_say("its module", of == m);
     for (int i = 0; i < 3; i++) {
         SAY(cuFuncGetParamInfo(f, i, &offset, &size));
-        say("offset, size", (long long)(offset * 100 + size));
+        ask_say("offset, size", (long long)(offset * 100 + size));
     }
     SAY(cuFuncGetParamInfo(f, 3, &offset, &size));
     SAY(cuFuncGetParamInfo(f, 0, &offset, NULL));
     SAY(cuFuncGetParamInfo(f, 0, NULL, &size));
     SAY(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, f));
-    say("static shared", v);
+    ask_say("static shared", v);
     SAY(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, f));
-    say("dynamic shared", v);
+    ask_say("dynamic shared", v);
     SAY(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX, f));
     SAY(cuFuncGetAttribute(&v, (CUfunction_attribute)-1, f));
     SAY(cuFuncGetAttribute(NULL, CU_FUNC_ATTRIBUTE_NUM_REGS, f));
     SAY(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_NUM_REGS, NULL));
     SAY(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 1024));
     SAY(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, f));
-    say("dynamic shared", v);
+    ask_say("dynamic shared", v);
     SAY(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 1 << 24));
     SAY(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, -1));
     SAY(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_NUM_REGS, 1));
     SAY(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 49152));
     SAY(cuModuleGetFunction(&f, m, "shared"));
     SAY(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, f));
-    say("static shared", v);
+    ask_say("static shared", v);
     SAY(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, f));
-    say("dynamic shared", v);
+    ask_say("dynamic shared", v);
     SAY(cuModuleGetFunction(&f, m, "bounded"));
     SAY(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, f));
-    say("threads of bounded", v);
+    ask_say("threads of bounded", v);
 }
 
 static void late_errors(void)
@@ -291,17 +246,17 @@ static void without_context(CUlibrary *ret_library)
     SAY(cuLibraryGetKernel(NULL, l, "store"));
     SAY(cuLibraryGetKernel(&k, NULL, "store"));
     SAY(cuLibraryGetKernelCount(&n, l));
-    say("kernels", n);
+    ask_say("kernels", n);
     SAY(cuKernelGetName(&name, k));
-    say("it is store", name && !strcmp(name, "store"));
+    ask_say("it is store", name && !strcmp(name, "store"));
     SAY(cuKernelGetLibrary(&of, k));
-    say("its library", of == l);
+    ask_say("its library", of == l);
     SAY(cuKernelGetParamInfo(k, 1, &offset, &size));
     SAY(cuKernelGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, k, 0));
-    say("dynamic shared", v);
+    ask_say("dynamic shared", v);
     SAY(cuKernelSetAttribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 2048, k, 0));
     SAY(cuKernelGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, k, 0));
-    say("dynamic shared", v);
+    ask_say("dynamic shared", v);
     SAY(cuKernelGetFunction(&f, k));
     SAY(cuLibraryGetModule(&m, l));
     SAY(cuLibraryGetGlobal(&p, &size, l, "counter"));
@@ -322,27 +277,27 @@ static void kernels(CUlibrary l)
     SAY(cuLibraryGetKernel(&k, l, "store"));
     SAY(cuKernelGetFunction(&f, k));
     SAY(cuKernelGetFunction(&again, k));
-    say("the same function", f && f == again);
-    say("function is kernel", (void *)f == (void *)k);
+    ask_say("the same function", f && f == again);
+    ask_say("function is kernel", (void *)f == (void *)k);
     SAY(cuLibraryGetModule(&m, l));
     SAY(cuFuncGetModule(&of, f));
-    say("its module", of == m);
+    ask_say("its module", of == m);
     SAY(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, f));
-    say("dynamic shared of the function", v);
+    ask_say("dynamic shared of the function", v);
     SAY(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 4096));
     SAY(cuKernelGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, k, 0));
-    say("dynamic shared of the kernel", v);
+    ask_say("dynamic shared of the kernel", v);
     SAY(cuKernelSetAttribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 8192, k, 0));
     SAY(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, f));
-    say("dynamic shared of the function", v);
+    ask_say("dynamic shared of the function", v);
     SAY(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (CUfunction)k));
-    say("the kernel as a function", v);
+    ask_say("the kernel as a function", v);
     SAY(cuFuncGetName(&name, (CUfunction)k));
     SAY(cuFuncGetParamInfo((CUfunction)k, 0, &offset, &bytes));
     SAY(cuKernelGetName(&name, (CUkernel)f));
     SAY(cuKernelGetAttribute(&v, CU_FUNC_ATTRIBUTE_NUM_REGS, k, 77));
     SAY(cuLibraryEnumerateKernels(list, 16, l));
-    say("listed fifth, sixth", !!list[4] * 10 + !!list[5]);
+    ask_say("listed fifth, sixth", !!list[4] * 10 + !!list[5]);
     SAY(cuLibraryGetGlobal(&p, &bytes, l, "counter"));
     SAY(cuLibraryGetGlobal(&p, &bytes, l, "no such"));
     SAY(cuLibraryGetManaged(&p, &bytes, l, "no such"));
@@ -356,7 +311,7 @@ static CUresult shape(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsig
 {
     return cu.cuLaunchKernel(f, gx, gy, gz, bx, by, bz, smem, NULL, NULL, NULL);
 }
-#define SHAPE(...) say("shape " #__VA_ARGS__, shape(__VA_ARGS__))
+#define SHAPE(...) ask_say("shape " #__VA_ARGS__, shape(__VA_ARGS__))
 
 static void shapes(CUmodule m)
 {
@@ -387,7 +342,7 @@ static void shapes(CUmodule m)
     SHAPE(fixed, 1, 1, 1, 32, 1, 1, 0);
     SHAPE(NULL, 1, 1, 1, 1, 1, 1, 0);
     void *params[] = {&(CUdeviceptr){0}};
-    say("static and dynamic shared at the limit",
+    ask_say("static and dynamic shared at the limit",
         cu.cuLaunchKernel(shared, 1, 1, 1, 1, 1, 1, 49153, NULL, params, NULL));
     SAY(cuCtxSynchronize());
 }
@@ -415,17 +370,17 @@ static void parameters(CUmodule m)
     cu.cuMemAlloc_v2(&p, 4);
     SAY(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL));
     cu.cuMemcpyDtoH_v2(&got, p, 4);
-    say("stored", got);
+    ask_say("stored", got);
     SAY(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL));
     SAY(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, params, end));
     SAY(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, bad_extra));
     SAY(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, end));
     SAY(cuCtxSynchronize());
-    say("extra of 17", extra_launch(f, 17, p));
+    ask_say("extra of 17", extra_launch(f, 17, p));
     SAY(cuMemcpyDtoH_v2(&got, p, 4));
-    say("stored", got);
-    say("extra of 24", extra_launch(f, 24, p));
-    say("extra of 32", extra_launch(f, 32, p));
+    ask_say("stored", got);
+    ask_say("extra of 24", extra_launch(f, 24, p));
+    ask_say("extra of 32", extra_launch(f, 32, p));
     SAY(cuCtxSynchronize());
     CUlaunchConfig config = {1, 1, 1, 1, 1, 1, 0, NULL, NULL, 0};
     SAY(cuLaunchKernelEx(&config, f, params, NULL));
@@ -446,23 +401,23 @@ static void occupancy(CUmodule m)
 
     cu.cuModuleGetFunction(&f, m, "none");
     SAY(cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, f, 128, 0));
-    say("some", blocks > 0);
+    ask_say("some", blocks > 0);
     SAY(cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, f, 0, 0));
     SAY(cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, f, -1, 0));
     SAY(cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, f, 2048, 0));
-    say("blocks of 2048", blocks);
+    ask_say("blocks of 2048", blocks);
     SAY(cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, f, 128, 1 << 24));
-    say("blocks with much shared memory", blocks);
+    ask_say("blocks with much shared memory", blocks);
     SAY(cuOccupancyMaxActiveBlocksPerMultiprocessor(NULL, f, 128, 0));
     SAY(cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, NULL, 128, 0));
     SAY(cuOccupancyMaxPotentialBlockSize(&blocks, &size, f, NULL, 0, 0));
-    say("best block", size);
+    ask_say("best block", size);
     SAY(cuOccupancyMaxPotentialBlockSize(&blocks, &size, f, NULL, 0, 100));
-    say("best block of at most 100", size);
+    ask_say("best block of at most 100", size);
     SAY(cuOccupancyMaxPotentialBlockSize(&blocks, &size, NULL, NULL, 0, 0));
     SAY(cuOccupancyMaxPotentialBlockSize(NULL, &size, f, NULL, 0, 0));
     SAY(cuOccupancyAvailableDynamicSMemPerBlock(&bytes, f, 1, 128));
-    say("some", bytes > 0);
+    ask_say("some", bytes > 0);
     SAY(cuOccupancyAvailableDynamicSMemPerBlock(&bytes, f, 0, 128));
 }
 
@@ -482,26 +437,26 @@ static void graphs(CUmodule m)
         SAY(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, s, NULL, NULL));
     SAY(cuStreamEndCapture(s, &g));
     SAY(cuGraphGetNodes(g, NULL, &n));
-    say("nodes", (long long)n);
+    ask_say("nodes", (long long)n);
     SAY(cuGraphGetNodes(g, node, NULL));
     n = 2;
     SAY(cuGraphGetNodes(g, node, &n));
-    say("nodes of two", (long long)n);
+    ask_say("nodes of two", (long long)n);
     n = 8;
     node[3] = node[0];
     SAY(cuGraphGetNodes(g, node, &n));
-    say("nodes of eight", (long long)n);
-    say("the rest cleared", !node[3] && !node[7]);
+    ask_say("nodes of eight", (long long)n);
+    ask_say("the rest cleared", !node[3] && !node[7]);
     n = 4;
     SAY(cuGraphGetRootNodes(g, node + 4, &n));
-    say("roots", (long long)n);
+    ask_say("roots", (long long)n);
     n = 8;
     SAY(cuGraphGetEdges(g, from, to, &n));
-    say("edges", (long long)n);
+    ask_say("edges", (long long)n);
     SAY(cuGraphGetEdges(g, from, NULL, &n));
     n = 8;
     SAY(cuGraphNodeGetDependencies(to[0], from, &n));
-    say("dependencies", (long long)n);
+    ask_say("dependencies", (long long)n);
     SAY(cuGraphNodeGetDependencies(NULL, from, &n));
     SAY(cuGraphInstantiateWithFlags(&x, g, 0));
     SAY(cuGraphLaunch(x, s));
@@ -522,7 +477,7 @@ int main(void)
     CUlibrary library = NULL;
     CUmodule m = NULL;
 
-    open_driver();
+    ask_open();
     SAY(cuModuleLoadData(&m, ptx));
     SAY(cuInit(0));
     SAY(cuDeviceGet(&dev, 0));
