@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""The cases of tests/gpu/run, the most telling first.
+
+Names are GROUP/CASE; a command line may name either. In commands, {py} is the
+Python that runs us, {work} the folder of the workloads, {product} the product's.
+"""
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Case:
+    name: str
+    command: list
+    limit: int = 90         # seconds
+    alone: bool = False     # times count: nothing else runs beside it
+    compare: str = "lines"  # lines: equal output; status: it checks itself; costs: NAME VALUE UNIT
+    env: dict = field(default_factory=dict)
+    rounds: int = 1         # alternating runs of a timing; medians count
+
+
+def python(group, script, pieces, **options):
+    """One case, and so one process, for each piece of a workload."""
+    return [Case(f"{group}/{piece}", ["{py}", f"{{work}}/{script}.py", piece], **options)
+            for piece in pieces.split()]
+
+
+def programs(group, folder, names, **options):
+    return [Case(f"{group}/{name}", [f"{{product}}/{folder}/{name}"], compare="status", **options)
+            for name in names.split()]
+
+
+CUDA = """async_copies atomics control coopgroups copies_2d3d devicequery double_math errors exitcodes
+fork graphs half histogram hostfunc int_math managed mandel many_modules mapped matmul mempool
+occupancy printf reduce softmax streams_events symbols threads vectoradd warp"""
+
+CONCURRENT = [
+    *python("pytorch", "torch_llama", "inference training", limit=150, env={"VG_QUICK": "1"}),
+    *python("pytorch", "torch_math", "gemm conv linalg fft sparse attention gemm_small_types lstm "
+            "random kernels norm_and_pool small_training"),
+    *python("pytorch", "torch_runtime", "graphs copies streams memory pinned profiler oom "
+            "graphed_callables threads pools properties nvml unusual device_assert"),
+    *python("pytorch", "torch_runtime", "expandable",
+            env={"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}),
+    *python("pytorch", "torch_runtime", "async_allocator",
+            env={"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"}),
+    *python("pytorch", "torch_procs", "ipc loader_fork loader_spawn ipc_event four_at_once "
+            "forked_without_gpu", limit=120),
+    *python("pytorch", "torch_compile", "compiled compiled_training reduced_overhead", limit=150),
+    *python("jax", "jax_work", "device jit grad command_buffers libraries random transforms "
+            "callbacks transfers"),
+    *python("cupy", "cupy_work", "device raw_kernel elementwise libraries random sorts sparse memory "
+            "streams graphs textures"),
+    *python("triton", "triton_work", "add softmax matmul atomics descriptors"),
+    *python("numba", "numba_work", "device vectors shared atomics matrices functions streams"),
+    *python("cuda-python", "cudapy_work", "bindings bindings_runtime core core_linker "
+            "compiled_for_this_gpu"),
+    *python("nvml", "nvml_work", "identity measured"),
+    Case("onnx/cuda", ["{py}", "{work}/onnx_work.py"]),
+    Case("driver/answers", ["{product}/client/answers"]),
+    *[Case(f"driver/fault-{kind}", ["{product}/client/fault", kind], compare="status")
+      for kind in ("wild", "misaligned", "endless")],
+    *programs("driver", "client", "copies images quiet"),
+    *programs("cuda-static", "cuda/static", CUDA),
+    *programs("cuda-shared", "cuda/shared", CUDA),
+    *programs("cuda-ptds", "cuda/ptds", CUDA),
+    *programs("cuda-sm80", "cuda/sm80", "vectoradd reduce graphs"),
+    *programs("cuda-lz4", "cuda/lz4", "vectoradd matmul"),
+    *programs("cuda-raw", "cuda/raw", "vectoradd matmul"),
+    *[Case("smi/" + name, ["nvidia-smi", *words.split()], compare="status", limit=30)
+      for name, words in (("plain", ""), ("list", "-L"), ("all", "-q"), ("topology", "topo -m"),
+                          ("query", "--query-gpu=name,driver_version,memory.total --format=csv"),
+                          ("dmon", "dmon -c 1"), ("pmon", "pmon -c 1"))],
+]
+
+ALONE = [
+    Case("speed/llama", ["{py}", "{work}/torch_llama.py"], alone=True, limit=150),
+    Case("speed/pytorch", ["{py}", "{work}/torch_speed.py"], alone=True, limit=150),
+    Case("speed/calls", ["{product}/client/costs"], alone=True, compare="costs", limit=60, rounds=3),
+    *python("speed", "jax_work", "speed", alone=True),
+    *python("speed-cupy", "cupy_work", "speed", alone=True),
+    *python("speed-triton", "triton_work", "add", alone=True),
+]
+
+CASES = CONCURRENT + ALONE

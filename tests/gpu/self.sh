@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# timeout: 200
+#
+# tests/gpu/run is used where time is dear: it must work there at the first try.
+# Its judgement, the Python of all workloads, and a run on the software GPU of the
+# cases that need nothing but our own programs.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-self.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+export PYTHONPYCACHEPREFIX=$work/pyc OUT=$work/out
+failures=0
+
+check() {
+    local text=$1
+    shift
+    if "$@" >"$work/log" 2>&1; then
+        echo "ok      $text"
+    else
+        echo "NOT OK  $text"
+        tail -n 30 "$work/log"
+        failures=$((failures + 1))
+    fi
+}
+
+on_soft() {
+    "$here/run" --backend soft --product "$VG_BUILD" --jobs 2 "$@"
+}
+
+# A case that cannot succeed must be told, by the table, the log and the status.
+failure_told() {
+    on_soft smi/list >"$work/told"
+    [ $? = 1 ] && grep -q '^smi/list .*FAILED' "$work/told" && grep -q 'smi/list' "$work/out/failures.log"
+}
+
+check 'every workload compiles' python3 -m compileall -q "$here/work" "$here/cases.py"
+check 'judgement' python3 "$here/check_run.py"
+check 'driver programs on the software GPU' on_soft driver
+if [ -d "$VG_BUILD/../cuda/static" ]; then
+    ln -s "$VG_BUILD"/{bin,lib,client} "$(cd "$VG_BUILD/../cuda" && pwd)" "$work/"
+    check 'CUDA programs on the software GPU' "$here/run" --backend soft --product "$work" \
+        cuda-static/vectoradd cuda-static/reduce cuda-shared/vectoradd
+fi
+PATH=/usr/bin:/bin check 'a failure is told' failure_told
+[ $failures = 0 ]

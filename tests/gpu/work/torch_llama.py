@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""A Llama of 1.1 B random parameters: prefill of 512 tokens, 72 decoded ones, six training steps."""
+import time
+
+from vg import clock, info, main, measure, put, quick
+from torch_setup import gpu, sync, torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+CONFIG = dict(hidden_size=2048, intermediate_size=5632, num_hidden_layers=2 if quick else 22,
+              num_attention_heads=32, num_key_value_heads=4, vocab_size=32000,
+              max_position_embeddings=2048)
+PROMPT, DECODED, STEPS = 512, 72, 6
+
+
+def new_model():
+    torch.manual_seed(20)
+    torch.set_default_dtype(torch.bfloat16)
+    with gpu:
+        model = LlamaForCausalLM(LlamaConfig(**CONFIG))
+    torch.set_default_dtype(torch.float32)
+    info("parameters", sum(p.numel() for p in model.parameters()))
+    return model
+
+
+def tokens(*shape, seed=3):
+    return torch.randint(0, 32000, shape, generator=torch.Generator().manual_seed(seed)).to(gpu)
+
+
+def decode(model, prompt, count):
+    """Greedy decoding; returns the tokens, the last logits and the seconds of each token."""
+    out = model(prompt, use_cache=True)
+    taken, seconds = [], []
+    for _ in range(count):
+        sync()
+        start = time.perf_counter()
+        token = out.logits[:, -1:].argmax(-1)
+        out = model(token, past_key_values=out.past_key_values, use_cache=True)
+        sync()
+        seconds.append(time.perf_counter() - start)
+        taken.append(token)
+    return torch.cat(taken, 1), out.logits, seconds
+
+
+def inference():
+    start = time.perf_counter()
+    model = new_model().eval()
+    prompt = tokens(1, PROMPT)
+    with torch.inference_mode():
+        put("llama.prefill", model(prompt, use_cache=True).logits)
+        clock("llama.first_answer", time.perf_counter() - start)
+        decode(model, prompt, 4)
+        measure("llama.prefill", lambda: model(prompt, use_cache=True), sync, 5)
+        taken, logits, seconds = decode(model, prompt, DECODED)
+        put("llama.decoded", taken, logits)
+        clock("llama.decode_token", sorted(seconds)[len(seconds) // 2])
+        clock("llama.decode_72", sum(seconds))
+
+
+def training():
+    model = new_model().train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    batch = tokens(4, 256, seed=4)
+    seconds, losses = [], []
+    for _ in range(STEPS):
+        sync()
+        start = time.perf_counter()
+        loss = model(batch, labels=batch).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.detach())
+        sync()
+        seconds.append(time.perf_counter() - start)
+    put("llama.losses", *losses)
+    put("llama.trained", *list(model.parameters())[:4])
+    clock("llama.training_step", sorted(seconds[1:])[len(seconds[1:]) // 2])
+
+
+if __name__ == "__main__":
+    main([inference, training])
