@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Wrong and right calls, answered by NVIDIA's driver and through the product, side by side.
+#
+#   misuse.sh [PRODUCT]     PRODUCT holds bin/ lib/ client/ (default: $VG_PRODUCT, then .gpu and
+#                           build/release of this tree)
+#
+# $OUT (default: a folder in /tmp) gets NAME.native, NAME.again, NAME.ours and NAME.diff for each
+# of the programs. NAME.again is a second native run: what differs there, no driver promises.
+# Exit status 0: no other line differs.
+set -u
+top=$(cd "$(dirname "$0")/../.." && pwd)
+backend=${VGPU_BACKEND:-cuda}
+OUT=${OUT:-$(mktemp -d /tmp/vgpu-misuse.XXXXXX)}
+mkdir -p "$OUT"
+for product in "${1:-}" "${VG_PRODUCT:-}" "$top/.gpu" "$top/build/release"; do
+    [ -n "$product" ] && [ -x "$product/client/misuse" ] && break
+done
+[ -x "$product/client/misuse" ] || { echo 'no product: see the head of this script'; exit 2; }
+
+# With the software GPU, `natively` is the library that the executor loads.
+natively() {
+    if [ "$backend" = soft ]; then
+        mkdir -p "$OUT/driver"
+        ln -sf "$(readlink -f "$product/lib/libvgpu-softcuda.so")" "$OUT/driver/libcuda.so.1"
+        LD_LIBRARY_PATH=$OUT/driver timeout 120 "$@"
+    else
+        timeout 120 "$@"
+    fi
+}
+ours() { timeout 120 "$product/bin/vgpu-run" --backend "$backend" -- "$@"; }
+
+# by_group FILE: each line with its group before it, so that lines of two groups never match.
+by_group() { awk '/^-- / { group = $2 } { print group ": " $0 }' "$1"; }
+
+# Lines that differ from the first native run, and that a second native run does not explain.
+compare() {
+    by_group "$OUT/$1.native" >"$OUT/$1.a"
+    by_group "$OUT/$1.again" | diff "$OUT/$1.a" - | sed -n 's/^[<>] //p' | sort -u >"$OUT/$1.unsteady"
+    by_group "$OUT/$1.ours" | diff "$OUT/$1.a" - >"$OUT/$1.diff"
+    rm "$OUT/$1.a"
+    sed -n 's/^< //p' "$OUT/$1.diff" | grep -cvxFf "$OUT/$1.unsteady"
+}
+
+bad=0
+for program in answers states misuse; do
+    start=$SECONDS
+    natively "$product/client/$program" >"$OUT/$program.native" 2>"$OUT/$program.native.log"
+    middle=$SECONDS
+    natively "$product/client/$program" >"$OUT/$program.again" 2>/dev/null
+    ours "$product/client/$program" >"$OUT/$program.ours" 2>"$OUT/$program.ours.log"
+    count=$(compare "$program")
+    lines=$(wc -l <"$OUT/$program.native")
+    echo "$program: $lines lines, natively in $((middle - start)) s; $count differ through us," \
+        "$(wc -l <"$OUT/$program.unsteady") are unsteady natively," \
+        "$(grep -c 'signal' "$OUT/$program.native") killed a process natively"
+    [ "$count" = 0 ] || { bad=1; head -n 20 "$OUT/$program.diff"; }
+done
+echo "all of it: $OUT"
+exit $bad
