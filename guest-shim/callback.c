@@ -2,7 +2,8 @@
 /*
  * The callback thread: takes cookies from the slot's callback ring, runs what they
  * stand for, and tells the host, which lets the stream go on. One per process,
- * started at the first use; the functions must not call CUDA, as CUDA demands.
+ * started at the first use. The application's functions must not call CUDA, as CUDA
+ * demands; our own may (transfer.c).
  */
 #include "guest-shim/callback.h"
 
@@ -12,20 +13,22 @@
 #include <time.h>
 
 #include "guest-shim/call.h"
-#include "guest-shim/capture.h"
 #include "guest-shim/chan.h"
 #include "guest-shim/fwd.h"
 #include "guest-shim/lock.h"
 #include "guest-shim/state.h"
 #include "vg_atomic.h"
 
-/* A cookie is the address of one; the host only repeats what we gave it. */
+/*
+ * A cookie is the address of one; the host only repeats what we gave it. It ends with
+ * its run, or where a graph may run it again, when the host says that it is gone.
+ */
 struct callback {
-    CUhostFn fn;                    /* kind HOST_FUNC */
+    CUhostFn fn;                    /* kinds HOST_FUNC and NODE */
     CUstreamCallback stream_fn;     /* kind STREAM */
     CUstream stream;
+    CUhostFn at_end;                /* given the data when the cookie ends; NULL: nothing to do */
     void *data;
-    bool forever;
 };
 
 static struct vg_lock start_lock;
@@ -43,6 +46,13 @@ static void cross(void)
     __atomic_fetch_add(&crossings, 1u, __ATOMIC_ACQ_REL);
 }
 
+static void end(struct callback *c)
+{
+    if (c->at_end)
+        c->at_end(c->data);
+    free(c);
+}
+
 static void run(struct callback *c, CUresult status)
 {
     if (c->stream_fn)
@@ -56,16 +66,20 @@ static void run_next(struct vg_slot *s)
     uint64_t tail = s->callback_tail;
     uint64_t cookie = s->callback[tail % VG_CALLBACKS].cookie;
     CUresult status = (CUresult)s->callback[tail % VG_CALLBACKS].status;
+    uint32_t kind = s->callback[tail % VG_CALLBACKS].kind;
     struct callback *c = (struct callback *)(uintptr_t)cookie;
 
     vg_store_release(&s->callback_tail, tail + 1);
     cross();
+    if (kind == VG_CALLBACK_GONE) {
+        end(c);
+        return;
+    }
     vg_console_drain();
     run(c, status);
-    bool done = !c->forever;
     vg_call_post(VG_CALL_HOST_DONE, VG_WORDS(cookie));
-    if (done)
-        free(c);
+    if (kind != VG_CALLBACK_NODE)
+        end(c);
 }
 
 static void sleep_until_posted(struct vg_slot *s, struct vg_backoff *idle)
@@ -140,14 +154,27 @@ static uint64_t new_callback(struct callback value)
     return (uintptr_t)c;
 }
 
-uint64_t vg_callback_new(CUhostFn fn, void *data, bool forever)
+uint64_t vg_callback_new(CUhostFn fn, void *data)
 {
-    return new_callback((struct callback){.fn = fn, .data = data, .forever = forever});
+    return new_callback((struct callback){.fn = fn, .data = data});
+}
+
+uint64_t vg_callback_new_owning(CUhostFn fn, void *data, CUhostFn at_end)
+{
+    return new_callback((struct callback){.fn = fn, .data = data, .at_end = at_end});
 }
 
 uint64_t vg_callback_new_stream(CUstreamCallback fn, CUstream stream, void *data)
 {
     return new_callback((struct callback){.stream_fn = fn, .stream = stream, .data = data});
+}
+
+void vg_callback_of(uint64_t cookie, CUhostFn *ret_fn, void **ret_data)
+{
+    const struct callback *c = (const struct callback *)(uintptr_t)cookie;
+
+    *ret_fn = c->fn;
+    *ret_data = c->data;
 }
 
 void vg_callback_drop(uint64_t cookie)
@@ -175,9 +202,7 @@ CUresult cuLaunchHostFunc(CUstream hStream, CUhostFn fn, void *userData)
         r = CUDA_ERROR_INVALID_VALUE;
     if (r)
         return r;
-    /* In a capture this makes a graph node, which may run at every launch of the graph. */
-    return send_host_func(hStream, vg_callback_new(fn, userData, vg_capture_possible()),
-                          VG_CALLBACK_HOST_FUNC);
+    return send_host_func(hStream, vg_callback_new(fn, userData), VG_CALLBACK_HOST_FUNC);
 }
 
 CUresult cuStreamAddCallback(CUstream hStream, CUstreamCallback callback, void *userData,

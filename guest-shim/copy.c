@@ -10,6 +10,7 @@
 
 #include "guest-shim/call.h"
 #include "guest-shim/state.h"
+#include "guest-shim/transfer.h"
 #include "vg_api.h"
 
 #define INLINE_MAX   (16u << 10)    /* bytes; beyond this a second copy costs more than a chunk */
@@ -234,6 +235,10 @@ CUresult vg_copy(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bo
         return CUDA_ERROR_INVALID_VALUE;
     if (to == VG_END_GPU && from == VG_END_GPU)
         return copy_on_gpu(dst, src, bytes, stream, false);
+    bool plain = to == VG_END_PLAIN || from == VG_END_PLAIN;
+    CUresult r;
+    if (plain && !wait && vg_transfer_capture_linear(dst, src, bytes, stream, &r))
+        return r;
     if (to == VG_END_GPU)
         return vg_copy_in(dst, (const void *)src, bytes, stream, wait);
     if (from == VG_END_GPU)

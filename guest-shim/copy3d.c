@@ -9,6 +9,7 @@
 #include "guest-shim/call.h"
 #include "guest-shim/copy.h"
 #include "guest-shim/state.h"
+#include "guest-shim/transfer.h"
 #include "vg_api.h"
 
 /* One end: rows of `pitch` bytes, slices of `rows` rows, the box beginning at (x, y, z). */
@@ -233,6 +234,20 @@ static bool dense(const struct end *e, const struct box *b)
     return (b->height == 1 || e->pitch == b->width) && (b->depth == 1 || e->rows == b->height);
 }
 
+/* A copy from or to ordinary memory that is to become a node of a graph. */
+static bool capture_box(const struct box *b, CUresult *ret_result)
+{
+    CUDA_MEMCPY3D c = {.WidthInBytes = b->width, .Height = b->height, .Depth = b->depth};
+
+    fill_src(&c, &b->src);
+    fill_dst(&c, &b->dst);
+    if (b->src.kind != VG_END_GPU)
+        c.srcHost = (const void *)b->src.base;
+    if (b->dst.kind != VG_END_GPU)
+        c.dstHost = (void *)b->dst.base;
+    return vg_transfer_capture(&c, b->stream, ret_result);
+}
+
 static CUresult copy_box(struct box *b)
 {
     if (b->width == 0 || b->height == 0 || b->depth == 0)
@@ -241,6 +256,9 @@ static CUresult copy_box(struct box *b)
     if (r == CUDA_SUCCESS)
         r = check_end(&b->src, b);
     if (r != CUDA_SUCCESS)
+        return r;
+    bool plain = b->src.kind == VG_END_PLAIN || b->dst.kind == VG_END_PLAIN;
+    if (plain && !b->wait && capture_box(b, &r))
         return r;
     bool to_gpu = b->dst.kind == VG_END_GPU, from_gpu = b->src.kind == VG_END_GPU;
     if (!to_gpu && !from_gpu)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Graphs: those entry points that the table alone cannot make, because they fill
- * arrays of the application, carry a stream inside a struct, or have an older form.
+ * Graphs as a whole: those entry points that the table alone cannot make, because they
+ * fill arrays of the application, carry a stream inside a struct, say something with a
+ * failure too, or have an older form. Their nodes are in graph_node.c.
  * Graphs, nodes and executable graphs are the host's handles. Any thread.
  */
 #include <string.h>
@@ -175,8 +176,57 @@ CUresult cuGraphNodeGetDependentNodes_v2(CUgraphNode hNode, CUgraphNode *depende
 
 /* ---- instantiation and launch ------------------------------------------------------ */
 
-static CUresult instantiate(VG_PARAMS(cuGraphInstantiateWithParams))
-VG_FWD_BODY(cuGraphInstantiateWithParams)
+/* What the host says with a failure too: count words. False: it said nothing. */
+static bool complaint(const struct vg_reply *reply, uint64_t *word, unsigned count)
+{
+    if (reply->len < count * sizeof(*word))
+        return false;
+    memcpy(word, reply->data, count * sizeof(*word));
+    return true;
+}
+
+static CUresult decode_instance(const struct vg_reply *reply, CUgraphExec *ret_exec,
+                                CUDA_GRAPH_INSTANTIATE_PARAMS *params)
+{
+    struct vg_dec d;
+
+    vg_reply_decoder(reply, &d);
+    *ret_exec = (CUgraphExec)(uintptr_t)vg_dec_word(&d);
+    const void *p = vg_dec_struct(&d, sizeof(*params));
+    if (!p || d.bad)
+        return CUDA_ERROR_UNKNOWN;
+    memcpy(params, p, sizeof(*params));
+    return CUDA_SUCCESS;
+}
+
+static CUresult instantiate(CUgraphExec *ret_exec, CUgraph graph,
+                            CUDA_GRAPH_INSTANTIATE_PARAMS *params)
+{
+    struct vg_reply reply = {.len = 0};
+    struct vg_tx tx;
+    struct vg_enc e;
+    uint64_t why[2];
+    CUresult r = vg_begin_quiet(&tx, VG_CALL_cuGraphInstantiateWithParams, sizeof(*params) + 32);
+
+    if (r)
+        return r;
+    vg_tx_encoder(&tx, &e);
+    vg_enc_word(&e, 1);
+    vg_enc_word(&e, (uintptr_t)graph);
+    vg_enc_block(&e, params, sizeof(*params));
+    if (!vg_tx_encoded(&tx, &e)) {
+        vg_drop(&tx);
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    r = vg_finish(&tx, &reply);
+    if (!r)
+        return decode_instance(&reply, ret_exec, params);
+    if (complaint(&reply, why, 2)) {
+        params->result_out = (CUgraphInstantiateResult)why[0];
+        params->hErrNode_out = (CUgraphNode)(uintptr_t)why[1];
+    }
+    return r;
+}
 
 /* The struct is the application's: the stream in it is put back. */
 static CUresult instantiate_with(CUgraphExec *exec, CUgraph graph,
@@ -223,6 +273,40 @@ CUresult cuGraphInstantiate_v2(CUgraphExec *phGraphExec, CUgraph hGraph, CUgraph
     if (logBuffer && bufferSize)
         *logBuffer = '\0';
     return cuGraphInstantiateWithFlags(phGraphExec, hGraph, 0);
+}
+
+CUresult cuGraphExecUpdate_v2(CUgraphExec hGraphExec, CUgraph hGraph,
+                              CUgraphExecUpdateResultInfo *resultInfo)
+{
+    struct vg_reply reply = {.len = 0};
+    uint64_t why[3];
+    CUresult r = vg_enter();
+
+    if (r)
+        return r;
+    if (!hGraphExec || !hGraph || !resultInfo)
+        return CUDA_ERROR_INVALID_VALUE;
+    r = vg_call_reply(VG_CALL_cuGraphExecUpdate_v2,
+                      VG_WORDS((uintptr_t)hGraphExec, (uintptr_t)hGraph), &reply);
+    if (complaint(&reply, why, 3))
+        *resultInfo = (CUgraphExecUpdateResultInfo){(CUgraphExecUpdateResult)why[0],
+                                                    (CUgraphNode)(uintptr_t)why[1],
+                                                    (CUgraphNode)(uintptr_t)why[2]};
+    return r;
+}
+
+/* The form before CUDA 12. */
+CUresult cuGraphExecUpdate(CUgraphExec hGraphExec, CUgraph hGraph, CUgraphNode *hErrorNode_out,
+                           CUgraphExecUpdateResult *updateResult_out)
+{
+    CUgraphExecUpdateResultInfo info = {CU_GRAPH_EXEC_UPDATE_ERROR, NULL, NULL};
+    CUresult r = cuGraphExecUpdate_v2(hGraphExec, hGraph, &info);
+
+    if (hErrorNode_out)
+        *hErrorNode_out = info.errorNode;
+    if (updateResult_out)
+        *updateResult_out = info.result;
+    return r;
 }
 
 CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream)

@@ -31,6 +31,8 @@ static CUresult ask(const struct request *q, struct vg_mem *mem, struct vg_reply
     if (r != CUDA_SUCCESS)
         return r;
     *mem = q->mem;
+    if (mem->kind == VG_MEM_POOLED && reply->val[1] == VG_ALLOC_BY_GRAPH)
+        mem->kind = VG_MEM_GRAPH;
     mem->base = reply->val[0];
     mem->size = q->height ? reply->val[1] * q->height : q->size;
     return CUDA_SUCCESS;
@@ -109,18 +111,35 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInByt
     return r;
 }
 
-CUresult cuMemFree_v2(CUdeviceptr dptr)
+/* Memory of a graph may come back with the graph's next launch. */
+static bool forget(CUdeviceptr dptr)
 {
     struct vg_mem mem;
+
+    return vg_mem_take(dptr, 1u << VG_MEM_DEVICE | 1u << VG_MEM_POOLED, &mem) ||
+           (vg_mem_find(dptr, &mem) && mem.base == dptr && mem.kind == VG_MEM_GRAPH);
+}
+
+CUresult cuMemFree_v2(CUdeviceptr dptr)
+{
     CUresult r = vg_enter_ctx();
 
     if (r != CUDA_SUCCESS || dptr == 0)
         return r;
-    if (!vg_mem_take(dptr, 1u << VG_MEM_DEVICE | 1u << VG_MEM_POOLED, &mem))
+    if (!forget(dptr))
         return CUDA_ERROR_INVALID_VALUE;
     r = vg_call_reply(VG_CALL_cuMemFree_v2, VG_WORDS(dptr), NULL);
     vg_console_drain();
     return r;
+}
+
+CUresult vg_graph_memory_add(CUdeviceptr base, size_t bytes, CUdevice dev)
+{
+    struct vg_ctx *ctx = vg_ctx_current();
+    const struct vg_mem m = {.base = base, .size = bytes, .kind = VG_MEM_GRAPH,
+                             .ctx = ctx ? ctx->handle : NULL, .dev = dev};
+
+    return vg_mem_reserve(base, bytes) && vg_mem_add(m) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 /* ---- stream-ordered ------------------------------------------------------------ */
@@ -172,7 +191,6 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPoo
 
 CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)
 {
-    struct vg_mem mem;
     uint64_t stream;
     CUresult r = vg_enter_ctx();
 
@@ -181,7 +199,7 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)
     r = vg_stream(hStream, &stream);
     if (r != CUDA_SUCCESS || dptr == 0)
         return r;
-    if (!vg_mem_take(dptr, 1u << VG_MEM_DEVICE | 1u << VG_MEM_POOLED, &mem))
+    if (!forget(dptr))
         return CUDA_ERROR_INVALID_VALUE;
     return vg_call_post(VG_CALL_cuMemFreeAsync, VG_WORDS(dptr, stream));
 }

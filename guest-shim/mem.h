@@ -18,6 +18,8 @@ enum vg_mem_kind {
     VG_MEM_DEVICE,          /* cuMemAlloc and its kin */
     VG_MEM_POOLED,          /* stream-ordered allocation */
     VG_MEM_GLOBAL,          /* a module's variable */
+    VG_MEM_GRAPH,           /* allocated by a graph's node: comes and goes as graphs run, and is
+                               forgotten when the address is given to something else */
     VG_MEM_PINNED,          /* host memory in the shared region: the GPU sees it at its own address */
     VG_MEM_LOOSE,           /* host memory that CUDA calls pinned but that had to stay outside the
                                region: copies are staged, kernels cannot reach it */
@@ -44,6 +46,9 @@ struct vg_mem {
 /* False if it overlaps a known range or memory is short. */
 bool vg_mem_add(struct vg_mem m) __attribute__((warn_unused_result));
 
+/* The memory of a node of a graph, at an address that the driver gave. */
+CUresult vg_graph_memory_add(CUdeviceptr base, size_t bytes, CUdevice dev);
+
 /* The range that holds p. */
 bool vg_mem_find(uintptr_t p, struct vg_mem *ret_mem);
 
@@ -64,7 +69,7 @@ bool vg_mem_take(uintptr_t base, unsigned kinds, struct vg_mem *ret_mem);
 void vg_mem_forget_global(uintptr_t base);
 
 #define VG_MEM_ON_GPU  (1u << VG_MEM_DEVICE | 1u << VG_MEM_POOLED | 1u << VG_MEM_GLOBAL | \
-                        1u << VG_MEM_MAPPED)
+                        1u << VG_MEM_MAPPED | 1u << VG_MEM_GRAPH)
 #define VG_MEM_SHARED  (1u << VG_MEM_PINNED | 1u << VG_MEM_ALIAS)
 #define VG_MEM_HOST    (VG_MEM_SHARED | 1u << VG_MEM_LOOSE)
 static inline bool vg_mem_is(const struct vg_mem *m, unsigned kinds)

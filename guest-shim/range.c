@@ -44,12 +44,24 @@ static bool make_room(void)
     return true;
 }
 
+/* What the driver gives out again was a graph's that has ended, or is shared among its nodes. */
+static void displace_graph_memory(size_t at, const struct vg_mem *m)
+{
+    size_t end = at;
+
+    while (end < count && table[end].base < m->base + m->size && table[end].kind == VG_MEM_GRAPH)
+        end++;
+    memmove(&table[at], &table[end], (count - end) * sizeof(*table));
+    count -= end - at;
+}
+
 bool vg_mem_add(struct vg_mem m)
 {
     bool ok = false;
 
     pthread_rwlock_wrlock(&lock);
     size_t at = position(m.base);
+    displace_graph_memory(at, &m);
     bool overlaps = at < count && table[at].base < m.base + m.size;
     if (!overlaps && make_room()) {
         m.id = m.id ? m.id : ++last_id;

@@ -104,11 +104,21 @@ enum {
     VG_LAUNCH_F_EX          = 1u << 1,  /* was cuLaunchKernelEx */
 };
 
+/* Second word of the answer to a stream-ordered allocation that became a graph's node. */
+#define VG_ALLOC_BY_GRAPH 1u
+
 enum vg_sync_kind { VG_SYNC_CONTEXT = 0, VG_SYNC_STREAM = 1, VG_SYNC_EVENT = 2 };
 enum vg_image_kind { VG_IMAGE_MODULE = 0, VG_IMAGE_LIBRARY = 1, VG_IMAGE_LINK_INPUT = 2 };
 /* With MODULE or LIBRARY: the entries of the fat binary are units to be linked first. */
 #define VG_IMAGE_UNITS 0x100u
-enum vg_callback_kind { VG_CALLBACK_HOST_FUNC = 0, VG_CALLBACK_STREAM = 1 };
+/* What HOST_FUNC asks for, and what the callback ring brings. */
+enum vg_callback_kind {
+    VG_CALLBACK_HOST_FUNC = 0,
+    VG_CALLBACK_STREAM = 1,
+    VG_CALLBACK_GONE = 2,       /* posted: the cookie will not come again; nothing to be answered */
+    VG_CALLBACK_NODE = 3,       /* posted: a HOST_FUNC that a graph may run again, until GONE */
+    VG_CALLBACK_TRANSFER = 4,   /* asked: a HOST_FUNC which is a copy; captured, a copy node */
+};
 
 /*
  * Reply of VG_CALL_FUNCTION_GET: what a launch needs to pack its parameters. As many

@@ -51,7 +51,9 @@
     X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamQuery) X(cuStreamSynchronize)    \
     X(cuStreamDestroy_v2) X(cuEventSynchronize) X(cuStreamBeginCapture_v2)                     \
     X(cuStreamBeginCaptureToGraph) X(cuStreamEndCapture) X(cuStreamIsCapturing)                \
-    X(cuGraphLaunch) X(cuGraphInstantiateWithParams)                                           \
+    X(cuGraphLaunch) X(cuGraphInstantiateWithParams) X(cuGraphDestroy) X(cuGraphExecDestroy)   \
+    X(cuGraphNodeGetType) X(cuGraphChildGraphNodeGetGraph) X(cuGraphAddDependencies)           \
+    X(cuGraphAddDependencies_v2) X(cuGraphRemoveDependencies) X(cuGraphRemoveDependencies_v2)           \
     X(cuTensorMapEncodeTiled) X(cuTensorMapEncodeIm2col) X(cuTensorMapEncodeIm2colWide)        \
     X(cuTensorMapReplaceAddress)
 
@@ -64,7 +66,20 @@
     X(cuGraphGetEdges) X(cuGraphGetEdges_v2) X(cuGraphNodeGetDependencies)                     \
     X(cuGraphNodeGetDependencies_v2) X(cuGraphNodeGetDependentNodes)                           \
     X(cuGraphNodeGetDependentNodes_v2) X(cuOccupancyMaxPotentialClusterSize)                   \
-    X(cuOccupancyMaxActiveClusters) X(cuMemRetainAllocationHandle)
+    X(cuOccupancyMaxActiveClusters) X(cuMemRetainAllocationHandle)                             \
+    X(cuGraphAddKernelNode_v2) X(cuGraphAddMemcpyNode) X(cuGraphAddMemsetNode)                 \
+    X(cuGraphAddHostNode) X(cuGraphAddChildGraphNode) X(cuGraphAddEmptyNode)                   \
+    X(cuGraphAddEventRecordNode) X(cuGraphAddEventWaitNode) X(cuGraphAddBatchMemOpNode)        \
+    X(cuGraphAddMemAllocNode) X(cuGraphAddMemFreeNode) X(cuGraphAddNode) X(cuGraphAddNode_v2)  \
+    X(cuGraphKernelNodeSetParams_v2) X(cuGraphMemcpyNodeSetParams)                             \
+    X(cuGraphMemsetNodeSetParams) X(cuGraphHostNodeSetParams)                                  \
+    X(cuGraphBatchMemOpNodeSetParams) X(cuGraphNodeSetParams)                                  \
+    X(cuGraphExecKernelNodeSetParams_v2) X(cuGraphExecMemcpyNodeSetParams)                     \
+    X(cuGraphExecMemsetNodeSetParams) X(cuGraphExecHostNodeSetParams)                          \
+    X(cuGraphExecBatchMemOpNodeSetParams) X(cuGraphExecNodeSetParams)                          \
+    X(cuGraphKernelNodeGetParams_v2) X(cuGraphMemcpyNodeGetParams) X(cuGraphHostNodeGetParams) \
+    X(cuGraphBatchMemOpNodeGetParams) X(cuGraphMemAllocNodeGetParams)                          \
+    X(cuGraphKernelNodeSetAttribute) X(cuGraphKernelNodeGetAttribute) X(cuGraphExecUpdate_v2)
 
 #define VG_INTERNAL_CALLS(X)                                                                   \
     X(LINK_READ)                                                                               \

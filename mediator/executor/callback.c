@@ -92,7 +92,9 @@ static void run(struct vg_callback *cb, CUresult status, uint32_t kind)
 
 void vg_callback_host_func(void *arg)
 {
-    run(arg, CUDA_SUCCESS, VG_CALLBACK_HOST_FUNC);
+    const struct vg_callback *cb = arg;
+
+    run(arg, CUDA_SUCCESS, cb->once ? VG_CALLBACK_HOST_FUNC : VG_CALLBACK_NODE);
 }
 
 void vg_callback_stream(CUstream stream, CUresult status, void *arg)
@@ -114,4 +116,38 @@ bool vg_callback_done(struct vg_callbacks *c, uint64_t cookie)
     }
     pthread_mutex_unlock(&c->lock);
     return i != NULL;
+}
+
+/* ---- The end of a callback ---- */
+
+static void tell_gone_locked(struct vg_callbacks *c)
+{
+    struct vg_callback *cb;
+
+    while ((cb = c->gone) != NULL && has_room(c)) {
+        c->gone = cb->next;
+        post_locked(c, cb->cookie, CUDA_SUCCESS, VG_CALLBACK_GONE);
+        free(cb);
+    }
+}
+
+void vg_callback_gone(void *arg)
+{
+    struct vg_callback *cb = arg;
+    struct vg_callbacks *c = cb->owner;
+
+    pthread_mutex_lock(&c->lock);
+    cb->next = c->gone;
+    vg_store_relaxed(&c->gone, cb);
+    tell_gone_locked(c);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void vg_callbacks_flush(struct vg_callbacks *c)
+{
+    if (!vg_load_relaxed(&c->gone))
+        return;
+    pthread_mutex_lock(&c->lock);
+    tell_gone_locked(c);
+    pthread_mutex_unlock(&c->lock);
 }

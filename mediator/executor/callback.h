@@ -2,7 +2,7 @@
 /*
  * Host functions on streams: the driver calls us on a thread of its own, we post
  * the guest's cookie to the slot and hold that thread until the guest says it has
- * run the function. post and done may be called by any thread.
+ * run the function. Any thread.
  */
 #ifndef VG_CALLBACK_H
 #define VG_CALLBACK_H
@@ -22,13 +22,17 @@ struct vg_callbacks {
     struct vg_slot *slot;
     uint64_t head;                      /* callbacks posted */
     struct vg_callback_run *running;    /* posted, not done */
+    struct vg_callback *gone;           /* ended, and the guest not told yet */
 };
 
-/* What a stream carries; freed after its run unless a graph may run it again. */
+/* What a stream or a graph's node carries; freed after its run unless a graph may run it again. */
 struct vg_callback {
     struct vg_callbacks *owner;
+    struct vg_callback *next;           /* in `gone`, or of all of executable graphs */
+    CUgraphExec exec;
     uint64_t cookie;
     bool once;
+    bool transfer;          /* a copy node: the guest copies from or to its ordinary memory */
 };
 
 void vg_callbacks_init(struct vg_callbacks *c, struct vg_slot *slot);
@@ -38,6 +42,15 @@ struct vg_callback *vg_callback_new(struct vg_callbacks *c, uint64_t cookie, boo
 /* For cuLaunchHostFunc and cuStreamAddCallback; arg is a struct vg_callback. */
 void vg_callback_host_func(void *arg);
 void vg_callback_stream(CUstream stream, CUresult status, void *arg);
+
+/*
+ * Nothing can run it any more: tells the guest, as soon as there is room, and frees it.
+ * arg is a struct vg_callback. Any thread: the driver calls it for user objects.
+ */
+void vg_callback_gone(void *arg);
+
+/* Tells of those for which there was no room. Serve thread, now and then. */
+void vg_callbacks_flush(struct vg_callbacks *c);
 
 /* The guest has run it. False if no callback with this cookie is running. */
 bool vg_callback_done(struct vg_callbacks *c, uint64_t cookie);

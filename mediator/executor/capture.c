@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mediator/executor/callback.h"
 #include "mediator/executor/executor.h"
 #include "vg_atomic.h"
 
-/* The graph being captured, or NULL. */
-static CUgraph graph_of(struct vg_exec *x, CUstream stream)
+CUgraph vg_capture_graph(struct vg_exec *x, CUstream stream)
 {
     CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
     CUgraph graph = NULL;
@@ -35,15 +35,49 @@ static void copy_free(void *arg)
     free(c);
 }
 
-/* Whether the graph frees it. An object that the graph refused is never released. */
-static bool tie(struct vg_exec *x, CUgraph graph, struct vg_captured *c)
+/* Whether the graph ends it. An object that the graph refused is never released. */
+static bool tie(struct vg_exec *x, CUgraph graph, void *p, CUhostFn end)
 {
     CUuserObject object;
 
     return graph &&
-           !x->cuda.cuUserObjectCreate(&object, c, copy_free, 1,
-                                       CU_USER_OBJECT_NO_DESTRUCTOR_SYNC) &&
+           !x->cuda.cuUserObjectCreate(&object, p, end, 1, CU_USER_OBJECT_NO_DESTRUCTOR_SYNC) &&
            !x->cuda.cuGraphRetainUserObject(graph, object, 1, CU_GRAPH_USER_OBJECT_MOVE);
+}
+
+void vg_callback_tie(struct vg_exec *x, struct vg_callback *cb, CUgraph graph)
+{
+    tie(x, graph, cb, vg_callback_gone);
+}
+
+void vg_callback_tie_exec(struct vg_exec *x, struct vg_callback *cb, CUgraphExec exec)
+{
+    cb->exec = exec;
+    cb->next = x->of_execs;
+    x->of_execs = cb;
+}
+
+bool vg_callback_has_exec(const struct vg_exec *x, CUgraphExec exec)
+{
+    const struct vg_callback *cb = x->of_execs;
+
+    while (cb && cb->exec != exec)
+        cb = cb->next;
+    return cb != NULL;
+}
+
+void vg_callback_end_exec(struct vg_exec *x, CUgraphExec exec)
+{
+    struct vg_callback **at = &x->of_execs, *cb;
+
+    while ((cb = *at) != NULL) {
+        if (cb->exec != exec) {
+            at = &cb->next;
+            continue;
+        }
+        *at = cb->next;
+        vg_callback_gone(cb);
+    }
 }
 
 void *vg_capture_copy(struct vg_exec *x, CUstream stream, const void *bytes, size_t len)
@@ -58,7 +92,7 @@ void *vg_capture_copy(struct vg_exec *x, CUstream stream, const void *bytes, siz
     *c = (struct vg_captured){.total = &x->captured_bytes, .len = len};
     memcpy(c->bytes, bytes, len);
     vg_fetch_add(&x->captured_bytes, len);
-    if (!tie(x, graph_of(x, stream), c)) {
+    if (!tie(x, vg_capture_graph(x, stream), c, copy_free)) {
         c->next = x->untied;
         x->untied = c;
     }
@@ -71,5 +105,10 @@ void vg_capture_fini(struct vg_exec *x)
         struct vg_captured *c = x->untied;
         x->untied = c->next;
         free(c);
+    }
+    while (x->of_execs) {
+        struct vg_callback *cb = x->of_execs;
+        x->of_execs = cb->next;
+        free(cb);
     }
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mediator/executor/args.h"
+#include "mediator/executor/node.h"
 
 /* ---- Decoding, by kind ---- */
 
@@ -184,7 +185,7 @@ static void keep_handle(struct vg_exec *x, struct vg_req *r, enum vg_obj_type ty
         return;
     if (type == VG_OBJ_CUevent)
         parent = (uintptr_t)x->ctx;
-    if (type == VG_OBJ_CUgraphNode)
+    if (type == VG_OBJ_CUgraphNode || type == VG_OBJ_CUgraphConditionalHandle)
         parent = (uintptr_t)r->graph;
     vg_own_add(x, type, handle, parent, 0); /* no room: the guest cannot use it, as it will see */
 }
@@ -274,15 +275,9 @@ static const struct memset_row {
 
 static CUresult check_memset(struct vg_exec *x, const struct memset_row *m, const uint64_t *w)
 {
-    uint64_t width = m->pitched ? w[3] : w[2], height = m->pitched ? w[4] : 1;
-    uint64_t pitch = height > 1 ? w[1] : 0;
-
-    if (width == 0 || height == 0)
-        return CUDA_SUCCESS;
-    unsigned __int128 bytes = (unsigned __int128)(height - 1) * pitch;
-    if (width > UINT64_MAX / m->element || bytes + width * m->element > UINT64_MAX)
-        return CUDA_ERROR_INVALID_VALUE;
-    return vg_own_range(x, w[0], (uint64_t)bytes + width * m->element);
+    if (m->pitched)
+        return vg_memset_check(x, w[0], w[1], m->element, w[3], w[4]);
+    return vg_memset_check(x, w[0], 0, m->element, w[2], 1);
 }
 
 /* Memsets are a group of ids of their own. */

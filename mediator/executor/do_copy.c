@@ -7,6 +7,7 @@
 
 #include "mediator/executor/args.h"
 #include "mediator/executor/capture.h"
+#include "mediator/executor/node.h"
 #include "vg_atomic.h"
 
 /* A copy with an answer is answered when it is complete; a captured one never runs here. */
@@ -198,7 +199,7 @@ static CUresult check_side(struct vg_exec *x, const struct side *s, const CUDA_M
     }
 }
 
-static CUresult check_copy(struct vg_exec *x, const CUDA_MEMCPY3D *c)
+CUresult vg_copy_check(struct vg_exec *x, const CUDA_MEMCPY3D *c)
 {
     const struct side src = {c->srcMemoryType, c->srcHost, c->srcDevice, c->srcXInBytes,
                              c->srcY,          c->srcZ,    c->srcPitch,  c->srcHeight};
@@ -223,7 +224,7 @@ CUresult vg_do_COPY_3D(struct vg_exec *x, struct vg_req *r)
     }
     memcpy(&c, r->payload, sizeof(c));
     c.reserved0 = c.reserved1 = NULL;
-    CUresult rc = check_copy(x, &c);
+    CUresult rc = vg_copy_check(x, &c);
     if (rc == CUDA_SUCCESS)
         rc = vg_own_stream(x, stream);
     if (rc == CUDA_SUCCESS)

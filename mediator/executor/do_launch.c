@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "mediator/executor/args.h"
+#include "mediator/executor/capture.h"
+#include "mediator/executor/node.h"
 
 /* ---- Launch attributes: known ones only, and no pointer the guest does not own ---- */
 
@@ -12,7 +14,7 @@ static CUresult check_event(struct vg_exec *x, CUevent event)
     return event ? vg_own_handle(x, VG_OBJ_CUevent, (uintptr_t)event) : CUDA_ERROR_INVALID_HANDLE;
 }
 
-static CUresult check_attribute(struct vg_exec *x, const CUlaunchAttribute *a)
+CUresult vg_attribute_check(struct vg_exec *x, const CUlaunchAttribute *a)
 {
     switch (a->id) {
     case CU_LAUNCH_ATTRIBUTE_IGNORE:
@@ -100,7 +102,7 @@ static CUresult check_launch(struct vg_exec *x, const struct launch *l)
         return CUDA_ERROR_INVALID_VALUE;
     rc = vg_own_stream(x, l->config.hStream);
     for (unsigned i = 0; i < l->attr_count && rc == CUDA_SUCCESS; i++)
-        rc = check_attribute(x, &l->attr[i]);
+        rc = vg_attribute_check(x, &l->attr[i]);
     return rc;
 }
 
@@ -141,12 +143,28 @@ CUresult vg_do_LAUNCH(struct vg_exec *x, struct vg_req *r)
 
 /* ---- Host functions ---- */
 
+static CUresult host_func(struct vg_exec *x, CUstream stream, struct vg_callback *cb, uint64_t kind)
+{
+    CUgraph graph = cb->once ? NULL : vg_capture_graph(x, stream);
+    CUresult rc;
+
+    cb->transfer = kind == VG_CALLBACK_TRANSFER;
+    if (kind == VG_CALLBACK_STREAM)
+        rc = x->cuda.cuStreamAddCallback(stream, vg_callback_stream, cb, 0);
+    else
+        rc = x->cuda.cuLaunchHostFunc(stream, vg_callback_host_func, cb);
+    if (rc == CUDA_SUCCESS && graph)
+        vg_callback_tie(x, cb, graph);
+    return rc;
+}
+
 CUresult vg_do_HOST_FUNC(struct vg_exec *x, struct vg_req *r)
 {
     CUstream stream = (CUstream)(uintptr_t)r->call.arg[0];
+    uint64_t kind = r->call.arg[2];
     CUresult rc = vg_own_stream(x, stream);
 
-    if (r->call.arg[2] > VG_CALLBACK_STREAM) {
+    if (kind > VG_CALLBACK_STREAM && kind != VG_CALLBACK_TRANSFER) {
         r->breach = "unknown kind of callback";
         return CUDA_ERROR_INVALID_VALUE;
     }
@@ -156,10 +174,7 @@ CUresult vg_do_HOST_FUNC(struct vg_exec *x, struct vg_req *r)
     struct vg_callback *cb = vg_callback_new(&x->callbacks, r->call.arg[1], once);
     if (!cb)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    if (r->call.arg[2] == VG_CALLBACK_STREAM)
-        rc = x->cuda.cuStreamAddCallback(stream, vg_callback_stream, cb, 0);
-    else
-        rc = x->cuda.cuLaunchHostFunc(stream, vg_callback_host_func, cb);
+    rc = host_func(x, stream, cb, kind);
     if (rc != CUDA_SUCCESS)
         free(cb);
     return rc;
@@ -199,7 +214,7 @@ static CUresult decode_cluster_query(struct vg_exec *x, struct vg_req *r, struct
     if (rc == CUDA_SUCCESS)
         rc = vg_own_stream(x, q->config.hStream);
     for (unsigned i = 0; i < q->config.numAttrs && rc == CUDA_SUCCESS; i++)
-        rc = check_attribute(x, &q->attr[i]);
+        rc = vg_attribute_check(x, &q->attr[i]);
     return rc;
 }
 

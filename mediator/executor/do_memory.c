@@ -56,11 +56,13 @@ CUresult vg_do_cuMemFree_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_
 /* ---- Stream-ordered ---- */
 
 /* A node of a graph gives its memory again at each launch: such a range never goes away. */
-static CUresult keep_async(struct vg_exec *x, CUdeviceptr p, uint64_t size, CUstream stream)
+static CUresult keep_async(struct vg_exec *x, struct vg_req *r, CUdeviceptr p, uint64_t size,
+                           CUstream stream)
 {
     if (!vg_own_is_capturing(x, stream))
         return keep(x, p, size, VG_RANGE_POOL);
     x->graph_memory = true;
+    r->res.val[1] = VG_ALLOC_BY_GRAPH;
     return vg_own_add_range(x, p, size, VG_RANGE_GRAPH, 0);
 }
 
@@ -69,8 +71,7 @@ CUresult vg_do_cuMemAllocAsync(struct vg_exec *x, struct vg_req *r,
 {
     CUresult rc = x->cuda.cuMemAllocAsync(&a->dptr, a->bytesize, a->hStream);
 
-    (void)r;
-    return rc ? rc : keep_async(x, a->dptr, a->bytesize, a->hStream);
+    return rc ? rc : keep_async(x, r, a->dptr, a->bytesize, a->hStream);
 }
 
 CUresult vg_do_cuMemAllocFromPoolAsync(struct vg_exec *x, struct vg_req *r,
@@ -78,8 +79,7 @@ CUresult vg_do_cuMemAllocFromPoolAsync(struct vg_exec *x, struct vg_req *r,
 {
     CUresult rc = x->cuda.cuMemAllocFromPoolAsync(&a->dptr, a->bytesize, a->pool, a->hStream);
 
-    (void)r;
-    return rc ? rc : keep_async(x, a->dptr, a->bytesize, a->hStream);
+    return rc ? rc : keep_async(x, r, a->dptr, a->bytesize, a->hStream);
 }
 
 CUresult vg_do_cuMemFreeAsync(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemFreeAsync *a)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mediator/executor/args.h"
+#include "mediator/executor/node.h"
 
 static CUresult keep_stream(struct vg_exec *x, CUstream stream, unsigned flags)
 {
@@ -63,10 +64,8 @@ CUresult vg_do_cuEventSynchronize(struct vg_exec *x, struct vg_req *r,
     return a->hEvent ? vg_wait_event(x, r, a->hEvent) : CUDA_ERROR_INVALID_HANDLE;
 }
 
-#define BATCH_MAX 256u /* operations, as the driver has it */
-
 /* Known operations only: another might name an address where we do not look for one. */
-static CUresult check_op(struct vg_exec *x, const CUstreamBatchMemOpParams *op)
+CUresult vg_memop_check(struct vg_exec *x, const CUstreamBatchMemOpParams *op)
 {
     switch (op->operation) {
     case CU_STREAM_MEM_OP_WAIT_VALUE_32:
@@ -90,16 +89,16 @@ CUresult vg_do_cuStreamBatchMemOp_v2(struct vg_exec *x, struct vg_req *r)
     size_t bytes;
     const void *block = vg_dec_block(&r->dec, &bytes);
     uint64_t flags = vg_dec_word(&r->dec);
-    CUstreamBatchMemOpParams op[BATCH_MAX];
+    CUstreamBatchMemOpParams op[VG_BATCH_MAX];
 
     if (!vg_req_decoded(r))
         return CUDA_ERROR_INVALID_VALUE;
-    if (!block || count > BATCH_MAX || bytes != count * sizeof(op[0]))
+    if (!block || count > VG_BATCH_MAX || bytes != count * sizeof(op[0]))
         return CUDA_ERROR_INVALID_VALUE;
     memcpy(op, block, bytes);
     CUresult rc = vg_own_stream(x, stream);
     for (uint64_t i = 0; i < count && rc == CUDA_SUCCESS; i++)
-        rc = check_op(x, &op[i]);
+        rc = vg_memop_check(x, &op[i]);
     return rc ? rc : x->cuda.cuStreamBatchMemOp_v2(stream, (unsigned)count, op, (unsigned)flags);
 }
 
@@ -125,20 +124,10 @@ CUresult vg_do_cuStreamBeginCapture_v2(struct vg_exec *x, struct vg_req *r,
     return rc;
 }
 
-static CUresult own_nodes(struct vg_exec *x, const CUgraphNode *node, uint64_t count)
-{
-    CUresult rc = CUDA_SUCCESS;
-
-    for (uint64_t i = 0; i < count && rc == CUDA_SUCCESS; i++)
-        rc = node[i] ? vg_own_handle(x, VG_OBJ_CUgraphNode, (uintptr_t)node[i])
-                     : CUDA_ERROR_INVALID_VALUE;
-    return rc;
-}
-
 CUresult vg_do_cuStreamBeginCaptureToGraph(struct vg_exec *x, struct vg_req *r,
                                            struct vg_args_cuStreamBeginCaptureToGraph *a)
 {
-    CUresult rc = own_nodes(x, a->dependencies, a->dependencies ? a->numDependencies : 0);
+    CUresult rc = vg_own_nodes(x, a->dependencies, a->dependencies ? a->numDependencies : 0);
 
     (void)r;
     if (rc == CUDA_SUCCESS)
@@ -240,7 +229,7 @@ CUresult vg_do_cuStreamUpdateCaptureDependencies(struct vg_exec *x, struct vg_re
         memcpy(node, block, bytes);
     CUresult rc = vg_own_stream(x, stream);
     if (rc == CUDA_SUCCESS)
-        rc = own_nodes(x, node, count);
+        rc = vg_own_nodes(x, node, count);
     if (rc != CUDA_SUCCESS)
         return rc;
     return x->cuda.cuStreamUpdateCaptureDependencies(stream, node, count, (unsigned)flags);

@@ -51,6 +51,7 @@ struct vg_exec {
     unsigned captures;     /* streams being captured */
     uint64_t captured_bytes;    /* in copies for graphs; driver threads take away from it */
     struct vg_captured *untied; /* copies that no graph frees */
+    struct vg_callback *of_execs; /* of nodes that were changed in executable graphs */
     bool graph_memory;     /* there may be ranges of kind GRAPH */
     uint8_t *payload;      /* of the current request, VG_PAYLOAD_MAX, private */
     uint8_t *out;          /* of the current reply, VG_OUT_MAX */
@@ -92,6 +93,8 @@ bool vg_dispatch(struct vg_exec *x, struct vg_req *r);
 /* ---- Ownership (own.c): each returns CUDA_SUCCESS or what the driver would say ---- */
 
 CUresult vg_own_handle(struct vg_exec *x, enum vg_obj_type type, uint64_t handle);
+/* None of them may be NULL. */
+CUresult vg_own_nodes(struct vg_exec *x, const CUgraphNode *node, uint64_t count);
 CUresult vg_own_stream(struct vg_exec *x, CUstream stream);
 CUresult vg_own_range(struct vg_exec *x, uint64_t addr, uint64_t len);
 CUresult vg_own_add(struct vg_exec *x, enum vg_obj_type type, uint64_t handle, uint64_t parent,

@@ -90,10 +90,12 @@ static void erase(struct vg_objset *s, size_t i)
     s->used--;
 }
 
-static bool has_children(enum vg_obj_type type)
+/* Graphs have many nodes, and few of those own graphs: only these are worth a search. */
+static bool has_children(const struct vg_obj *o)
 {
-    return type == VG_OBJ_CUcontext || type == VG_OBJ_CUmodule || type == VG_OBJ_CUlibrary ||
-           type == VG_OBJ_CUgraph;
+    return o->type == VG_OBJ_CUcontext || o->type == VG_OBJ_CUmodule ||
+           o->type == VG_OBJ_CUlibrary || o->type == VG_OBJ_CUgraph ||
+           (o->type == VG_OBJ_CUgraphNode && (o->info & VG_GRAPH_INNER));
 }
 
 void vg_obj_remove(struct vg_objset *s, enum vg_obj_type type, uint64_t handle)
@@ -102,8 +104,9 @@ void vg_obj_remove(struct vg_objset *s, enum vg_obj_type type, uint64_t handle)
 
     if (!o)
         return;
+    bool children = has_children(o);
     erase(s, (size_t)(o - s->table));
-    if (has_children(type))
+    if (children)
         vg_obj_orphan(s, handle);
 }
 

@@ -26,6 +26,8 @@ enum vg_obj_type {
     VG_OBJ_CUgraph,
     VG_OBJ_CUgraphNode,
     VG_OBJ_CUgraphExec,
+    VG_OBJ_CUgraphConditionalHandle,
+    VG_OBJ_CUuserObject,
     VG_OBJ_CUmemoryPool,
     VG_OBJ_CUarray,
     VG_OBJ_CUmemGenericAllocationHandle,
@@ -41,12 +43,13 @@ struct vg_obj {
     uint32_t type;   /* enum vg_obj_type; NONE: empty place */
     uint32_t info;   /* function, kernel: parameter bytes; stream: VG_STREAM_*;
                         context: device ordinal, VG_CTX_PRIMARY; memory handle: index in
-                        struct vg_vmm */
+                        struct vg_vmm; graph, node: VG_GRAPH_INNER */
 };
 
 #define VG_STREAM_NON_BLOCKING 1u /* does not synchronise with the legacy stream */
 #define VG_STREAM_CAPTURING    2u
 #define VG_CTX_PRIMARY         (1u << 31)
+#define VG_GRAPH_INNER         1u /* graph: a node owns it; node: it owns graphs */
 
 struct vg_objset {
     struct vg_obj *table; /* open addressing */

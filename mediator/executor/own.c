@@ -10,6 +10,24 @@ static CUresult refused(struct vg_exec *x, CUresult rc)
     return rc;
 }
 
+/* What the driver says of a handle that is none, by what it should be. */
+static CUresult not_a_handle(enum vg_obj_type type)
+{
+    switch (type) {
+    case VG_OBJ_CUcontext:
+        return CUDA_ERROR_INVALID_CONTEXT;
+    case VG_OBJ_CUgraph:
+    case VG_OBJ_CUgraphNode:
+    case VG_OBJ_CUgraphExec:
+    case VG_OBJ_CUgraphConditionalHandle:
+    case VG_OBJ_CUuserObject:
+    case VG_OBJ_CUmemGenericAllocationHandle:
+        return CUDA_ERROR_INVALID_VALUE;
+    default:
+        return CUDA_ERROR_INVALID_HANDLE;
+    }
+}
+
 CUresult vg_own_handle(struct vg_exec *x, enum vg_obj_type type, uint64_t handle)
 {
     if (handle == 0 || vg_obj_find(&x->obj, type, handle))
@@ -17,10 +35,17 @@ CUresult vg_own_handle(struct vg_exec *x, enum vg_obj_type type, uint64_t handle
     /* The driver takes a kernel where it takes a function. */
     if (type == VG_OBJ_CUfunction && vg_obj_find(&x->obj, VG_OBJ_CUkernel, handle))
         return CUDA_SUCCESS;
-    if (type == VG_OBJ_CUmemGenericAllocationHandle)
-        return refused(x, CUDA_ERROR_INVALID_VALUE);
-    return refused(x, type == VG_OBJ_CUcontext ? CUDA_ERROR_INVALID_CONTEXT
-                                               : CUDA_ERROR_INVALID_HANDLE);
+    return refused(x, not_a_handle(type));
+}
+
+CUresult vg_own_nodes(struct vg_exec *x, const CUgraphNode *node, uint64_t count)
+{
+    CUresult rc = CUDA_SUCCESS;
+
+    for (uint64_t i = 0; i < count && rc == CUDA_SUCCESS; i++)
+        rc = node[i] ? vg_own_handle(x, VG_OBJ_CUgraphNode, (uintptr_t)node[i])
+                     : CUDA_ERROR_INVALID_VALUE;
+    return rc;
 }
 
 CUresult vg_own_stream(struct vg_exec *x, CUstream stream)
@@ -75,7 +100,11 @@ CUresult vg_own_add_range(struct vg_exec *x, uint64_t base, uint64_t size, enum 
     int rc = vg_range_add(&x->ranges, &n);
 
     /* The driver has just given this memory out, so what we thought was here has ended. */
-    if (rc == -EEXIST) {
+    if (rc == -EEXIST && kind == VG_RANGE_GRAPH) {
+        /* Nodes of one graph may share addresses in turn: the rest of the other stays. */
+        rc = vg_range_carve(&x->ranges, base, size);
+        rc = rc ? rc : vg_range_add(&x->ranges, &n);
+    } else if (rc == -EEXIST) {
         vg_range_remove_overlap(&x->ranges, base, size);
         rc = vg_range_add(&x->ranges, &n);
     }

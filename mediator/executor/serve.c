@@ -159,6 +159,7 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
             l.active = l.now;
             continue;
         }
+        vg_callbacks_flush(&x->callbacks);
         if (!vg_guest_alive(&x->guest, l.now)) {
             *ret_why = "no heartbeat";
             return VG_GONE_LEASE;

@@ -351,8 +351,8 @@ VG_ENTRY(cuGraphKernelNodeGetParams_v2, (CUgraphNode handle, CUDA_KERNEL_NODE_PA
     if (rc != CUDA_SUCCESS)
         return rc;
     memset(params, 0, sizeof(*params));
-    if (vg_handle_get(k->handle, VG_HANDLE_KERNEL) != NULL)
-        params->kern = (CUkernel)k->handle;
+    if (k->func->module->library != NULL)
+        params->kern = k->func->module->library->kernels[k->func->index].handle;
     params->func = k->func->handle;
     params->gridDimX = k->grid[0];
     params->gridDimY = k->grid[1];
