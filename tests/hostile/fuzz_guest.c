@@ -132,6 +132,8 @@ static const uint32_t favourites[] = {
     VG_CALL_cuMemPoolCreate,
     VG_CALL_cuGraphClone,
     VG_CALL_cuGraphGetNodes,
+    VG_CALL_cuGraphAddNode_v2,
+    VG_CALL_cuGraphAddEmptyNode,
 };
 
 static const struct vg_api_row *row_of(uint32_t call)
@@ -225,6 +227,49 @@ static void arguments(const struct guest *g, const char *args, struct vg_enc *e)
     }
 }
 
+/* A node as the executor's node.h has it. */
+static void description(const struct guest *g, struct vg_enc *e)
+{
+    uint64_t p[sizeof(CUgraphNodeParams) / 8], extra[32];
+
+    for (unsigned i = 0; i < sizeof(p) / 8; i++)
+        p[i] = rnd() % 4 ? 0 : word(g);
+    for (unsigned i = 0; i < 32; i++)
+        extra[i] = word(g);
+    p[0] = rnd() % 15;
+    p[2] = rnd() % 2 ? word(g) : p[2];
+    vg_enc_block(e, p, sizeof(p));
+    vg_enc_block(e, rnd() % 2 ? extra : NULL, rnd() % sizeof(extra));
+    vg_enc_word(e, rnd() % 2);
+}
+
+/* Calls about nodes do not cross as their rows say. False: this is none of them. */
+static bool node_arguments(const struct guest *g, const char *symbol, struct vg_enc *e)
+{
+    uint64_t deps[2] = {word(g), word(g)}, count = rnd() % 3;
+
+    if (strncmp(symbol, "cuGraph", 7) != 0)
+        return false;
+    if (!strncmp(symbol, "cuGraphAdd", 10) && strstr(symbol, "Node")) {
+        vg_enc_word(e, word(g));
+        vg_enc_block(e, count ? deps : NULL, count * 8);
+        vg_enc_block(e, NULL, 0);
+        vg_enc_word(e, count);
+        description(g, e);
+    } else if (strstr(symbol, "NodeSetParams") && !strstr(symbol, "Child")) {
+        if (!strncmp(symbol, "cuGraphExec", 11))
+            vg_enc_word(e, word(g));
+        vg_enc_word(e, word(g));
+        description(g, e);
+    } else if (!strcmp(symbol, "cuGraphExecUpdate_v2")) {
+        vg_enc_word(e, word(g));
+        vg_enc_word(e, word(g));
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static uint32_t make_payload(const struct guest *g, uint32_t call, uint8_t *p)
 {
     uint32_t len = 0;
@@ -299,7 +344,8 @@ static uint32_t choose(const struct guest *g, uint32_t call, uint64_t *a, uint8_
         a[i] = word(g);
     if (row_of(call) && rnd() % 64) {
         vg_enc_init_call(&e, &c, payload, VG_PAYLOAD_MAX);
-        arguments(g, row_of(call)->args, &e);
+        if (!node_arguments(g, row_of(call)->symbol, &e))
+            arguments(g, row_of(call)->args, &e);
         memcpy(a, c.arg, sizeof(c.arg));
         len = (uint32_t)e.len;
     } else if (rnd() % 64) {
