@@ -21,13 +21,14 @@ bool vg_region_layout_init(struct vg_region_layout *l, uint64_t size, uint32_t s
     if (slot_count == 0 || slot_count > VG_SLOTS_MAX)
         return false;
     uint64_t owners = round_up(size / VG_EXTENT_SIZE * sizeof(uint16_t), VG_PAGE);
-    uint64_t slots_off = VG_PAGE + owners;
+    uint64_t slots_off = VG_PAGE + owners + VG_TELEMETRY_SIZE;
     uint64_t data_off = round_up(slots_off + (uint64_t)slot_count * VG_SLOT_STRIDE, VG_EXTENT_SIZE);
     if (data_off >= size)
         return false;
     l->size = size;
     l->slot_count = slot_count;
     l->owners_off = VG_PAGE;
+    l->telemetry_off = VG_PAGE + owners;
     l->slots_off = slots_off;
     l->data_off = data_off;
     l->extent_count = (uint32_t)((size - data_off) / VG_EXTENT_SIZE);

@@ -4,6 +4,7 @@
  *
  *   0            struct vg_region_header, one page
  *   owners_off   uint16_t owner[extent_count]: 0 free, else slot + 1
+ *   telemetry_off  struct vg_telemetry (vg_telemetry.h)
  *   slots_off    slot_count blocks of VG_SLOT_STRIDE bytes
  *   data_off     extent_count extents of VG_EXTENT_SIZE bytes
  *
@@ -22,6 +23,7 @@
 
 #define VG_REGION_MAGIC 0x314e4f4947455256ull  /* "VREGION1" */
 #define VG_PAGE         4096u
+#define VG_TELEMETRY_SIZE (64u << 10)           /* bytes of the telemetry area */
 
 /*
  * Where a guest process maps the region if it can, first choice first: far below the
@@ -120,7 +122,7 @@ struct vg_region_layout {
     uint64_t size;
     uint32_t slot_count;
     uint32_t extent_count;
-    uint64_t owners_off, slots_off, data_off;
+    uint64_t owners_off, telemetry_off, slots_off, data_off;
 };
 
 /* False if size or slot_count is outside vg_limits.h or leaves no data extents. */

@@ -7,7 +7,7 @@
  *
  *   peer                          mediator
  *   HELLO [region fd: device] ->
- *                              <- WELCOME [region fd: process]   or REFUSED
+ *                              <- WELCOME [region fd: process, monitor]  or REFUSED
  *   ATTACH token              ->     (guest or process claimed a slot, filled its hello)
  *                              <- ATTACHED token [doorbell eventfd]  or REFUSED token
  *   RELEASE token             ->     (guest process ended)
@@ -38,17 +38,22 @@ enum vg_msg_type {
     VG_MSG_IDLE      = 12,  /* executor -> mediator: started without a slot, waits for SERVE */
 };
 
-enum vg_role { VG_ROLE_DEVICE = 1, VG_ROLE_PROCESS = 2 };
+enum vg_role {
+    VG_ROLE_DEVICE  = 1,
+    VG_ROLE_PROCESS = 2,
+    VG_ROLE_MONITOR = 3,    /* gets telemetry (vg_telemetry.h) in a memfd; can attach nothing */
+};
 
 struct vg_msg {
     uint32_t type;          /* enum vg_msg_type */
     uint32_t version;       /* VG_PROTOCOL_VERSION in HELLO and WELCOME */
     uint32_t role;          /* HELLO: enum vg_role */
     uint32_t token;         /* ATTACH, ATTACHED, RELEASE, SLOT_FREE, REFUSED (0: the whole peer), SERVE */
-    uint64_t region_size;   /* HELLO of a device, WELCOME to a process, SERVE: bytes */
+    uint64_t region_size;   /* HELLO of a device, WELCOME to a process or monitor, SERVE: bytes */
     uint32_t slot_count;
     uint32_t pid;           /* HELLO of a process: for logs only */
-    char     name[64];      /* HELLO: VM name or process name, NUL-terminated */
+    char     name[64];      /* HELLO: VM name or process name, NUL-terminated. A monitor's: the VM
+                               to watch, "" for all host processes of the peer's user */
     char     text[160];     /* REFUSED, FAILED: reason; READY, IDLE: device. NUL-terminated */
 };
 

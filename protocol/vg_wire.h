@@ -14,7 +14,7 @@
 
 #include "vg_limits.h"
 
-#define VG_PROTOCOL_VERSION  1u
+#define VG_PROTOCOL_VERSION  2u
 
 /* vg_call.flags */
 enum {
