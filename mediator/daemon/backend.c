@@ -33,6 +33,17 @@ static const char *const executor_places[] = {
     "../lib/vgpu/vgpu-executor",
 };
 
+static const char *const telemetry_places[] = {
+    "vgpu-telemetry",
+    "../libexec/vgpu/vgpu-telemetry",
+    "../lib/vgpu/vgpu-telemetry",
+};
+
+const char *const vg_backend_env[] = {
+    "PATH", "HOME", "LANG", "TZ", "CUDA_*", "NVIDIA_*", "VG_*", "VGPU_*", "ASAN_OPTIONS",
+    "UBSAN_OPTIONS", "TSAN_OPTIONS", NULL,
+};
+
 static bool own_directory(char *dir, size_t cap)
 {
     ssize_t n = readlink("/proc/self/exe", dir, cap - 1);
@@ -122,4 +133,27 @@ int vg_backend_executor(const struct vg_config *c, char *ret_path, size_t cap)
         return access(ret_path, X_OK) < 0 ? -errno : 0;
     }
     return find_near(executor_places, VG_ARRAY_LEN(executor_places), X_OK, ret_path, cap);
+}
+
+int vg_backend_telemetry(const struct vg_config *c, char *ret_path, size_t cap)
+{
+    if (c->telemetry[0]) {
+        snprintf(ret_path, cap, "%s", c->telemetry);
+        return access(ret_path, X_OK) < 0 ? -errno : 0;
+    }
+    return find_near(telemetry_places, VG_ARRAY_LEN(telemetry_places), X_OK, ret_path, cap);
+}
+
+void vg_backend_nvml(const struct vg_config *c, const struct vg_backend *b, char *ret_path,
+                     size_t cap)
+{
+    const char *name = "libnvidia-ml.so.1", *slash = strrchr(b->library, '/');
+    char path[PATH_MAX + 32];
+
+    snprintf(ret_path, cap, "%s", c->nvml_library[0] ? c->nvml_library : name);
+    if (c->nvml_library[0] || !slash)
+        return;
+    snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - b->library), b->library, name);
+    if (access(path, R_OK) == 0 && strlen(path) < cap)
+        strcpy(ret_path, path);
 }

@@ -13,6 +13,9 @@
 
 #include "config.h"
 
+/* What a driver and its user may need of our environment; nothing that changes which code is loaded. */
+extern const char *const vg_backend_env[];
+
 struct vg_backend {
     bool software;
     char library[PATH_MAX];     /* what the executor passes to dlopen */
@@ -24,6 +27,13 @@ int vg_backend_find(const struct vg_config *c, struct vg_backend *ret_backend, c
 
 /* "cuda" or "soft". */
 const char *vg_backend_name(const struct vg_backend *b);
+
+/* Where the host's NVML lies: as configured, beside the driver, or where the loader looks. */
+void vg_backend_nvml(const struct vg_config *c, const struct vg_backend *b, char *ret_path,
+                     size_t cap);
+
+/* The program vgpu-telemetry: as configured, beside the daemon, or in libexec. 0 or -errno. */
+int vg_backend_telemetry(const struct vg_config *c, char *ret_path, size_t cap);
 
 /* The executor program: as configured, beside the daemon, or in libexec. 0 or -ENOENT. */
 int vg_backend_executor(const struct vg_config *c, char *ret_path, size_t cap);

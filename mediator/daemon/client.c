@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "mediator.h"
+#include "mediator/base/file.h"
 #include "mediator/base/log.h"
 #include "mediator/base/number.h"
 #include "mediator/base/sock.h"
@@ -34,7 +35,11 @@ static bool set_state(struct vg_client *c, enum vg_client_state next)
 
 const char *vg_client_role_name(const struct vg_client *c)
 {
-    return c->role == VG_ROLE_DEVICE ? "device" : c->role == VG_ROLE_PROCESS ? "process" : "new";
+    static const char *const names[] = {
+        [VG_ROLE_DEVICE] = "device", [VG_ROLE_PROCESS] = "process", [VG_ROLE_MONITOR] = "monitor",
+    };
+
+    return c->role && c->role < VG_ARRAY_LEN(names) ? names[c->role] : "new";
 }
 
 /* ---- end ---- */
@@ -185,20 +190,29 @@ static const char *make_region(struct vg_client *c)
     return c->region_fd < 0 ? "no memory for a region" : NULL;
 }
 
+static const char *make_page(struct vg_client *c)
+{
+    c->layout.size = VG_TELEMETRY_SIZE;
+    c->region_fd = vg_memfd_new("vgpu-telemetry", VG_TELEMETRY_SIZE);
+    return c->region_fd < 0 ? "no memory for telemetry" : NULL;
+}
+
 static const char *welcome(struct vg_client *c)
 {
     struct vg_msg msg = { .type = VG_MSG_WELCOME, .version = VG_PROTOCOL_VERSION,
                           .role = c->role, .region_size = c->layout.size,
                           .slot_count = c->layout.slot_count };
 
-    snprintf(msg.name, sizeof(msg.name), "%s", c->vm->name);
-    return tell(c, &msg, c->role == VG_ROLE_PROCESS ? c->region_fd : -1);
+    snprintf(msg.name, sizeof(msg.name), "%s", c->vm ? c->vm->name : c->claimed);
+    return tell(c, &msg, c->role == VG_ROLE_DEVICE ? -1 : c->region_fd);
 }
 
 static const char *take_name(struct vg_client *c, struct vg_msg *msg)
 {
     msg->name[sizeof(msg->name) - 1] = '\0';
     vg_log_clean(c->claimed, sizeof(c->claimed), msg->name, sizeof(msg->name));
+    if (msg->role == VG_ROLE_MONITOR && !msg->name[0])
+        return NULL;
     if (msg->role == VG_ROLE_PROCESS)
         process_name(msg->name, sizeof(msg->name), c->pid);
     if (!vg_name_ok(msg->name, sizeof(msg->name)))
@@ -213,8 +227,10 @@ static const char *identify(struct vg_client *c, struct vg_msg *msg, int *fd, ch
     const char *why = take_name(c, msg);
 
     if (!why)
-        why = msg->role == VG_ROLE_DEVICE ? take_region(c, msg, fd) : make_region(c);
-    if (why)
+        why = msg->role == VG_ROLE_DEVICE    ? take_region(c, msg, fd)
+              : msg->role == VG_ROLE_PROCESS ? make_region(c)
+                                             : make_page(c);
+    if (why || msg->role == VG_ROLE_MONITOR)
         return why;
     c->vm = vg_mediator_admit(c->mediator, msg->name, buf, cap);
     if (!c->vm)
@@ -230,8 +246,8 @@ static const char *on_hello(struct vg_client *c, struct vg_msg *msg, int *fd)
 
     if (msg->version != VG_PROTOCOL_VERSION)
         return refuse_peer(c, "another protocol version; guest and host builds differ");
-    if (msg->role != VG_ROLE_DEVICE && msg->role != VG_ROLE_PROCESS)
-        return refuse_peer(c, "neither device nor process");
+    if (msg->role < VG_ROLE_DEVICE || msg->role > VG_ROLE_MONITOR)
+        return refuse_peer(c, "neither device nor process nor monitor");
     c->role = (enum vg_role)msg->role;
     why = identify(c, msg, fd, buf, sizeof(buf));
     if (why)
@@ -241,9 +257,12 @@ static const char *on_hello(struct vg_client *c, struct vg_msg *msg, int *fd)
     if (c->role == VG_ROLE_PROCESS)
         watch_process(c);
     vg_log(VG_LOG_INFO, "peer-up", "peer=%u role=%s vm=%s pid=%d uid=%u region_mib=%" PRIu64
-           " slots=%u", c->id, vg_client_role_name(c), c->vm->name, (int)c->pid,
-           (unsigned)c->uid, c->layout.size >> 20, c->layout.slot_count);
-    return welcome(c);
+           " slots=%u", c->id, vg_client_role_name(c), c->vm ? c->vm->name : c->claimed,
+           (int)c->pid, (unsigned)c->uid, c->layout.size >> 20, c->layout.slot_count);
+    why = welcome(c);
+    if (!why && c->role != VG_ROLE_PROCESS)
+        vg_telemetry_watch(&c->mediator->telemetry, c);
+    return why;
 }
 
 /* ---- slots ---- */
@@ -367,12 +386,14 @@ struct row {
     unsigned max_fds;
 };
 
-#define ANY_ROLE (VG_BIT(0) | VG_BIT(VG_ROLE_DEVICE) | VG_BIT(VG_ROLE_PROCESS))
+/* Role 0 has a peer before its HELLO. */
+#define NO_ROLE   VG_BIT(0)
+#define USER_ROLE (VG_BIT(VG_ROLE_DEVICE) | VG_BIT(VG_ROLE_PROCESS))
 
 static const struct row rows[] = {
-    [VG_MSG_HELLO] = { on_hello, VG_CLIENT_NEW, ANY_ROLE, 1 },
-    [VG_MSG_ATTACH] = { on_attach, VG_CLIENT_UP, ANY_ROLE, 0 },
-    [VG_MSG_RELEASE] = { on_release, VG_CLIENT_UP, ANY_ROLE, 0 },
+    [VG_MSG_HELLO] = { on_hello, VG_CLIENT_NEW, NO_ROLE, 1 },
+    [VG_MSG_ATTACH] = { on_attach, VG_CLIENT_UP, USER_ROLE, 0 },
+    [VG_MSG_RELEASE] = { on_release, VG_CLIENT_UP, USER_ROLE, 0 },
     [VG_MSG_RESET] = { on_reset, VG_CLIENT_UP, VG_BIT(VG_ROLE_DEVICE), 0 },
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A peer on the mediator's socket: a device in QEMU or a process on this host.
+ * A peer on the mediator's socket: a device in QEMU, a process on this host, or a
+ * monitor, which only reads telemetry.
  * Its messages are checked against this object's own tables, never against the
  * shared region. A peer that breaks the protocol is logged and cut off; nobody
  * else notices.
@@ -13,6 +14,7 @@
 #include "protocol/vg_region.h"
 #include "protocol/vg_sock.h"
 #include "session.h"
+#include "telemetry.h"
 #include "vm.h"
 
 #define VG_CLIENT_HELLO_MS 5000u    /* a connection that says nothing is closed */
@@ -42,9 +44,10 @@ struct vg_client {
     uid_t uid;
     enum vg_role role;
     char claimed[64];               /* the name in its HELLO, clean for the log */
-    struct vg_vm *vm;               /* from UP on */
-    int region_fd;
-    struct vg_region_layout layout;
+    struct vg_vm *vm;               /* from UP on, but NULL for a monitor */
+    int region_fd;                  /* a monitor's holds its telemetry only */
+    struct vg_region_layout layout; /* of a monitor: no slots */
+    struct vg_watch watch;
     struct vg_session *session[VG_SLOTS_MAX];
     bool used[VG_SLOTS_MAX];        /* last_token is valid */
     uint32_t last_token[VG_SLOTS_MAX];

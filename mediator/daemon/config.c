@@ -45,7 +45,7 @@ static const struct word levels[] = {
 
 static const struct setting settings[] = {
     TEXT(socket), TEXT(control_socket), TEXT(group), TEXT(state_dir), TEXT(executor),
-    TEXT(soft_library), TEXT(cuda_library),
+    TEXT(soft_library), TEXT(cuda_library), TEXT(nvml_library), TEXT(telemetry),
     CHOICE(backend, backends), CHOICE(auto_register, yes_no), CHOICE(log_level, levels),
     NUMBER(max_clients, 1, 4096), NUMBER(max_executors, 1, 4096),
     NUMBER(prestart, 0, 64), CHOICE(prestart_context, yes_no), CHOICE(prestart_refill, yes_no),

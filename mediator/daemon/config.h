@@ -27,6 +27,8 @@ struct vg_config {
     char executor[PATH_MAX];        /* "": vgpu-executor beside the daemon or in libexec */
     char soft_library[PATH_MAX];    /* "": searched, see backend.h */
     char cuda_library[PATH_MAX];    /* "": searched */
+    char nvml_library[PATH_MAX];    /* "": searched */
+    char telemetry[PATH_MAX];       /* "": vgpu-telemetry beside the daemon or in libexec */
     uint64_t backend;               /* enum vg_backend_choice */
     uint64_t auto_register;         /* bool: an unknown VM gets the default policy */
     uint64_t max_clients;           /* connections at one time */

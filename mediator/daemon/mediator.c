@@ -320,6 +320,7 @@ int vg_mediator_init(struct vg_mediator *m, char *why, size_t why_cap)
     m->lock_fd = m->listen_fd = -1;
     m->listen_io.fd = -1;
     m->started = vg_now();
+    vg_telemetry_init(&m->telemetry, m);
     snprintf(why, why_cap, "event loop");
     rc = vg_loop_init(&m->loop);
     if (rc == 0)
@@ -342,6 +343,7 @@ void vg_mediator_fini(struct vg_mediator *m)
     char path[PATH_MAX];
 
     stop_listening(m);
+    vg_telemetry_fini(&m->telemetry);
     vg_vms_fini(&m->vms);
     vg_loop_fini(&m->loop);
     if (m->lock_fd >= 0) {

@@ -26,6 +26,7 @@ struct vg_mediator {
     int lock_fd, listen_fd;
     struct vg_io listen_io;
     struct vg_control control;
+    struct vg_telemetry_service telemetry;
     struct vg_timer stop_timer, accept_timer;
     uint64_t started;               /* vg_now() */
     uint64_t refused;               /* peers turned away */

@@ -48,12 +48,6 @@ static int open_stats(struct vg_session *s, struct vg_spawn *sp)
     return 0;
 }
 
-/* What a driver and its user may need; nothing that changes which code is loaded. */
-static const char *const kept_env[] = {
-    "PATH", "HOME", "LANG", "TZ", "CUDA_*", "NVIDIA_*", "VG_*", "VGPU_*", "ASAN_OPTIONS",
-    "UBSAN_OPTIONS", "TSAN_OPTIONS", NULL,
-};
-
 static int spawn(struct vg_session *s, const struct vg_spawn *sp)
 {
     const struct vg_config *config = &s->mediator->config;
@@ -62,7 +56,7 @@ static int spawn(struct vg_session *s, const struct vg_spawn *sp)
                       (char *)(uintptr_t)vg_backend_name(&s->backend),
                       (char *)"--driver", s->backend.library };
     const int fds[] = { -1, -1, sp->log, sp->control, s->doorbell_fd, sp->stats };
-    vg_auto_free char **envp = vg_proc_env(kept_env, NULL);
+    vg_auto_free char **envp = vg_proc_env(vg_backend_env, NULL);
     /* No death signal: at the end of its control socket it tells its guest, then goes. */
     struct vg_proc proc = { .path = sp->program, .argv = argv, .envp = envp, .fds = fds,
                             .nfds = VG_ARRAY_LEN(fds), .session = true, .no_core = true };

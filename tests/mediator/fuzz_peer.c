@@ -31,6 +31,8 @@ static void start(struct vg_mediator *m)
     vg_list_init(&m->clients);
     vg_vms_init(&m->vms);
     m->listen_fd = m->lock_fd = m->listen_io.fd = -1;
+    strcpy(m->config.telemetry, "/nowhere/vgpu-telemetry");
+    vg_telemetry_init(&m->telemetry, m);
     if (vg_loop_init(&m->loop) < 0)
         abort();
 }

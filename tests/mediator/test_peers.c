@@ -57,7 +57,7 @@ START_TEST(bad_hellos)
     m.version = 99;
     refused(&m, good, "version");
     good_hello(&m);
-    m.role = 3;
+    m.role = 4;
     refused(&m, good, "role");
     good_hello(&m);
     m.region_size = 1ull << 50;

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What one watcher may see: the GPU's numbers as they are, the memory as if the GPU
+ * were its VM's own, and the processes of its VM under the numbers that the guest
+ * gave them.
+ */
+#include <string.h>
+
+#include "client.h"
+#include "mediator.h"
+#include "protocol/vg_atomic.h"
+#include "telemetry.h"
+
+/* A device sees its VM; a monitor the processes of its user, root those of all. */
+static bool may_see(const struct vg_client *watcher, const struct vg_client *c)
+{
+    if (watcher->role == VG_ROLE_DEVICE)
+        return c->vm == watcher->vm;
+    if (watcher->uid != 0 && watcher->uid != c->uid)
+        return false;
+    if (!watcher->claimed[0])
+        return c->role == VG_ROLE_PROCESS;
+    return c->vm && strcmp(c->vm->name, watcher->claimed) == 0;
+}
+
+static const struct vg_vm *vm_of(const struct vg_client *watcher)
+{
+    if (watcher->vm || !watcher->claimed[0])
+        return watcher->vm;
+    return vg_vms_find(&watcher->mediator->vms, watcher->claimed);
+}
+
+/* ---- processes ---- */
+
+static void add_process(struct vg_telemetry *page, const struct vg_session *s,
+                        const struct vg_gauges_process *g)
+{
+    struct vg_telemetry_process *p;
+
+    if (page->process_count == VG_TELEMETRY_PROCESSES)
+        return;
+    p = &page->process[page->process_count++];
+    memset(p, 0, sizeof(*p));
+    p->pid = vg_load_relaxed(&s->stats->guest_pid);
+    memcpy(p->comm, s->stats->guest_comm, sizeof(p->comm));
+    p->comm[sizeof(p->comm) - 1] = '\0';
+    p->memory = g ? g->memory : VG_NV_NO_VALUE;
+    if (!g)
+        return;
+    p->device = g->device;
+    p->sm = g->sm;
+    p->memory_busy = g->memory_busy;
+    p->encoder = g->encoder;
+    p->decoder = g->decoder;
+}
+
+/* Where NVML does not know the process, the executor's own books count (device 0). */
+static void use_own_count(struct vg_telemetry *page, unsigned first, const struct vg_session *s)
+{
+    for (unsigned i = first; i < page->process_count; i++) {
+        if (page->process[i].memory == VG_NV_NO_VALUE && page->process[i].device == 0)
+            page->process[i].memory = vg_load_relaxed(&s->stats->memory);
+    }
+}
+
+static void add_session(struct vg_telemetry *page, const struct vg_gauges *g,
+                        const struct vg_session *s)
+{
+    unsigned first = page->process_count;
+
+    for (uint32_t i = 0; i < g->process_count; i++) {
+        if (g->process[i].pid == (uint32_t)s->pid && g->process[i].device < g->device_count)
+            add_process(page, s, &g->process[i]);
+    }
+    if (page->process_count == first)
+        add_process(page, s, NULL);
+    use_own_count(page, first, s);
+}
+
+static void add_processes(struct vg_telemetry *page, const struct vg_gauges *g,
+                          const struct vg_client *watcher)
+{
+    const struct vg_client *c;
+
+    page->process_count = 0;
+    vg_list_for_each(c, &watcher->mediator->clients, link) {
+        for (unsigned i = 0; i < c->layout.slot_count && may_see(watcher, c); i++) {
+            if (c->session[i] && c->session[i]->state == VG_SESSION_SERVING)
+                add_session(page, g, c->session[i]);
+        }
+    }
+}
+
+/* ---- memory ---- */
+
+static uint64_t used_on(const struct vg_telemetry *page, uint32_t device)
+{
+    uint64_t used = 0;
+
+    for (unsigned i = 0; i < page->process_count; i++) {
+        if (page->process[i].device == device && page->process[i].memory != VG_NV_NO_VALUE)
+            used += page->process[i].memory;
+    }
+    return used;
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* free: within the VM's limit, and no more than the GPU has left. The three parts add up. */
+static void set_memory(struct vg_telemetry_device *d, uint64_t limit, uint64_t used)
+{
+    uint64_t gpu_free = d->memory_free;
+
+    if (limit)
+        d->memory_total = min_u64(d->memory_total, limit);
+    d->memory_used = min_u64(used, d->memory_total);
+    d->memory_free = min_u64(d->memory_total - d->memory_used, gpu_free);
+    d->memory_reserved = d->memory_total - d->memory_used - d->memory_free;
+}
+
+/* ---- all ---- */
+
+void vg_telemetry_compose(struct vg_telemetry *page, const struct vg_gauges *g,
+                          const struct vg_client *watcher)
+{
+    const struct vg_vm *vm = vm_of(watcher);
+    uint64_t limit = vm ? vm->policy.memory_mib << 20 : 0;
+
+    page->time = g->time;
+    page->cuda_version = g->cuda_version;
+    page->software = g->software;
+    page->device_count = g->device_count;
+    memcpy(page->driver_version, g->driver_version, sizeof(page->driver_version));
+    memcpy(page->nvml_version, g->nvml_version, sizeof(page->nvml_version));
+    memcpy(page->device, g->device, g->device_count * sizeof(g->device[0]));
+    add_processes(page, g, watcher);
+    for (uint32_t i = 0; i < page->device_count; i++)
+        set_memory(&page->device[i], limit, used_on(page, i));
+}
+
+size_t vg_telemetry_length(const struct vg_telemetry *page)
+{
+    return offsetof(struct vg_telemetry, device) + page->device_count * sizeof(page->device[0]);
+}

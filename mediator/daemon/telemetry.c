@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* Who asks, and writing their pages; see telemetry.h. */
+#include "telemetry.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "mediator.h"
+#include "mediator/base/log.h"
+
+#define NEVER_WRITTEN UINT64_MAX
+
+static bool is_watcher(const struct vg_client *c)
+{
+    return c->state == VG_CLIENT_UP &&
+           (c->role == VG_ROLE_DEVICE || c->role == VG_ROLE_MONITOR);
+}
+
+/* A device's page lies in its region, a monitor's is all it has. */
+static off_t page_off(const struct vg_client *c)
+{
+    return c->role == VG_ROLE_DEVICE ? (off_t)c->layout.telemetry_off : 0;
+}
+
+/* ---- writing ---- */
+
+static bool put(const struct vg_client *c, const void *bytes, size_t len, size_t member)
+{
+    return pwrite(c->region_fd, bytes, len, page_off(c) + (off_t)member) == (ssize_t)len;
+}
+
+/*
+ * seq is odd while the rest changes, and `asked` in the middle is the guest's. System
+ * calls, so nobody sees their effects in another order.
+ */
+static void write_page(struct vg_client *c, struct vg_telemetry *page)
+{
+    const size_t first = offsetof(struct vg_telemetry, time);
+    const size_t asked = offsetof(struct vg_telemetry, asked);
+    const size_t rest = offsetof(struct vg_telemetry, process);
+    const uint32_t seq = offsetof(struct vg_telemetry, seq);
+
+    page->magic = VG_TELEMETRY_MAGIC;
+    c->watch.seq |= 1;
+    put(c, &c->watch.seq, sizeof(c->watch.seq), seq);
+    put(c, (char *)page + first, asked - first, first);
+    put(c, (char *)page + rest, vg_telemetry_length(page) - rest, rest);
+    c->watch.seq++;
+    put(c, &c->watch.seq, sizeof(c->watch.seq), seq);
+    put(c, &page->magic, sizeof(page->magic), offsetof(struct vg_telemetry, magic));
+}
+
+static void publish(struct vg_telemetry_service *t, struct vg_client *c)
+{
+    static struct vg_telemetry page;    /* 40 KiB; one thread */
+
+    if (!t->gauges || (c->watch.published_at == t->gauges_at &&
+                       c->watch.answered == c->watch.asked))
+        return;
+    vg_telemetry_compose(&page, t->gauges, c);
+    page.answered = c->watch.answered = c->watch.asked;
+    write_page(c, &page);
+    c->watch.published_at = t->gauges_at;
+}
+
+/* ---- looking ---- */
+
+static bool read_word(const struct vg_client *c, size_t member, uint32_t *ret_word)
+{
+    uint32_t word;
+
+    if (pread(c->region_fd, &word, sizeof(word), page_off(c) + (off_t)member) !=
+        (ssize_t)sizeof(word))
+        return false;
+    *ret_word = word;
+    return true;
+}
+
+static bool wants(struct vg_client *c, uint64_t now)
+{
+    uint32_t asked;
+
+    if (read_word(c, offsetof(struct vg_telemetry, asked), &asked) && asked != c->watch.asked) {
+        c->watch.asked = asked;
+        c->watch.asked_at = now;
+    }
+    return c->watch.asked_at && now - c->watch.asked_at < VG_TELEMETRY_LINGER_MS * VG_NS_PER_MS;
+}
+
+static bool is_fresh(const struct vg_telemetry_service *t, uint64_t now)
+{
+    /* A look less than the period, so that the period is not rounded up to the next look. */
+    return t->gauges &&
+           now - t->gauges_at < (VG_TELEMETRY_PERIOD_MS - VG_TELEMETRY_LOOK_MS) * VG_NS_PER_MS;
+}
+
+static void look(void *arg);
+
+static void look_later(struct vg_telemetry_service *t)
+{
+    vg_timer_set(&t->mediator->loop, &t->look_timer,
+                 vg_now() + VG_TELEMETRY_LOOK_MS * VG_NS_PER_MS, look, t);
+}
+
+static void look(void *arg)
+{
+    struct vg_telemetry_service *t = arg;
+    uint64_t now = vg_now();
+    unsigned watchers = 0;
+    bool stale = false;
+    struct vg_client *c;
+
+    vg_list_for_each(c, &t->mediator->clients, link) {
+        if (!is_watcher(c))
+            continue;
+        watchers++;
+        if (!wants(c, now))
+            continue;
+        if (is_fresh(t, now))
+            publish(t, c);
+        else
+            stale = true;
+    }
+    if (stale)
+        vg_helper_ask(t);
+    vg_helper_check(t);
+    if (watchers || t->sock >= 0)
+        look_later(t);
+}
+
+void vg_telemetry_fresh(struct vg_telemetry_service *t)
+{
+    uint64_t now = vg_now();
+    struct vg_client *c;
+
+    vg_list_for_each(c, &t->mediator->clients, link) {
+        if (is_watcher(c) && wants(c, now))
+            publish(t, c);
+    }
+}
+
+void vg_telemetry_watch(struct vg_telemetry_service *t, struct vg_client *c)
+{
+    c->watch.published_at = NEVER_WRITTEN;
+    /* A device may come back with a page that says something, and with a guest that waits. */
+    read_word(c, offsetof(struct vg_telemetry, seq), &c->watch.seq);
+    read_word(c, offsetof(struct vg_telemetry, answered), &c->watch.asked);
+    if (c->role == VG_ROLE_MONITOR)
+        c->watch.asked_at = vg_now();
+    look(t);
+}
+
+void vg_telemetry_init(struct vg_telemetry_service *t, struct vg_mediator *m)
+{
+    memset(t, 0, sizeof(*t));
+    t->mediator = m;
+    t->sock = t->io.fd = -1;
+}
+
+void vg_telemetry_fini(struct vg_telemetry_service *t)
+{
+    if (!t->mediator)
+        return;
+    vg_timer_del(&t->look_timer);
+    vg_helper_end(t);
+    free(t->gauges);
+    t->gauges = NULL;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vgpu-telemetry: asks driver and NVML about the GPUs on behalf of the mediator,
+ * which loads no library of theirs. Started by it with fd 3 as their socket; sleeps
+ * until asked, and ends when the mediator closes the socket. It never makes a CUDA
+ * context and takes no memory on a GPU.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "mediator/telemetry/gauge.h"
+
+#define FD_CONTROL 3
+
+/*
+ * What the software GPU reports as the driver's version: the generation whose
+ * interface it has, for programs that compare the first number, and its nature.
+ */
+#define SOFTWARE_VERSION "580.0-soft"
+
+struct options {
+    const char *driver, *nvml;  /* nvml: NULL for the software GPU */
+};
+
+static int parse(struct options *o, int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "driver", required_argument, NULL, 'd' },
+        { "nvml", required_argument, NULL, 'n' },
+        { 0 },
+    };
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (opt == 'd')
+            o->driver = optarg;
+        else if (opt == 'n')
+            o->nvml = optarg;
+        else
+            return -1;
+    }
+    return o->driver ? 0 : -1;
+}
+
+static uint64_t clock_us(void)
+{
+    struct timeval t;
+
+    gettimeofday(&t, NULL);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
+}
+
+/* True with NVML. */
+static bool start(const struct options *o, struct vg_gauges *g)
+{
+    static struct vg_gauge_driver driver;
+
+    g->magic = VG_GAUGES_MAGIC;
+    g->software = o->nvml == NULL;
+    if (vg_gauge_driver_open(&driver, o->driver, g->failure, sizeof(g->failure)) < 0)
+        return false;
+    vg_gauge_plain(&driver, g);
+    if (!o->nvml) {
+        strcpy(g->driver_version, SOFTWARE_VERSION);
+        strcpy(g->nvml_version, SOFTWARE_VERSION);
+        return false;
+    }
+    if (vg_gauge_nvml_open(&driver, o->nvml, g))
+        return true;
+    fprintf(stderr, "telemetry: no NVML: %s\n", vg_gauge_nvml_failure());
+    strcpy(g->driver_version, "unknown");
+    strcpy(g->nvml_version, "unknown");
+    return false;
+}
+
+static ssize_t receive(struct vg_gauges_ask *ask)
+{
+    ssize_t n;
+
+    do
+        n = recv(FD_CONTROL, ask, sizeof(*ask), 0);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+static int serve(struct vg_gauges *g, bool nvml)
+{
+    static struct vg_gauges_ask ask;
+    ssize_t n;
+
+    while ((n = receive(&ask)) > 0) {
+        if ((size_t)n < offsetof(struct vg_gauges_ask, pid) || ask.magic != VG_GAUGES_MAGIC ||
+            ask.count > VG_GAUGES_PIDS)
+            return 1;
+        if (nvml)
+            vg_gauge_nvml_read(g);
+        else if (g->software)
+            vg_gauge_soft_read(g, &ask);
+        g->time = clock_us();
+        if (send(FD_CONTROL, g, sizeof(*g), MSG_NOSIGNAL) < 0)
+            return 1;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct vg_gauges gauges;
+    struct options o = { NULL, NULL };
+    bool nvml;
+
+    if (parse(&o, argc, argv) < 0) {
+        fprintf(stderr, "vgpu-telemetry is started by vgpu-mediator\n");
+        return 2;
+    }
+    nvml = start(&o, &gauges);
+    return serve(&gauges, nvml);
+}
