@@ -4,7 +4,6 @@
  * a kernel driver. BAR0 holds the registers, BAR1 is the region. A warden process
  * gives our slot back if we die (warden.c).
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,13 +14,12 @@
 #include <unistd.h>
 
 #include "guest-shim/chan.h"
+#include "guest-shim/pci.h"
 #include "guest-shim/state.h"
 #include "guest-shim/warden_spawn.h"
 #include "vg_atomic.h"
 #include "vg_regs.h"
 #include "vg_wire.h"
-
-#define DEVICES "/sys/bus/pci/devices"
 
 struct pci_chan {
     struct vg_chan chan;
@@ -78,50 +76,11 @@ static const struct vg_chan_ops pci_ops = {
     .alive = alive, .map_at = vg_chan_map_at,
 };
 
-static unsigned long sysfs_number(const char *device, const char *file)
-{
-    char path[400], text[32] = "";
-    int n = snprintf(path, sizeof(path), "%s/%s", device, file);
-    int fd = n < (int)sizeof(path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-
-    if (fd < 0)
-        return 0;
-    ssize_t got = read(fd, text, sizeof(text) - 1);
-    close(fd);
-    return got > 0 ? strtoul(text, NULL, 16) : 0;
-}
-
-/* The subsystem id keeps us away from a real card with the same device id. */
-static bool is_ours(const char *device)
-{
-    return sysfs_number(device, "vendor") == VG_PCI_VENDOR &&
-           sysfs_number(device, "device") == VG_PCI_DEVICE &&
-           sysfs_number(device, "class") >> 8 == VG_PCI_CLASS &&
-           sysfs_number(device, "subsystem_vendor") == VG_PCI_SUBVENDOR;
-}
-
-static bool find_device(char *device, size_t size)
-{
-    DIR *dir = opendir(DEVICES);
-    bool found = false;
-
-    if (!dir)
-        return false;
-    for (struct dirent *d; !found && (d = readdir(dir));) {
-        if (d->d_name[0] == '.')
-            continue;
-        int n = snprintf(device, size, DEVICES "/%s", d->d_name);
-        found = n < (int)size && is_ours(device);
-    }
-    closedir(dir);
-    return found;
-}
-
 bool vg_chan_have_pci(void)
 {
     char device[300];
 
-    return find_device(device, sizeof(device));
+    return vg_pci_find(device, sizeof(device));
 }
 
 static int open_resource(struct pci_chan *p, const char *name)
@@ -271,7 +230,7 @@ CUresult vg_chan_open_pci(struct vg_chan **ret_chan)
     p->token = VG_CLAIM_NONE;
     p->warden = p->chan.region_fd = -1;
     CUresult r = CUDA_ERROR_SYSTEM_NOT_READY;
-    if (!find_device(p->device, sizeof(p->device)))
+    if (!vg_pci_find(p->device, sizeof(p->device)))
         vg_log(1, "no GPU: this machine has no vgpu device");
     else
         r = map_registers(p);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nvidia-smi's private table: functions without a name, known by their place. The
+ * places that nvidia-smi 580 asks for processes, handles and a few numbers are
+ * served; any other says "success, zero", which it takes for "nothing to show", or,
+ * where its second argument can be no pointer, "not supported".
+ * Slot 0 holds the table's size.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "guest-shim/nvml/nv.h"
+
+#define SLOTS 512u
+
+#define SLOT_HANDLE   81
+#define SLOT_COMPUTE  213       /* then graphics and MPS: of these there are none */
+#define SLOT_PCIE_MAX 230
+
+static const uint8_t table_id[16] = {0xc4, 0xfe, 0x3e, 0x6c, 0xc9, 0x8f, 0x6c, 0x4e,
+                                     0xa3, 0x27, 0xee, 0x69, 0x6e, 0x12, 0xf7, 0xc4};
+
+/* One process as these functions give it. */
+struct process {
+    uint32_t pid, reserved0;
+    uint64_t memory;
+    uint32_t gpu_instance, compute_instance;
+    uint64_t protected_memory;
+    char name[4096];
+};
+
+typedef char assert_process_stride[sizeof(struct process) == 4128 ? 1 : -1];
+
+#define LOWEST_ADDRESS 0x10000u
+
+static nv_result nothing(nv_device dev, uint32_t *out)
+{
+    if ((uintptr_t)out < LOWEST_ADDRESS)
+        return VG_NV_NOT_SUPPORTED;
+    if (nv_check_device(dev) == VG_NV_SUCCESS)
+        *out = 0;
+    return VG_NV_SUCCESS;
+}
+
+static nv_result handle(unsigned index, nv_device *ret_dev)
+{
+    nv_result rc = nv_enter();
+
+    if (rc != VG_NV_SUCCESS)
+        return rc;
+    if (!ret_dev || index >= nv_page.device_count)
+        rc = VG_NV_INVALID_ARGUMENT;
+    else
+        *ret_dev = nv_handle_of(index);
+    nv_leave();
+    return rc;
+}
+
+static void fill(struct process *out, const struct vg_telemetry_process *p)
+{
+    memset(out, 0, offsetof(struct process, name));
+    out->pid = p->pid;
+    out->memory = p->memory;
+    out->gpu_instance = out->compute_instance = VG_NV_NO_INSTANCE;
+    out->protected_memory = VG_NV_NO_VALUE;
+    if (!nv_process_name(p->pid, out->name, sizeof(out->name)))
+        out->name[0] = '\0';
+}
+
+static nv_result compute(nv_device dev, uint32_t *count, struct process *out)
+{
+    const struct vg_telemetry_process *p;
+    unsigned index, n = 0;
+    nv_result rc = nv_enter_device(dev, &index);
+
+    if (rc != VG_NV_SUCCESS)
+        return rc;
+    while (nv_process(index, n))
+        n++;
+    if (!count)
+        rc = VG_NV_INVALID_ARGUMENT;
+    else if (*count < n)
+        rc = VG_NV_INSUFFICIENT_SIZE;
+    for (unsigned i = 0; rc == VG_NV_SUCCESS && out && (p = nv_process(index, i)); i++)
+        fill(&out[i], p);
+    if (count)
+        *count = n;
+    nv_leave();
+    return rc;
+}
+
+static nv_result pcie_max(nv_device dev, uint32_t *out)
+{
+    return nv_item_of(dev, VG_NV_PCIE_GENERATION_MAX, 0, out);
+}
+
+static const void *table[SLOTS];
+
+static void set_slot(unsigned slot, void (*function)(void))
+{
+    memcpy(&table[slot], &function, sizeof(function));
+}
+
+static void make_table(void)
+{
+    uintptr_t size = sizeof(table);
+
+    for (unsigned i = 1; i < SLOTS; i++)
+        set_slot(i, (void (*)(void))nothing);
+    set_slot(SLOT_HANDLE, (void (*)(void))handle);
+    set_slot(SLOT_COMPUTE, (void (*)(void))compute);
+    set_slot(SLOT_PCIE_MAX, (void (*)(void))pcie_max);
+    memcpy(&table[0], &size, sizeof(size));
+}
+
+NV_FUNCTION(nvmlInternalGetExportTable, (const void **ret_table, const void *id))
+{
+    if (!ret_table || !id)
+        return VG_NV_INVALID_ARGUMENT;
+    if (memcmp(id, table_id, sizeof(table_id)) != 0)
+        return VG_NV_NOT_FOUND;
+    if (!table[0])
+        make_table();
+    *ret_table = table;
+    return VG_NV_SUCCESS;
+}

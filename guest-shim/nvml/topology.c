@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where devices lie in the guest. Its processors are all as near to them as any
+ * other, and what connects two GPUs on the host is not known here.
+ */
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "guest-shim/nvml/nv.h"
+
+enum { TOPOLOGY_INTERNAL = 0, TOPOLOGY_SYSTEM = 50 };
+enum { P2P_NOT_SUPPORTED = 5 };
+
+#define LONG_BITS (sizeof(unsigned long) * CHAR_BIT)
+
+/* ---- devices among each other ---- */
+
+static nv_result check_pair(nv_device a, nv_device b, const void *out)
+{
+    nv_result rc = nv_check_device(a);
+
+    if (rc == VG_NV_SUCCESS)
+        rc = nv_check_device(b);
+    return rc == VG_NV_SUCCESS && !out ? VG_NV_INVALID_ARGUMENT : rc;
+}
+
+NV_FUNCTION(nvmlDeviceOnSameBoard, (nv_device a, nv_device b, int *same))
+{
+    nv_result rc = check_pair(a, b, same);
+
+    if (rc == VG_NV_SUCCESS)
+        *same = a == b;
+    return rc;
+}
+
+NV_FUNCTION(nvmlDeviceGetTopologyCommonAncestor, (nv_device a, nv_device b, unsigned *level))
+{
+    nv_result rc = check_pair(a, b, level);
+
+    if (rc == VG_NV_SUCCESS)
+        *level = a == b ? TOPOLOGY_INTERNAL : TOPOLOGY_SYSTEM;
+    return rc;
+}
+
+NV_FUNCTION(nvmlDeviceGetP2PStatus, (nv_device a, nv_device b, unsigned which, unsigned *status))
+{
+    nv_result rc = check_pair(a, b, status);
+
+    (void)which;
+    if (rc == VG_NV_SUCCESS)
+        *status = P2P_NOT_SUPPORTED;
+    return rc;
+}
+
+/* Devices but for `except`; a NULL array asks for the count. */
+static nv_result list_devices(nv_device except, unsigned *count, nv_device *out)
+{
+    unsigned found = 0, room = *count;
+
+    for (unsigned i = 0; i < nv_page.device_count; i++) {
+        if (nv_handle_of(i) == except)
+            continue;
+        if (out && found < room)
+            out[found] = nv_handle_of(i);
+        found++;
+    }
+    *count = found;
+    return out && found > room ? VG_NV_INSUFFICIENT_SIZE : VG_NV_SUCCESS;
+}
+
+NV_FUNCTION(nvmlDeviceGetTopologyNearestGpus,
+            (nv_device dev, unsigned level, unsigned *count, nv_device *out))
+{
+    unsigned index;
+    nv_result rc = nv_enter_device(dev, &index);
+
+    if (rc != VG_NV_SUCCESS)
+        return rc;
+    if (!count) {
+        rc = VG_NV_INVALID_ARGUMENT;
+    } else if (level == TOPOLOGY_SYSTEM) {
+        rc = list_devices(dev, count, out);
+    } else {
+        *count = 0;
+    }
+    nv_leave();
+    return rc;
+}
+
+NV_FUNCTION(nvmlSystemGetTopologyGpuSet, (unsigned cpu, unsigned *count, nv_device *out))
+{
+    nv_result rc = nv_enter();
+
+    (void)cpu;
+    if (rc != VG_NV_SUCCESS)
+        return rc;
+    rc = count ? list_devices(NULL, count, out) : VG_NV_INVALID_ARGUMENT;
+    nv_leave();
+    return rc;
+}
+
+/* ---- processors and memory ---- */
+
+static nv_result fill(nv_device dev, unsigned longs, unsigned long *set, long bits)
+{
+    nv_result rc = nv_check_device(dev);
+
+    if (rc != VG_NV_SUCCESS)
+        return rc;
+    if (!set || longs == 0)
+        return VG_NV_INVALID_ARGUMENT;
+    memset(set, 0, longs * sizeof(*set));
+    for (long i = 0; i < bits && i < (long)(longs * LONG_BITS); i++)
+        set[i / (long)LONG_BITS] |= 1ul << (i % (long)LONG_BITS);
+    return VG_NV_SUCCESS;
+}
+
+NV_FUNCTION(nvmlDeviceGetCpuAffinity, (nv_device dev, unsigned longs, unsigned long *set))
+{
+    return fill(dev, longs, set, sysconf(_SC_NPROCESSORS_CONF));
+}
+
+NV_FUNCTION(nvmlDeviceGetCpuAffinityWithinScope,
+            (nv_device dev, unsigned longs, unsigned long *set, unsigned scope))
+{
+    (void)scope;
+    return fill(dev, longs, set, sysconf(_SC_NPROCESSORS_CONF));
+}
+
+NV_FUNCTION(nvmlDeviceGetMemoryAffinity,
+            (nv_device dev, unsigned longs, unsigned long *set, unsigned scope))
+{
+    (void)scope;
+    return fill(dev, longs, set, 1);
+}
+
+/* All processors being near, a thread is where it should be. */
+NV_FUNCTION(nvmlDeviceSetCpuAffinity, (nv_device dev))
+{
+    return nv_check_device(dev);
+}
+
+NV_FUNCTION(nvmlDeviceClearCpuAffinity, (nv_device dev))
+{
+    return nv_check_device(dev);
+}
