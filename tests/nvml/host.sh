@@ -13,13 +13,13 @@ symbols() {
 no_other_symbols() {
     ! nm -D --defined-only "$build/lib/libvgpu-nvml.so" | awk '{ print $3 }' | grep -v '^nvml'
 }
-no_executor() { ! grep executor-start "$work/mediator.log"; }
+no_executor() { ! grep executor-serve "$work/mediator.log"; }
 
 check 'the symbols of driver 580' symbols
 check 'and no others' no_other_symbols
 check 'private mediator' "$bin/vgpu-run" --backend soft -- "$build/client/nvml"
 mediator_start
 check 'running mediator' host "$build/client/nvml" --queries
-check 'queries start no executor' no_executor
+check 'queries use no executor' no_executor
 check 'with CUDA' host "$build/client/nvml"
 [ $failures = 0 ]
