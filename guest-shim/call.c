@@ -16,6 +16,7 @@
 #include "guest-shim/chan.h"
 #include "guest-shim/lock.h"
 #include "guest-shim/state.h"
+#include "guest-shim/stats.h"
 #include "vg_api.h"
 #include "vg_atomic.h"
 #include "vg_ring.h"
@@ -210,6 +211,8 @@ static bool set_context(CUcontext context)
     if (!call)
         return false;
     call->arg[0] = (uintptr_t)context;
+    if (VG_UNLIKELY(vg_stats_on))
+        vg_stats_count(call);
     if (vg_ring_commit(&out.ring, call))
         wake_executor();
     out.context = context;
@@ -305,6 +308,8 @@ static void publish(struct vg_tx *tx)
 {
     if (VG_UNLIKELY(vg_log_level >= 3))
         vg_call_trace(tx->call);
+    if (VG_UNLIKELY(vg_stats_on))
+        vg_stats_count(tx->call);
     tx->bulk = tx->call->flags & VG_F_BULK;
     bool asleep = vg_ring_commit(&out.ring, tx->call);
     vg_unlock(&out.lock);
@@ -548,6 +553,7 @@ const char *vg_internal_call_name(unsigned id)
         [VG_CALL_ALIAS] = "ALIAS", [VG_CALL_UNALIAS] = "UNALIAS",
         [VG_CALL_IMAGE_PART] = "IMAGE_PART", [VG_CALL_FUNCTION_INFO] = "FUNCTION_INFO",
         [VG_CALL_FUNCTION_ATTRS] = "FUNCTION_ATTRS", [VG_CALL_FUNCTION_NAME] = "FUNCTION_NAME",
+        [VG_CALL_LINK_READ] = "LINK_READ",
     };
 
     return id < sizeof(name) / sizeof(name[0]) && name[id] ? name[id] : "?";

@@ -416,7 +416,7 @@ CUresult vg_func_param(const struct vg_func *f, size_t index, size_t *ret_offset
 
 /* ---- entry points: CUfunction alone, a CUkernel will not do ------------------------ */
 
-static CUresult enter_func(CUfunction hfunc, struct vg_func **ret_func)
+CUresult vg_func_enter(CUfunction hfunc, struct vg_func **ret_func)
 {
     CUresult r = vg_enter_ctx();
 
@@ -432,30 +432,18 @@ static CUresult enter_func(CUfunction hfunc, struct vg_func **ret_func)
 CUresult cuFuncGetAttribute(int *pi, CUfunction_attribute attrib, CUfunction hfunc)
 {
     struct vg_func *f;
-    CUresult r = enter_func(hfunc, &f);
+    CUresult r = vg_func_enter(hfunc, &f);
 
     if (r)
         return r;
     return pi ? vg_func_attribute(f, attrib, vg_func_device(), pi) : CUDA_ERROR_INVALID_VALUE;
 }
 
-CUresult cuFuncSetAttribute(CUfunction hfunc, CUfunction_attribute attrib, int value)
-{
-    struct vg_func *f;
-    CUresult r = enter_func(hfunc, &f);
-
-    if (r)
-        return r;
-    r = vg_call_reply(VG_CALL_cuFuncSetAttribute, VG_WORDS(f->handle, attrib, (uint32_t)value), NULL);
-    vg_func_attributes_changed(f);
-    return r;
-}
-
 CUresult cuFuncGetModule(CUmodule *hmod, CUfunction hfunc)
 {
     struct vg_func *f;
     uint64_t handle;
-    CUresult r = enter_func(hfunc, &f);
+    CUresult r = vg_func_enter(hfunc, &f);
 
     if (r)
         return r;
@@ -473,7 +461,7 @@ CUresult cuFuncGetName(const char **name, CUfunction hfunc)
 
     if (!hfunc)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult r = enter_func(hfunc, &f);
+    CUresult r = vg_func_enter(hfunc, &f);
     return r ? r : vg_func_name(f, name);
 }
 
@@ -481,7 +469,7 @@ CUresult cuFuncGetParamInfo(CUfunction func, size_t paramIndex, size_t *paramOff
                             size_t *paramSize)
 {
     struct vg_func *f;
-    CUresult r = enter_func(func, &f);
+    CUresult r = vg_func_enter(func, &f);
 
     return r ? r : vg_func_param(f, paramIndex, paramOffset, paramSize);
 }

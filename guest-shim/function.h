@@ -38,6 +38,17 @@ struct vg_launch_limits {
 
 #define VG_ACCEPTED_SETS 4u          /* sets of launch attributes that are remembered */
 
+/*
+ * What was last set, so that setting the same again need not cross. A kernel and its
+ * functions influence each other: only what the last of them to set has set is certain.
+ */
+#define VG_FUNC_SETTINGS (VG_FUNC_ATTRS + 2u)   /* attributes, cache and shared memory preferences */
+struct vg_func_set {
+    const struct vg_func *last;     /* of a kernel with its functions, or of a function alone */
+    uint32_t known;                 /* bit per setting */
+    int32_t value[VG_FUNC_SETTINGS];
+};
+
 struct vg_func {
     uint64_t handle;
     enum vg_image_kind kind;        /* MODULE: a CUfunction, LIBRARY: a CUkernel */
@@ -54,6 +65,7 @@ struct vg_func {
     uint32_t version;               /* counts cu*SetAttribute; of a kernel's function: unused */
     uint32_t attrs_stamp;           /* low half: bit per CUfunction_attribute; stored with release */
     int32_t attr[VG_FUNC_ATTRS];
+    struct vg_func_set set;         /* attribute.c's, under its lock */
     struct vg_occupancy *occupancy; /* occupancy.c's cache */
     struct vg_param param[];
 };
@@ -109,6 +121,18 @@ void vg_func_forget_all(struct vg_func **list);
 CUresult vg_func_attribute(struct vg_func *f, CUfunction_attribute attr, CUdevice dev, int *ret);
 /* After a change: what is cached about the kernel and all its functions no longer counts. */
 void vg_func_attributes_changed(struct vg_func *f);
+
+/*
+ * Sets what `call` sets, unless that is known to be so. `setting`: a CUfunction_attribute,
+ * VG_SET_CACHE or VG_SET_SHARED.
+ */
+#define VG_SET_CACHE  VG_FUNC_ATTRS
+#define VG_SET_SHARED (VG_FUNC_ATTRS + 1u)
+CUresult vg_func_set(struct vg_func *f, unsigned setting, int value,
+                     CUresult (*call)(struct vg_func *f, unsigned setting, int value));
+
+/* The function of a handle, which must not be a kernel's; and whether there is a context. */
+CUresult vg_func_enter(CUfunction hfunc, struct vg_func **ret_func);
 
 /* The version that answers must be stamped with now, in the high half. */
 static inline uint32_t vg_func_stamp(const struct vg_func *f)

@@ -99,18 +99,3 @@ CUresult cuKernelGetAttribute(int *pi, CUfunction_attribute attrib, CUkernel ker
         return CUDA_ERROR_INVALID_VALUE;
     return vg_device(dev) ? vg_func_attribute(k, attrib, dev, pi) : CUDA_ERROR_INVALID_DEVICE;
 }
-
-CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkernel kernel, CUdevice dev)
-{
-    struct vg_func *k;
-    CUresult r = enter_kernel(kernel, &k);
-
-    if (r)
-        return r;
-    if (!vg_device(dev))
-        return CUDA_ERROR_INVALID_DEVICE;
-    r = vg_call_reply(VG_CALL_cuKernelSetAttribute,
-                      VG_WORDS(attrib, (uint32_t)val, k->handle, (uint64_t)dev), NULL);
-    vg_func_attributes_changed(k);
-    return r;
-}

@@ -3,6 +3,7 @@
 #include "guest-shim/entry.h"
 #include "guest-shim/process.h"
 #include "guest-shim/state.h"
+#include "guest-shim/stats.h"
 #include "vg_api.h"
 #include "vg_error.h"
 
@@ -63,7 +64,10 @@ CUresult cuGetErrorString(CUresult error, const char **pStr)
     return *pStr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* No profiler is attached to this process: starting and stopping one does nothing, as natively. */
+/*
+ * No profiler is attached to this process: starting and stopping one does nothing, as natively,
+ * but for our own counters.
+ */
 CUresult cuProfilerInitialize(const char *configFile, const char *outputFile,
                               CUoutput_mode outputMode)
 {
@@ -75,10 +79,18 @@ CUresult cuProfilerInitialize(const char *configFile, const char *outputFile,
 
 CUresult cuProfilerStart(void)
 {
-    return vg_enter_ctx();
+    CUresult r = vg_enter_ctx();
+
+    if (!r)
+        vg_stats_begin();
+    return r;
 }
 
 CUresult cuProfilerStop(void)
 {
-    return vg_enter_ctx();
+    CUresult r = vg_enter_ctx();
+
+    if (!r)
+        vg_stats_end();
+    return r;
 }

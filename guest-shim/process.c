@@ -21,6 +21,7 @@
 #include "guest-shim/features.h"
 #include "guest-shim/lock.h"
 #include "guest-shim/state.h"
+#include "guest-shim/stats.h"
 #include "vg_api.h"
 #include "vg_atomic.h"
 
@@ -76,6 +77,7 @@ static void at_exit(void)
     if (vg_phase() == VG_PHASE_FORKED || !vg_process.chan)
         return;
     vg_console_drain();
+    vg_stats_exit();
     vg_store_release(&vg_process.phase, VG_PHASE_EXITING);
     vg_process.chan->ops->release(vg_process.chan);
 }

@@ -32,17 +32,19 @@ struct run {
     struct vg_private_options options;
     bool backend_given;
     const char *vm;
+    bool stats;
     char **command;
     struct vg_child child;
     int status;
 };
 
-enum { OPT_BACKEND = 1, OPT_VM, OPT_MEMORY, OPT_VERBOSE, OPT_HELP, OPT_VERSION };
+enum { OPT_BACKEND = 1, OPT_VM, OPT_MEMORY, OPT_STATS, OPT_VERBOSE, OPT_HELP, OPT_VERSION };
 
 static const struct option options[] = {
     { "backend", required_argument, NULL, OPT_BACKEND },
     { "vm", required_argument, NULL, OPT_VM },
     { "memory", required_argument, NULL, OPT_MEMORY },
+    { "stats", no_argument, NULL, OPT_STATS },
     { "verbose", no_argument, NULL, OPT_VERBOSE },
     { "help", no_argument, NULL, OPT_HELP },
     { "version", no_argument, NULL, OPT_VERSION },
@@ -50,8 +52,8 @@ static const struct option options[] = {
 };
 
 static const char usage[] =
-    "Usage: vgpu-run [--backend auto|soft|cuda] [--vm NAME] [--memory MIB] [--verbose]\n"
-    "                [--] COMMAND [ARGUMENT]...\n"
+    "Usage: vgpu-run [--backend auto|soft|cuda] [--vm NAME] [--memory MIB] [--stats]\n"
+    "                [--verbose] [--] COMMAND [ARGUMENT]...\n"
     "       vgpu-run --help | --version\n"
     "Runs a CUDA program through the mediator: the running one, or with --backend or\n"
     "--memory, or where none is running, a private one. See vgpu-run(1).\n";
@@ -104,6 +106,7 @@ static int parse(struct run *r, int argc, char **argv)
         case OPT_BACKEND: ok = set_backend(r, optarg); break;
         case OPT_VM:      ok = set_vm(r, optarg); break;
         case OPT_MEMORY:  ok = set_memory(r, optarg); break;
+        case OPT_STATS:   r->stats = true; break;
         case OPT_VERBOSE: r->options.verbose = true; break;
         case 'h':
         case OPT_HELP:    fputs(usage, stdout); return 1;
@@ -175,7 +178,8 @@ static int make_env(const struct run *r, const char *sock)
     }
     rc = prepend_library_path(dir);
     if (rc == 0 && (setenv("VGPU_SOCKET", sock, 1) < 0 || setenv("VGPU_TRANSPORT", "unix", 1) < 0 ||
-                    (r->vm && setenv("VGPU_VM_NAME", r->vm, 1) < 0)))
+                    (r->vm && setenv("VGPU_VM_NAME", r->vm, 1) < 0) ||
+                    (r->stats && setenv("VGPU_STATS", "1", 1) < 0)))
         rc = -errno;
     return rc;
 }

@@ -4,7 +4,7 @@
 # needed; they open libcuda.so.1 at run time.
 
 client-names := copies worker victim fault vmm costs quiet tensormap profiler
-client-names += link
+client-names += link crossings
 clients      := $(client-names:%=$(B)/client/%)
 
 $(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o
@@ -19,4 +19,4 @@ objects     += $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_
 extra-files += $(clients)
 .SECONDARY: $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_drv.o
 test-scripts += tests/client/processes.sh tests/client/profiler.sh
-test-scripts += tests/client/calls.sh
+test-scripts += tests/client/calls.sh tests/client/crossings.sh

@@ -19,7 +19,15 @@
 /* Every function that some client calls. */
 #define VG_DRV_FUNCTIONS(X)                                                            \
     X(cuLinkCreate_v2) X(cuLinkAddData_v2) X(cuLinkAddFile_v2) X(cuLinkComplete)       \
-    X(cuLinkDestroy)                                                                   \
+    X(cuLinkDestroy) X(cuProfilerStart) X(cuProfilerStop)                              \
+    X(cuCtxGetDevice) X(cuDevicePrimaryCtxGetState) X(cuCtxGetLimit)                   \
+    X(cuCtxGetStreamPriorityRange) X(cuStreamIsCapturing) X(cuStreamGetPriority)       \
+    X(cuStreamGetFlags) X(cuStreamGetCtx) X(cuStreamGetCaptureInfo_v2)                 \
+    X(cuThreadExchangeStreamCaptureMode) X(cuLibraryLoadData) X(cuLibraryUnload)       \
+    X(cuLibraryGetKernel) X(cuKernelGetFunction) X(cuKernelGetAttribute)               \
+    X(cuKernelSetAttribute) X(cuFuncGetAttribute) X(cuFuncSetAttribute)                \
+    X(cuFuncSetCacheConfig) X(cuModuleGetLoadingMode)                                  \
+    X(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags)                            \
     X(cuInit) X(cuDriverGetVersion) X(cuGetErrorName) X(cuDeviceGetCount)              \
     X(cuDeviceGet) X(cuDeviceGetName) X(cuDeviceTotalMem_v2) X(cuDeviceGetAttribute)   \
     X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease_v2)  \
