@@ -22,6 +22,7 @@ enum vg_end {
     VG_END_PLAIN,       /* ordinary memory: staged */
     VG_END_SHARED,      /* in the region: the executor reaches it */
     VG_END_GPU,
+    VG_END_ARRAY,       /* on the GPU, by handle: copies of boxes only */
     VG_END_BAD,         /* begins in a known range and leaves it */
 };
 enum vg_end vg_end_of(uintptr_t p, size_t bytes);

@@ -2,10 +2,11 @@
 /*
  * Copies of boxes: 2D and 3D, pitched. Ends that the executor reaches go as one
  * record; ordinary memory is packed row by row into staging chunks and travels in
- * slabs. Arrays are not served yet.
+ * slabs. Arrays are boxes by handle instead of address.
  */
 #include <string.h>
 
+#include "guest-shim/array.h"
 #include "guest-shim/call.h"
 #include "guest-shim/copy.h"
 #include "guest-shim/state.h"
@@ -15,6 +16,7 @@
 /* One end: rows of `pitch` bytes, slices of `rows` rows, the box beginning at (x, y, z). */
 struct end {
     uintptr_t base;
+    CUarray array;              /* instead of base, pitch and rows */
     size_t x, y, z, pitch, rows;
     enum vg_end kind;
     bool on_device;                 /* the caller says so */
@@ -47,7 +49,8 @@ static CUresult set_end(struct end *e, CUmemorytype type, const void *host, CUde
         e->on_device = type == CU_MEMORYTYPE_DEVICE;
         return CUDA_SUCCESS;
     case CU_MEMORYTYPE_ARRAY:
-        return array ? vg_unsupported("a copy from or to an array") : CUDA_ERROR_INVALID_VALUE;
+        e->array = array;
+        return array ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
     default:
         return CUDA_ERROR_INVALID_VALUE;
     }
@@ -58,8 +61,30 @@ static size_t longest_pitch(void)
     return (size_t)vg_device(vg_ctx_current()->dev)->attr[CU_DEVICE_ATTRIBUTE_MAX_PITCH];
 }
 
+static bool fits(size_t at, size_t n, size_t size)
+{
+    return n <= size && at <= size - n;
+}
+
+static CUresult check_array(struct end *e, const struct box *b)
+{
+    struct vg_array_shape s;
+
+    e->kind = VG_END_ARRAY;
+    if (!vg_array_shape(e->array, &s))
+        return CUDA_ERROR_INVALID_HANDLE;
+    if (s.element == 0)
+        return CUDA_SUCCESS;
+    if (e->x % s.element || b->width % s.element || !fits(e->x, b->width, s.width * s.element) ||
+        !fits(e->y, b->height, s.height) || !fits(e->z, b->depth, s.depth))
+        return CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
+}
+
 static CUresult check_end(struct end *e, const struct box *b)
 {
+    if (e->array)
+        return check_array(e, b);
     if (e->pitch > longest_pitch())
         return CUDA_ERROR_INVALID_VALUE;
     if (e->pitch == 0)
@@ -78,6 +103,13 @@ static CUresult check_end(struct end *e, const struct box *b)
 
 /* ---- one record ------------------------------------------------------------------ */
 
+static CUmemorytype type_of(const struct end *e)
+{
+    if (e->kind == VG_END_ARRAY)
+        return CU_MEMORYTYPE_ARRAY;
+    return e->kind == VG_END_GPU ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
+}
+
 static void fill_src(CUDA_MEMCPY3D *c, const struct end *e)
 {
     c->srcXInBytes = e->x;
@@ -85,7 +117,10 @@ static void fill_src(CUDA_MEMCPY3D *c, const struct end *e)
     c->srcZ = e->z;
     c->srcPitch = e->pitch;
     c->srcHeight = e->rows;
-    c->srcMemoryType = e->kind == VG_END_GPU ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
+    c->srcMemoryType = type_of(e);
+    c->srcArray = e->array;
+    if (e->array)
+        return;
     if (e->kind == VG_END_GPU)
         c->srcDevice = e->base;
     else
@@ -99,7 +134,10 @@ static void fill_dst(CUDA_MEMCPY3D *c, const struct end *e)
     c->dstZ = e->z;
     c->dstPitch = e->pitch;
     c->dstHeight = e->rows;
-    c->dstMemoryType = e->kind == VG_END_GPU ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
+    c->dstMemoryType = type_of(e);
+    c->dstArray = e->array;
+    if (e->array)
+        return;
     if (e->kind == VG_END_GPU)
         c->dstDevice = e->base;
     else
@@ -120,36 +158,48 @@ static CUresult send(const CUDA_MEMCPY3D *c, uint64_t stream, unsigned stage, bo
     return wait ? vg_finish(&tx, NULL) : vg_post(&tx);
 }
 
+static bool on_gpu(const struct end *e)
+{
+    return e->kind == VG_END_GPU || e->kind == VG_END_ARRAY;
+}
+
 static CUresult copy_direct(const struct box *b)
 {
     CUDA_MEMCPY3D c = {.WidthInBytes = b->width, .Height = b->height, .Depth = b->depth};
 
     fill_src(&c, &b->src);
     fill_dst(&c, &b->dst);
-    bool on_gpu = b->src.kind == VG_END_GPU && b->dst.kind == VG_END_GPU;
-    return send(&c, b->stream, 0, b->wait && !on_gpu);
+    return send(&c, b->stream, 0, b->wait && !(on_gpu(&b->src) && on_gpu(&b->dst)));
 }
 
 /* ---- slabs ----------------------------------------------------------------------- */
 
-static CUDA_MEMCPY3D slab_of(const struct box *b, size_t rows)
+/* What goes in one chunk: rows of a slice, or a piece of one row. From the box's corner. */
+struct slab {
+    size_t x, y, z;
+    size_t width, rows;
+};
+
+static CUDA_MEMCPY3D copy_of(const struct slab *s)
 {
-    return (CUDA_MEMCPY3D){.WidthInBytes = b->width, .Height = rows, .Depth = 1};
+    return (CUDA_MEMCPY3D){.WidthInBytes = s->width, .Height = s->rows, .Depth = 1};
 }
 
-static CUresult slab_in(const struct box *b, struct vg_stage *stage, size_t y, size_t z, size_t rows)
+static CUresult slab_in(const struct box *b, struct vg_stage *stage, const struct slab *s)
 {
-    CUDA_MEMCPY3D c = slab_of(b, rows);
+    CUDA_MEMCPY3D c = copy_of(s);
 
-    for (size_t i = 0; i < rows; i++)
-        memcpy(stage->bytes + i * b->width, (void *)row_at(&b->src, y + i, z), b->width);
+    for (size_t i = 0; i < s->rows; i++)
+        memcpy(stage->bytes + i * s->width, (void *)(row_at(&b->src, s->y + i, s->z) + s->x),
+               s->width);
     c.srcMemoryType = CU_MEMORYTYPE_HOST;
     c.srcHost = stage->bytes;
-    c.srcPitch = b->width;
-    c.srcHeight = rows;
+    c.srcPitch = s->width;
+    c.srcHeight = s->rows;
     fill_dst(&c, &b->dst);
-    c.dstY += y;
-    c.dstZ += z;
+    c.dstXInBytes += s->x;
+    c.dstY += s->y;
+    c.dstZ += s->z;
     vg_stage_lend(stage);
     CUresult r = send(&c, b->stream, stage->index + 1, false);
     if (vg_process.lost)
@@ -159,43 +209,60 @@ static CUresult slab_in(const struct box *b, struct vg_stage *stage, size_t y, s
     return r;
 }
 
-static CUresult slab_out(const struct box *b, struct vg_stage *stage, size_t y, size_t z, size_t rows)
+static CUresult slab_out(const struct box *b, struct vg_stage *stage, const struct slab *s)
 {
-    CUDA_MEMCPY3D c = slab_of(b, rows);
+    CUDA_MEMCPY3D c = copy_of(s);
 
     fill_src(&c, &b->src);
-    c.srcY += y;
-    c.srcZ += z;
+    c.srcXInBytes += s->x;
+    c.srcY += s->y;
+    c.srcZ += s->z;
     c.dstMemoryType = CU_MEMORYTYPE_HOST;
     c.dstHost = stage->bytes;
-    c.dstPitch = b->width;
-    c.dstHeight = rows;
+    c.dstPitch = s->width;
+    c.dstHeight = s->rows;
     CUresult r = send(&c, b->stream, 0, true);
-    for (size_t i = 0; r == CUDA_SUCCESS && i < rows; i++)
-        memcpy((void *)row_at(&b->dst, y + i, z), stage->bytes + i * b->width, b->width);
+    for (size_t i = 0; r == CUDA_SUCCESS && i < s->rows; i++)
+        memcpy((void *)(row_at(&b->dst, s->y + i, s->z) + s->x), stage->bytes + i * s->width,
+               s->width);
     vg_stage_release(stage);
     return r;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* As much as fits; a chunk's size is a multiple of every element's, so none is cut in two. */
+static void size_slab(struct slab *s, const struct box *b, size_t chunk)
+{
+    bool whole = s->x == 0 && b->width <= chunk;
+
+    s->width = whole ? b->width : smaller(b->width - s->x, chunk);
+    s->rows = whole ? smaller(chunk / b->width, b->height - s->y) : 1;
+}
+
+static void step_slab(struct slab *s, const struct box *b)
+{
+    s->x += s->width;
+    if (s->x < b->width)
+        return;
+    s->x = 0;
+    s->y += s->rows;
 }
 
 static CUresult copy_slice(const struct box *b, size_t z, bool in)
 {
     CUresult first = CUDA_SUCCESS;
 
-    for (size_t y = 0, rows; y < b->height; y += rows) {
+    for (struct slab s = {.z = z}; s.y < b->height; step_slab(&s, b)) {
         struct vg_stage stage;
         CUresult r = vg_stage_acquire(&stage);
         if (r != CUDA_SUCCESS)
             return r;
-        rows = stage.size / b->width;
-        if (rows > b->height - y)
-            rows = b->height - y;
-        if (rows == 0) {            /* a row longer than a chunk goes by itself */
-            vg_stage_release(&stage);
-            rows = 1;
-            r = vg_copy(row_at(&b->dst, y, z), row_at(&b->src, y, z), b->width, b->stream, b->wait);
-        } else {
-            r = in ? slab_in(b, &stage, y, z, rows) : slab_out(b, &stage, y, z, rows);
-        }
+        size_slab(&s, b, stage.size);
+        r = in ? slab_in(b, &stage, &s) : slab_out(b, &stage, &s);
         if (first == CUDA_SUCCESS)
             first = r;
         if (vg_process.lost)
@@ -231,7 +298,8 @@ static CUresult copy_on_host(const struct box *b)
 
 static bool dense(const struct end *e, const struct box *b)
 {
-    return (b->height == 1 || e->pitch == b->width) && (b->depth == 1 || e->rows == b->height);
+    return !e->array && (b->height == 1 || e->pitch == b->width) &&
+           (b->depth == 1 || e->rows == b->height);
 }
 
 /* A copy from or to ordinary memory that is to become a node of a graph. */
@@ -260,8 +328,7 @@ static CUresult copy_box(struct box *b)
     bool plain = b->src.kind == VG_END_PLAIN || b->dst.kind == VG_END_PLAIN;
     if (plain && !b->wait && capture_box(b, &r))
         return r;
-    bool to_gpu = b->dst.kind == VG_END_GPU, from_gpu = b->src.kind == VG_END_GPU;
-    if (!to_gpu && !from_gpu)
+    if (!on_gpu(&b->dst) && !on_gpu(&b->src))
         return copy_on_host(b);
     if (dense(&b->dst, b) && dense(&b->src, b))
         return vg_copy(row_at(&b->dst, 0, 0), row_at(&b->src, 0, 0),

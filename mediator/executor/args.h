@@ -55,7 +55,10 @@
     X(cuGraphNodeGetType) X(cuGraphChildGraphNodeGetGraph) X(cuGraphAddDependencies)           \
     X(cuGraphAddDependencies_v2) X(cuGraphRemoveDependencies) X(cuGraphRemoveDependencies_v2)           \
     X(cuTensorMapEncodeTiled) X(cuTensorMapEncodeIm2col) X(cuTensorMapEncodeIm2colWide)        \
-    X(cuTensorMapReplaceAddress)
+    X(cuTensorMapReplaceAddress)                                                               \
+    X(cuArrayCreate_v2) X(cuArray3DCreate_v2) X(cuArrayDestroy) X(cuArray3DGetDescriptor_v2)   \
+    X(cuArrayGetPlane) X(cuMipmappedArrayCreate) X(cuMipmappedArrayGetLevel)                   \
+    X(cuMipmappedArrayDestroy)
 
 /* Decoded by hand: rows with PTR arguments, and the internal calls of vg_wire.h. */
 #define VG_RAW_CALLS(X)                                                                        \

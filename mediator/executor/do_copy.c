@@ -149,6 +149,7 @@ struct side {
     CUmemorytype type;
     const void *host;
     CUdeviceptr device;
+    CUarray array;
     uint64_t x, y, z, pitch, height;
 };
 
@@ -194,16 +195,19 @@ static CUresult check_side(struct vg_exec *x, const struct side *s, const CUDA_M
     case CU_MEMORYTYPE_DEVICE:
     case CU_MEMORYTYPE_UNIFIED:
         return vg_own_range(x, s->device, bytes);
+    case CU_MEMORYTYPE_ARRAY: /* the driver checks the box against it */
+        return s->array ? vg_own_handle(x, VG_OBJ_CUarray, (uintptr_t)s->array)
+                        : CUDA_ERROR_INVALID_HANDLE;
     default:
-        return CUDA_ERROR_NOT_SUPPORTED; /* arrays do not exist here yet */
+        return CUDA_ERROR_INVALID_VALUE;
     }
 }
 
 CUresult vg_copy_check(struct vg_exec *x, const CUDA_MEMCPY3D *c)
 {
-    const struct side src = {c->srcMemoryType, c->srcHost, c->srcDevice, c->srcXInBytes,
+    const struct side src = {c->srcMemoryType, c->srcHost, c->srcDevice, c->srcArray, c->srcXInBytes,
                              c->srcY,          c->srcZ,    c->srcPitch,  c->srcHeight};
-    const struct side dst = {c->dstMemoryType, c->dstHost, c->dstDevice, c->dstXInBytes,
+    const struct side dst = {c->dstMemoryType, c->dstHost, c->dstDevice, c->dstArray, c->dstXInBytes,
                              c->dstY,          c->dstZ,    c->dstPitch,  c->dstHeight};
 
     if (!c->WidthInBytes || !c->Height || !c->Depth)

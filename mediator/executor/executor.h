@@ -52,6 +52,7 @@ struct vg_exec {
     uint64_t captured_bytes;    /* in copies for graphs; driver threads take away from it */
     struct vg_captured *untied; /* copies that no graph frees */
     struct vg_callback *of_execs; /* of nodes that were changed in executable graphs */
+    uint64_t array_bytes;  /* of live arrays */
     bool graph_memory;     /* there may be ranges of kind GRAPH */
     uint8_t *payload;      /* of the current request, VG_PAYLOAD_MAX, private */
     uint8_t *out;          /* of the current reply, VG_OUT_MAX */

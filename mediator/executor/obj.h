@@ -32,6 +32,11 @@ enum vg_obj_type {
     VG_OBJ_CUarray,
     VG_OBJ_CUmemGenericAllocationHandle,
     VG_OBJ_CUlinkState,
+    VG_OBJ_CUmipmappedArray,
+    VG_OBJ_CUtexObject,
+    VG_OBJ_CUsurfObject,
+    VG_OBJ_CUtexref,
+    VG_OBJ_CUsurfref,
     VG_OBJ_TYPES
 };
 
@@ -43,7 +48,8 @@ struct vg_obj {
     uint32_t type;   /* enum vg_obj_type; NONE: empty place */
     uint32_t info;   /* function, kernel: parameter bytes; stream: VG_STREAM_*;
                         context: device ordinal, VG_CTX_PRIMARY; memory handle: index in
-                        struct vg_vmm; graph, node: VG_GRAPH_INNER */
+                        struct vg_vmm; graph, node: VG_GRAPH_INNER; array,
+                        mipmapped array: KiB of memory */
 };
 
 #define VG_STREAM_NON_BLOCKING 1u /* does not synchronise with the legacy stream */

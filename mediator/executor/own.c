@@ -73,6 +73,28 @@ bool vg_own_is_capturing(const struct vg_exec *x, CUstream stream)
            status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+void vg_own_account(struct vg_exec *x)
+{
+    uint64_t held = x->ranges.held + x->vmm.held + x->array_bytes;
+
+    VG_STAT_SET(x, memory, held);
+    if (held > x->stats->memory_peak)
+        VG_STAT_SET(x, memory_peak, held);
+}
+
+static void add_kib(struct vg_obj *o, void *arg)
+{
+    *(uint64_t *)arg += (uint64_t)o->info << 10;
+}
+
+/* Arrays end with their context too, so what is left is added up anew. */
+static void count_arrays(struct vg_exec *x)
+{
+    x->array_bytes = 0;
+    vg_obj_each(&x->obj, VG_OBJ_CUarray, add_kib, &x->array_bytes);
+    vg_obj_each(&x->obj, VG_OBJ_CUmipmappedArray, add_kib, &x->array_bytes);
+}
+
 CUresult vg_own_add(struct vg_exec *x, enum vg_obj_type type, uint64_t handle, uint64_t parent,
                     uint32_t info)
 {
@@ -80,16 +102,13 @@ CUresult vg_own_add(struct vg_exec *x, enum vg_obj_type type, uint64_t handle, u
 
     if (handle == 0)
         return CUDA_SUCCESS;
-    return vg_obj_add(&x->obj, &o) == 0 ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
-}
-
-void vg_own_account(struct vg_exec *x)
-{
-    uint64_t held = x->ranges.held + x->vmm.held;
-
-    VG_STAT_SET(x, memory, held);
-    if (held > x->stats->memory_peak)
-        VG_STAT_SET(x, memory_peak, held);
+    if (vg_obj_add(&x->obj, &o) != 0)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    if (type == VG_OBJ_CUarray || type == VG_OBJ_CUmipmappedArray) {
+        x->array_bytes += (uint64_t)info << 10;
+        vg_own_account(x);
+    }
+    return CUDA_SUCCESS;
 }
 
 CUresult vg_own_add_range(struct vg_exec *x, uint64_t base, uint64_t size, enum vg_range_kind kind,
@@ -146,6 +165,9 @@ void vg_own_remove(struct vg_exec *x, enum vg_obj_type type, uint64_t handle)
         vg_range_remove_owner(&x->ranges, handle);
     if (type == VG_OBJ_CUgraph || type == VG_OBJ_CUgraphExec)
         drop_graph_memory(x);
+    if (x->array_bytes && (type == VG_OBJ_CUarray || type == VG_OBJ_CUmipmappedArray ||
+                           type == VG_OBJ_CUcontext))
+        count_arrays(x);
     vg_own_account(x);
 }
 

@@ -28,6 +28,7 @@ enum vg_block_kind {
     VG_BLOCK_POOL,              /* cuMemAllocAsync: live until its stream-ordered free */
     VG_BLOCK_GLOBAL,            /* module variable: not the program's to free */
     VG_BLOCK_HEAP,              /* malloc() of a kernel */
+    VG_BLOCK_ARRAY,             /* a CUDA array's: no address of the program's */
     VG_BLOCK_GRAPH,             /* an allocation node's, for as long as the node lives */
     VG_BLOCK_MAPPED,            /* not the arena's: mapped by the program (vmm.h) */
     VG_BLOCK_KIND_COUNT

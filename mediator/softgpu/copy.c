@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "copy.h"
 #include "ctx.h"
 #include "mem.h"
@@ -70,7 +71,7 @@ static CUresult end_check(struct vg_copy_end *e, const CUDA_MEMCPY3D *d)
     CUresult rc;
 
     if (*e->type == CU_MEMORYTYPE_ARRAY)
-        return CUDA_ERROR_NOT_SUPPORTED;
+        return CUDA_SUCCESS;        /* vg_array_check_copy looks at both */
     if (*e->type != CU_MEMORYTYPE_HOST && *e->type != CU_MEMORYTYPE_DEVICE &&
         *e->type != CU_MEMORYTYPE_UNIFIED)
         return CUDA_ERROR_INVALID_VALUE;
@@ -100,7 +101,9 @@ CUresult vg_copy_check(CUDA_MEMCPY3D *d, bool *ret_src_pageable, bool *ret_dst_p
         return CUDA_ERROR_INVALID_VALUE;
     if (d->WidthInBytes == 0 || d->Height == 0 || d->Depth == 0)
         return CUDA_SUCCESS;
-    rc = end_check(&src, d);
+    rc = vg_array_check_copy(d);
+    if (rc == CUDA_SUCCESS)
+        rc = end_check(&src, d);
     if (rc == CUDA_SUCCESS)
         rc = end_check(&dst, d);
     if (rc != CUDA_SUCCESS)
@@ -125,7 +128,7 @@ static bool copy_stage(struct vg_op_copy *c)
     return true;
 }
 
-static CUresult copy_issue(const CUDA_MEMCPY3D *d, CUstream stream, bool wait)
+CUresult vg_copy_issue(const CUDA_MEMCPY3D *d, CUstream stream, bool wait)
 {
     struct vg_op op = { .type = VG_OP_COPY };
     bool src_pageable = false, dst_pageable = false;
@@ -160,7 +163,7 @@ static CUresult copy_linear(CUmemorytype to, uint64_t dst, CUmemorytype from, ui
     d.dstDevice = dst;
     d.srcPitch = d.dstPitch = d.WidthInBytes = n;
     d.srcHeight = d.dstHeight = d.Height = d.Depth = 1;
-    return copy_issue(&d, stream, wait);
+    return vg_copy_issue(&d, stream, wait);
 }
 
 VG_ENTRY(cuMemcpy, (CUdeviceptr dst, CUdeviceptr src, size_t n))
@@ -238,6 +241,8 @@ VG_ENTRY(cuMemcpyPeerAsync,
 static void copy_from_2d(CUDA_MEMCPY3D *d, const CUDA_MEMCPY2D *p)
 {
     memset(d, 0, sizeof(*d));
+    d->srcArray = p->srcArray;
+    d->dstArray = p->dstArray;
     d->srcXInBytes = p->srcXInBytes;
     d->srcY = p->srcY;
     d->srcMemoryType = p->srcMemoryType;
@@ -264,7 +269,7 @@ static CUresult copy_2d(const CUDA_MEMCPY2D *p, CUstream stream, bool wait)
     if (p == NULL)
         return CUDA_ERROR_INVALID_VALUE;
     copy_from_2d(&d, p);
-    return copy_issue(&d, stream, wait);
+    return vg_copy_issue(&d, stream, wait);
 }
 
 void vg_copy_default_pitch(CUDA_MEMCPY3D *d)
@@ -287,7 +292,7 @@ static CUresult copy_3d(const CUDA_MEMCPY3D *p, CUstream stream, bool wait)
         return CUDA_ERROR_INVALID_VALUE;
     d = *p;
     vg_copy_default_pitch(&d);
-    return copy_issue(&d, stream, wait);
+    return vg_copy_issue(&d, stream, wait);
 }
 
 VG_ENTRY(cuMemcpy2D_v2, (const CUDA_MEMCPY2D *p))

@@ -13,6 +13,9 @@ CUresult vg_copy_check(CUDA_MEMCPY3D *d, bool *ret_src_pageable, bool *ret_dst_p
 /* A pitch or height of 0 means: no gaps. */
 void vg_copy_default_pitch(CUDA_MEMCPY3D *d);
 
+/* Checks a copy and hands it to a stream. wait: returns when it is done. */
+CUresult vg_copy_issue(const CUDA_MEMCPY3D *d, CUstream stream, bool wait);
+
 /* Checks element size, alignment and address. */
 CUresult vg_memset_check(const struct vg_op_memset *m);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "array.h"
 #include "device.h"
 #include "handle.h"
 #include "hostmem.h"
@@ -54,6 +55,7 @@ static void ctx_fall(struct vg_ctx *ctx)
     vg_event_end_ctx(ctx);
     vg_module_end_ctx(ctx);
     vg_hostmem_end_ctx(ctx);
+    vg_array_end_ctx(ctx);
     vg_arena_free_ctx(ctx);
 }
 

@@ -8,9 +8,12 @@
 
 #include "api.h"
 
+struct vg_array;
 struct vg_device;
 struct vg_event;
+struct vg_mipmap;
 struct vg_module;
+struct vg_object;
 struct vg_stream;
 
 /* What may be asked for at creation; core dumps there are none. */
@@ -39,6 +42,9 @@ struct vg_ctx {
     struct vg_event *events;
     struct vg_module *modules;          /* under the module lock, see module.h */
     uint64_t heap_used;                 /* malloc() of kernels */
+    struct vg_array *arrays;            /* under a lock of array.c */
+    struct vg_mipmap *mipmaps;          /* the same */
+    struct vg_object *objects;          /* textures and surfaces; under a lock of texture.c */
 };
 
 /* An inactive primary context for a device, or NULL. */

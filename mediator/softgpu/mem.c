@@ -30,8 +30,9 @@ CUresult vg_mem_classify(uint64_t addr, size_t size, enum vg_mem_kind *ret)
     if (vg_arena_contains(addr)) {
         *ret = VG_MEM_DEVICE;
         if (vg_arena_find(addr, &block) == 0)
-            return span_inside(addr, size, block.base, block.size) ? CUDA_SUCCESS
-                                                                   : CUDA_ERROR_INVALID_VALUE;
+            return block.owner.kind != VG_BLOCK_ARRAY &&
+                           span_inside(addr, size, block.base, block.size)
+                       ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
         return vg_vmm_covers(addr, size) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     }
     if (vg_hostmem_find(addr, &host) == 0) {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "array.h"
 #include "graph.h"
 #include "kernel.h"
 #include "stream.h"
@@ -133,11 +134,16 @@ static char *copy_dst(const CUDA_MEMCPY3D *d)
 
 static void run_copy(const struct vg_op_copy *c)
 {
-    const CUDA_MEMCPY3D *d = &c->d;
-    const char *src = c->staged != NULL ? c->staged : copy_src(d);
-    char *dst = copy_dst(d);
+    CUDA_MEMCPY3D resolved = c->d;
+    const CUDA_MEMCPY3D *d = &resolved;
+    const char *src;
+    char *dst;
     size_t y, z;
 
+    if (!vg_array_resolve(&resolved))
+        return;
+    src = c->staged != NULL ? c->staged : copy_src(d);
+    dst = copy_dst(d);
     if (d->Height == 1 && d->Depth == 1) {
         memmove(dst, src, d->WidthInBytes);
         return;

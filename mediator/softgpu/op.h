@@ -51,7 +51,7 @@ struct vg_op_kernel {
 };
 
 struct vg_op_copy {
-    CUDA_MEMCPY3D d;            /* memory types resolved to HOST and DEVICE */
+    CUDA_MEMCPY3D d;            /* checked; arrays are looked up when it runs */
     void *staged;               /* the source's bytes, taken when the call was made, or NULL */
 };
 

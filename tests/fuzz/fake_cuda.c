@@ -138,7 +138,9 @@ static void fill(void *p, size_t n)
                                             X(cuEventSynchronize) X(cuMemcpyAsync)                 \
                                                 X(cuCtxPopCurrent_v2) X(cuCtxSetCurrent)           \
                                                     X(cuCtxSynchronize) X(cuLibraryGetManaged)         \
-                                                        X(cuTensorMapReplaceAddress)
+                                                        X(cuTensorMapReplaceAddress) X(cuArrayCreate_v2)   \
+    X(cuArray3DCreate_v2) X(cuArrayDestroy) X(cuArray3DGetDescriptor_v2) X(cuArrayGetPlane)       \
+    X(cuMipmappedArrayCreate) X(cuMipmappedArrayGetLevel) X(cuMipmappedArrayDestroy)
 PLAIN(BODY_FWD)
 
 /* ---- By hand: what has buffers, addresses or states ---- */

@@ -531,12 +531,12 @@ static void said_by(void (*fn)(void), char *text, size_t room)
     close(pipes[0]);
 }
 
-static void ask_for_arrays(void)
+static void ask_for_imports(void)
 {
-    CUarray array;
+    CUexternalMemory memory;
 
-    ck_assert_int_eq(cuArrayCreate_v2(&array, NULL), CUDA_ERROR_NOT_SUPPORTED);
-    ck_assert_int_eq(cuArrayCreate_v2(&array, NULL), CUDA_ERROR_NOT_SUPPORTED);
+    ck_assert_int_eq(cuImportExternalMemory(&memory, NULL), CUDA_ERROR_NOT_SUPPORTED);
+    ck_assert_int_eq(cuImportExternalMemory(&memory, NULL), CUDA_ERROR_NOT_SUPPORTED);
     ck_assert_int_eq(cuProfilerInitialize("", "", 0), CUDA_ERROR_NOT_SUPPORTED);
 }
 
@@ -545,12 +545,12 @@ START_TEST(what_is_not_supported_is_named)
     char text[512], want[256];
     int pid = (int)getpid();
 
-    said_by(ask_for_arrays, text, sizeof(text));
+    said_by(ask_for_imports, text, sizeof(text));
     ck_assert_str_eq(text, "");
     vg_log_level = 2;
-    said_by(ask_for_arrays, text, sizeof(text));
+    said_by(ask_for_imports, text, sizeof(text));
     snprintf(want, sizeof(want),
-             "vgpu[%d]: not supported: cuArrayCreate_v2\n"
+             "vgpu[%d]: not supported: cuImportExternalMemory\n"
              "vgpu[%d]: not supported: cuProfilerInitialize\n", pid, pid);
     ck_assert_str_eq(text, want);
 }
