@@ -5,6 +5,8 @@
  *
  *   fault wild            a store to an address that nobody owns
  *   fault misaligned      a store to an odd address
+ *   fault trap, assert    a kernel that ends itself
+ *   fault memory          more memory than there is: no fault, work goes on
  *   fault endless [S]     a kernel without end: after S seconds (2) without
  *                         any answer the process leaves by _exit(0); an error
  *                         from a watchdog before that is fine too
@@ -28,12 +30,43 @@ static void launch(const char *kernel, CUdeviceptr address)
     VG_CU(cuLaunchKernel(vg_drv_function(module, kernel), 1, 1, 1, 1, 1, 1, 0, NULL, args, NULL));
 }
 
-static int faulting(const char *kind, CUdeviceptr address, CUresult want)
+/* Everything in pieces of 1 GiB at most, until not a MiB is left; then all of it back. */
+static int out_of_memory(void)
+{
+    static CUdeviceptr piece[4096];
+    unsigned count = 0;
+    CUdeviceptr memory = vg_drv_alloc(4096);
+    uint32_t word = 0;
+
+    for (size_t bytes = (size_t)1 << 30; bytes >= (size_t)1 << 20 && count < 4096;) {
+        CUresult r = vg_drv.cuMemAlloc_v2(&piece[count], bytes);
+
+        if (r == CUDA_SUCCESS)
+            count++;
+        else if (r == CUDA_ERROR_OUT_OF_MEMORY)
+            bytes /= 2;
+        else
+            vg_drv_fail("fault memory: %s", vg_drv_error(r));
+    }
+    printf("started pid %d, %u pieces\n", (int)getpid(), count);
+    fflush(stdout);
+    launch("poke", memory);
+    VG_CU(cuMemcpyDtoH_v2(&word, memory, sizeof(word)));
+    if (word != 51966)
+        vg_drv_fail("fault memory: a kernel stored %u", word);
+    while (count)
+        VG_CU(cuMemFree_v2(piece[--count]));
+    VG_CU(cuMemAlloc_v2(&piece[0], (size_t)1 << 20));
+    printf("fault memory: ok\n");
+    return 0;
+}
+
+static int faulting(const char *kind, const char *kernel, CUdeviceptr address, CUresult want)
 {
     CUdeviceptr memory = vg_drv_alloc(4096), more;
     uint32_t word;
 
-    launch("poke", address ? address : memory + 1);
+    launch(kernel, address ? address : memory + 1);
     VG_CU_IS(want, cuCtxSynchronize());
     VG_CU_IS(want, cuMemcpyDtoH_v2(&word, memory, sizeof(word)));
     VG_CU_IS(want, cuMemAlloc_v2(&more, 4096));
@@ -70,10 +103,16 @@ int main(int argc, char **argv)
     vg_drv_start();
     module = vg_drv_module(vg_client_ptx);
     if (strcmp(kind, "wild") == 0)
-        return faulting(kind, 0x100, CUDA_ERROR_ILLEGAL_ADDRESS);
+        return faulting(kind, "poke", 0x100, CUDA_ERROR_ILLEGAL_ADDRESS);
     if (strcmp(kind, "misaligned") == 0)
-        return faulting(kind, 0, CUDA_ERROR_MISALIGNED_ADDRESS);
+        return faulting(kind, "poke", 0, CUDA_ERROR_MISALIGNED_ADDRESS);
+    if (strcmp(kind, "trap") == 0)
+        return faulting(kind, "do_trap", 0, CUDA_ERROR_LAUNCH_FAILED);
+    if (strcmp(kind, "assert") == 0)
+        return faulting(kind, "do_assert", 0, CUDA_ERROR_ASSERT);
+    if (strcmp(kind, "memory") == 0)
+        return out_of_memory();
     if (strcmp(kind, "endless") == 0)
         return endless(argc > 2 ? atof(argv[2]) : 2);
-    vg_drv_fail("usage: fault wild | misaligned | endless [SECONDS]");
+    vg_drv_fail("usage: fault wild | misaligned | trap | assert | memory | endless [SECONDS]");
 }

@@ -78,8 +78,36 @@ case_faults_stay_apart() {
     bad=0
     "$dir/fault" wild || bad=1
     "$dir/fault" misaligned || bad=1
+    "$dir/fault" trap || bad=1
+    "$dir/fault" assert || bad=1
+    "$dir/fault" memory || bad=1
     wait $pid || bad=1
     cat "$tmp/worker"
+    return $bad
+}
+
+# Killed in the middle of copies and of launches, beside two that work all the while.
+case_kill_in_storms() {
+    before=$(meminfo)
+    : >"$tmp/go"
+    "$dir/storm" launch "$tmp/go" >"$tmp/launches" 2>&1 &
+    launches=$!
+    "$dir/storm" copy "$tmp/go" >"$tmp/copies" 2>&1 &
+    copies=$!
+    bad=0
+    for what in copy launch copy launch; do
+        "$dir/storm" $what "$tmp/go" >"$tmp/victim" 2>&1 &
+        pid=$!
+        wait_line "$tmp/victim" '^storm' 60 || bad=1
+        kill -9 $pid
+        wait $pid 2>/dev/null
+    done
+    rm "$tmp/go"
+    wait $launches || bad=1
+    wait $copies || bad=1
+    cat "$tmp/launches" "$tmp/copies"
+    now=$(meminfo)
+    [ "$now" -ge "$before" ] || { echo "free: $before before, $now now"; bad=1; }
     return $bad
 }
 

@@ -4,7 +4,7 @@
 # needed; they open libcuda.so.1 at run time.
 
 client-names := copies worker victim fault vmm costs quiet tensormap profiler
-client-names += link crossings
+client-names += link crossings storm
 clients      := $(client-names:%=$(B)/client/%)
 
 $(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o

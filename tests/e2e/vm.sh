@@ -37,6 +37,20 @@ restart_under_load() {
     within 20 in_vm $a /client/worker 32 1
 }
 
+# Somebody kills the executor of a program in the VM: the program is told, the next one works.
+executor_killed() {
+    local rc=0
+    in_vm $a /client/worker 51 100000 >"$work/load" 2>&1 &
+    local pid=$!
+    within 30 eval '[ "$(executors)" -ge 1 ]' || return 1
+    sleep 1
+    # shellcheck disable=SC2046  # a list of processes
+    kill -KILL $(pgrep -P "$mediator" -x vgpu-executor)
+    wait $pid && rc=1
+    cat "$work/load"
+    [ $rc = 0 ] && grep -q LAUNCH_FAILED "$work/load" && in_vm $a /client/worker 52 1
+}
+
 "$top/qemu-device/build-qemu.sh" --path >/dev/null 2>&1 || { echo "QEMU is not built (make qemu)"; exit 77; }
 # Executors poll long enough not to fall asleep between launches, whatever the machine does.
 mediator_start --set spin_us=20000 || { echo "no mediator"; exit 1; }
@@ -48,6 +62,7 @@ check 'both are listed' eval 'listed $a && listed $b'
 check 'launches need no exit and no system call' in_vm $a /client/quiet
 check 'every case of several processes' in_vm $a /scripts/inside.sh /client
 check 'nothing is left of them' within 8 no_executors
+check 'executor killed under load' executor_killed
 check 'mediator restarted under load' restart_under_load -TERM
 check 'mediator killed under load' restart_under_load -KILL
 check 'the other VM works on' in_vm $b /client/worker 41 2
