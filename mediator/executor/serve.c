@@ -14,12 +14,13 @@
 
 #include "vg_atomic.h"
 
-#define LOOKS_PER_YIELD  16u           /* the guest may need this very processor to go on */
+#define LOOKS_PER_YIELD  16u
 #define BATCH            32u           /* records between two looks at the waits */
 #define IDLE_SLEEP_NS    1000000000ull /* with nothing to wait for: the doorbell wakes us */
+#define WAIT_SPIN_NS     2000000ull    /* a GPU's wait is polled so long: natively it is, for ever */
 #define WAIT_SLEEP_NS    1000000ull    /* longest pause between looks at a pending wait */
 #define HEARD_SLEEP_NS   100000000ull  /* with waits that ring when they are over */
-#define WAIT_SLEEP_SHARE 8u            /* and at most this part of the time waited so far */
+#define WAIT_SLEEP_SHARE 64u           /* and at most this part of the time waited so far */
 
 /* ---- One record ---- */
 
@@ -64,6 +65,7 @@ static int serve_ring(struct vg_exec *x, const char **why)
         case VG_RING_RECORD:
             break;
         }
+        vg_waits_settle(x);
         if (!vg_serve_record(x, &r)) {
             *why = r.breach;
             return -1;
@@ -118,20 +120,29 @@ static bool sleep_on_doorbell(struct vg_exec *x, struct loop *l)
     return true;
 }
 
-/* How long to poll before sleeping: shorter where the GPU is our own processors. */
+/* How long to poll before sleeping. */
 static uint64_t spin_ns(const struct vg_exec *x)
 {
     uint64_t ns = x->opt.spin_us * 1000ull;
 
-    return x->opt.software && x->waits.count > 0 ? ns / 8 : ns;
+    return !x->opt.software && x->waits.count > 0 && ns < WAIT_SPIN_NS ? WAIT_SPIN_NS : ns;
+}
+
+/* The guest may need this very processor to go on, and so does a GPU that is our processors. */
+static bool must_yield(const struct vg_exec *x, struct loop *l)
+{
+    return ++l->idle % LOOKS_PER_YIELD == 0 || (x->opt.software && x->waits.count > 0);
 }
 
 /* True: keep going. Spins while something happened lately, else sleeps. */
 static bool pause_loop(struct vg_exec *x, struct loop *l)
 {
-    if (l->now - l->active >= spin_ns(x))
+    if (l->now - l->active >= spin_ns(x)) {
+        if (x->opt.software)
+            vg_waits_settle(x); /* so that it rings */
         return sleep_on_doorbell(x, l);
-    if (++l->idle % LOOKS_PER_YIELD == 0)
+    }
+    if (must_yield(x, l))
         sched_yield();
     else
         vg_cpu_relax();

@@ -27,6 +27,8 @@ struct vg_wait {
     CUcontext ctx;
     enum wait_kind kind;
     bool rings; /* the doorbell tells of each of its events */
+    bool lazy;  /* no event yet: the stream itself is asked, as nothing came behind */
+    CUstream stream; /* of a lazy one */
     struct {
         uint64_t target, head, since;
         CUresult result;
@@ -173,24 +175,52 @@ static void answer_later(struct vg_exec *x, struct vg_wait *w, struct vg_req *r)
     wait_push(x, w);
 }
 
-CUresult vg_wait_stream(struct vg_exec *x, struct vg_req *r, CUstream stream)
+static CUresult stream_look(struct vg_exec *x, CUstream stream)
 {
     CUresult rc = x->cuda.cuStreamQuery(stream);
 
+    /* Free now, and passes on what kernels printed. */
+    return rc == CUDA_SUCCESS ? x->cuda.cuStreamSynchronize(stream) : rc;
+}
+
+/* Most waits end before the next record comes: then no event was needed to tell them apart. */
+CUresult vg_wait_stream(struct vg_exec *x, struct vg_req *r, CUstream stream)
+{
+    CUresult rc = stream_look(x, stream);
+
     r->sync = true;
-    /* The driver passes on what kernels printed only in a synchronizing call: free here. */
-    if (rc == CUDA_SUCCESS)
-        return x->cuda.cuStreamSynchronize(stream);
     if (rc != CUDA_ERROR_NOT_READY)
         return rc;
     struct vg_wait *w = wait_new(x, WAIT_REPLY, 1);
     if (!w)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    rc = mark_stream(x, w, stream);
-    if (rc != CUDA_SUCCESS)
-        return wait_drop(x, w, rc);
+    w->lazy = true;
+    w->stream = stream;
+    x->waits.lazy++;
     answer_later(x, w, r);
     return CUDA_SUCCESS;
+}
+
+/* Where that fails, the stream fails: asking it goes on and says so. */
+static void settle(struct vg_exec *x, struct vg_wait *w)
+{
+    if (vg_context_set(x, w->ctx) != CUDA_SUCCESS || mark_stream(x, w, w->stream) != CUDA_SUCCESS)
+        return;
+    w->lazy = false;
+    x->waits.lazy--;
+    x->waits.unheard -= w->rings;
+}
+
+void vg_waits_settle(struct vg_exec *x)
+{
+    CUcontext before = x->ctx;
+
+    if (x->waits.lazy == 0)
+        return;
+    for (struct vg_wait *w = x->waits.first; w; w = w->next)
+        if (w->lazy)
+            settle(x, w);
+    vg_context_set(x, before);
 }
 
 CUresult vg_wait_event(struct vg_exec *x, struct vg_req *r, CUevent event)
@@ -324,6 +354,8 @@ static bool context_idle(struct vg_exec *x)
 /* NOT_READY while an event has not passed; else the result of the wait. */
 static CUresult wait_look(struct vg_exec *x, struct vg_wait *w)
 {
+    if (w->lazy)
+        return stream_look(x, w->stream);
     for (; w->passed < w->count; w->passed++) {
         const struct wait_event *e = &w->event[w->passed];
         if (!e->ours && !vg_obj_find(&x->obj, VG_OBJ_CUevent, (uintptr_t)e->event))
@@ -423,6 +455,7 @@ static CUresult console_look(struct vg_exec *x, struct vg_wait *w)
 
 static void redo(struct vg_exec *x, struct vg_wait *w)
 {
+    vg_waits_settle(x);
     w->req.payload = w->payload;
     w->req.drained = true;
     w->req.later = false;
@@ -463,6 +496,7 @@ static struct vg_wait *unlink_wait(struct vg_waits *l, struct vg_wait **at)
         l->last = at;
     l->count--;
     l->unheard -= !w->rings;
+    l->lazy -= w->lazy;
     return w;
 }
 
