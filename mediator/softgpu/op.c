@@ -12,9 +12,11 @@
 #include "array.h"
 #include "graph.h"
 #include "kernel.h"
+#include "module.h"
 #include "stream.h"
 
 #define VG_SMALL_BYTES (256u << 10)
+#define VG_SMALL_STEPS 4096u            /* instructions of all threads: a few microseconds */
 
 /* ------------------------------------------------------------ copy and erase */
 
@@ -105,8 +107,20 @@ static size_t copy_bytes(const CUDA_MEMCPY3D *d)
     return d->WidthInBytes * d->Height * d->Depth;
 }
 
+/* A bound of what the grid does, from the kernel's code. */
+static bool kernel_is_small(const struct vg_op_kernel *k)
+{
+    uint32_t steps = k->func->info->steps;
+    uint64_t blocks = (uint64_t)k->grid[0] * k->grid[1] * k->grid[2];
+    uint64_t threads = (uint64_t)k->block[0] * k->block[1] * k->block[2];
+
+    return steps != 0 && blocks == 1 && threads * steps <= VG_SMALL_STEPS;
+}
+
 bool vg_op_is_small(const struct vg_op *op)
 {
+    if (op->type == VG_OP_KERNEL)
+        return kernel_is_small(&op->u.kernel);
     if (op->type == VG_OP_COPY)
         return copy_bytes(&op->u.copy.d) <= VG_SMALL_BYTES;
     if (op->type == VG_OP_MEMSET)

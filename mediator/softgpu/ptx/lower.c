@@ -146,6 +146,19 @@ static void *keep_copy(struct lower *l, const void *from, size_t n)
     return p;
 }
 
+/* Code that goes only forward runs each instruction at most once. */
+static uint32_t steps_of(const struct lower *l)
+{
+    for (uint32_t i = 0; i < l->ncode; i++) {
+        ptx_fn fn = l->code[i].fn;
+
+        if (fn == ptx_op_brx || fn == ptx_op_call || fn == ptx_op_call_indirect ||
+            (fn == ptx_op_bra && l->code[i].imm <= (int64_t)i))
+            return 0;
+    }
+    return l->ncode;
+}
+
 static void finish_function(struct lower *l)
 {
     struct code_func *fn = l->fn;
@@ -154,6 +167,7 @@ static void finish_function(struct lower *l)
     l->insn_pc[l->insn_index] = l->ncode;
     lower_emit(l, ptx_op_ret); /* off the end */
     fix_labels(l);
+    fn->info.steps = steps_of(l);
     lower_allocate(l);
     fn->ncode = l->ncode;
     fn->code = keep_copy(l, l->code, l->ncode * sizeof(*fn->code));

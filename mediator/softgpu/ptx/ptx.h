@@ -67,6 +67,7 @@ struct ptx_func_info {
     uint32_t minnctapersm;  /* 0 when not given */
     uint32_t maxnreg;       /* 0 when not given */
     uint32_t cluster[3];    /* .reqnctapercluster, 0 0 0 when not given */
+    uint32_t steps;         /* most instructions that a thread can run; 0: no bound is known */
 };
 
 struct ptx_global_info {
