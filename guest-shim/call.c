@@ -28,6 +28,7 @@
 #define SPIN_TRY  16u      /* waits in vain after which the full limit is tried again */
 #define NAP_US    20000u   /* longest sleep on a futex: how soon a lost executor is noticed */
 #define PRINT_US  1000u    /* the same while kernels print: their ring is small */
+#define EXPECT_MAX_US 5000u /* an answer expected later than this is slept for */
 #define CHECK_ROUNDS 8u    /* sleeps between two looks at whether the host still lives */
 
 static struct {
@@ -247,6 +248,7 @@ static CUresult begin(struct vg_tx *tx, uint32_t id, size_t payload, int cell, b
 {
     tx->cell = cell;
     tx->quiet = quiet;
+    tx->expect_us = 0;
     vg_lock(&out.lock);
     CUresult r = begin_locked(tx, id, payload);
     if (VG_UNLIKELY(r))
@@ -393,6 +395,33 @@ static bool spin(const struct vg_cell *cell, uint32_t seq)
     return false;
 }
 
+static uint64_t now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+/* Polls until somewhat after the answer is due: waking up late would cost a copy its rate. */
+static bool spin_expecting(const struct vg_cell *cell, uint32_t seq, uint32_t expect_us)
+{
+    uint64_t end;
+
+    if (expect_us == 0 || expect_us > EXPECT_MAX_US || spin_max < SPIN_MAX || !may_spin_long())
+        return false;
+    end = now_us() + expect_us + expect_us / 4;
+    do {
+        for (unsigned i = 0; i < SPIN_YIELD; i++) {
+            if (is_done(cell, seq))
+                return true;
+            vg_cpu_relax();
+        }
+        sched_yield();
+    } while (now_us() < end);
+    return false;
+}
+
 /* Kernels may have become shorter than the limit allows to notice: try the full one at times. */
 static void spin_failed(void)
 {
@@ -430,9 +459,9 @@ static bool console_waits(void)
 }
 
 /* False: the executor is gone and did not answer. */
-static bool wait_done(struct vg_cell *cell, uint32_t seq)
+static bool wait_done(struct vg_cell *cell, uint32_t seq, uint32_t expect_us)
 {
-    if (spin(cell, seq))
+    if (spin_expecting(cell, seq, expect_us) || spin(cell, seq))
         return true;
     spin_failed();
     unsigned nap_us = NAP_US;
@@ -467,7 +496,7 @@ CUresult vg_wait(struct vg_tx *tx, struct vg_reply *ret_reply)
     struct vg_cell *cell = vg_slot_cell(vg_process.slot, (unsigned)tx->cell);
     CUresult r;
 
-    if (VG_LIKELY(wait_done(cell, tx->seq))) {
+    if (VG_LIKELY(wait_done(cell, tx->seq, tx->expect_us))) {
         r = (CUresult)cell->result.result;
         if (ret_reply)
             copy_reply(cell, (unsigned)tx->cell, tx->bulk, ret_reply);

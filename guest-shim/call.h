@@ -45,6 +45,7 @@ struct vg_tx {
     int cell;               /* reply cell, -1: none */
     bool quiet;
     bool bulk;              /* VG_F_BULK was set: the answer's bytes lie in the window */
+    uint32_t expect_us;     /* set before vg_wait: the answer is likely to take so long; 0: unknown */
 };
 
 /* An answer, copied out of shared memory. */

@@ -11,7 +11,8 @@
 #include "guest-shim/state.h"
 #include "vg_atomic.h"
 
-#define CHUNK_WANT  (1u << 20)          /* bytes: large enough to hide a call's cost in its copy */
+/* Bytes: large enough to hide a call's cost in its copy, and a few of them stay in a cache. */
+#define CHUNK_WANT  (256u << 10)
 #define CHUNK_MIN   VG_EXTENT_SIZE
 #define CHUNKS_MAX  16u
 #define SHARE       8u                  /* one process stages through 1/8 of the region at most */
