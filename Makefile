@@ -150,6 +150,7 @@ demo:
 check:
 	@tools/bootstrap.sh build qemu vm cuda clang tests
 	@tools/cuda-toolkit.sh >/dev/null
+	@tools/client-libraries.sh >/dev/null
 	@$(MAKE) --no-print-directory -j$(JOBS) build-tests qemu
 	@tools/run-tests.sh $(B) $(or $(TESTS),$(tests) $(test-scripts))
 

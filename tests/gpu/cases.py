@@ -15,6 +15,7 @@ class Case:
     alone: bool = False     # times count: nothing else runs beside it
     compare: str = "lines"  # lines: equal output; status: it checks itself; costs: NAME VALUE UNIT
     env: dict = field(default_factory=dict)
+    known: str = ""         # a file with lines that may differ, "GROUP: LINE" each
     rounds: int = 1         # alternating runs of a timing; medians count
 
 
@@ -28,6 +29,9 @@ def programs(group, folder, names, **options):
     return [Case(f"{group}/{name}", [f"{{product}}/{folder}/{name}"], compare="status", **options)
             for name in names.split()]
 
+
+# Without a usable GPU JAX would quietly compute on the CPU.
+JAX = {"JAX_PLATFORMS": "cuda"}
 
 CUDA = """async_copies atomics control coopgroups copies_2d3d devicequery double_math errors exitcodes
 fork graphs half histogram hostfunc int_math managed mandel many_modules mapped matmul mempool
@@ -45,10 +49,11 @@ CONCURRENT = [
             env={"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"}),
     *python("pytorch", "torch_procs", "ipc loader_fork loader_spawn ipc_event four_at_once "
             "forked_without_gpu", limit=120),
-    *python("pytorch", "torch_compile", "compiled compiled_training reduced_overhead", limit=150),
+    *python("pytorch", "torch_compile", "compiled compiled_training reduced_overhead", limit=150,
+            env={"TORCHINDUCTOR_COMPILE_THREADS": "2"}),
     *python("jax", "jax_work", "device jit grad command_buffers libraries random transforms "
-            "callbacks transfers"),
-    *python("cupy", "cupy_work", "device raw_kernel elementwise libraries random sorts sparse memory "
+            "callbacks transfers", env=JAX),
+    *python("cupy", "cupy_work", "device raw_kernel elementwise libraries handles random sorts sparse memory "
             "streams graphs textures"),
     *python("triton", "triton_work", "add softmax matmul atomics descriptors"),
     *python("numba", "numba_work", "device vectors shared atomics matrices functions streams"),
@@ -57,9 +62,10 @@ CONCURRENT = [
     *python("nvml", "nvml_work", "identity measured"),
     Case("onnx/cuda", ["{py}", "{work}/onnx_work.py"]),
     Case("driver/answers", ["{product}/client/answers"]),
+    Case("driver/misuse", ["{product}/client/misuse"], known="../answers/misuse-path.txt"),
     *[Case(f"driver/fault-{kind}", ["{product}/client/fault", kind], compare="status")
       for kind in ("wild", "misaligned", "endless")],
-    *programs("driver", "client", "copies images quiet"),
+    *programs("driver", "client", "copies images quiet link states tensormap vmm"),
     *programs("cuda-static", "cuda/static", CUDA),
     *programs("cuda-shared", "cuda/shared", CUDA),
     *programs("cuda-ptds", "cuda/ptds", CUDA),
@@ -76,7 +82,7 @@ ALONE = [
     Case("speed/llama", ["{py}", "{work}/torch_llama.py"], alone=True, limit=150),
     Case("speed/pytorch", ["{py}", "{work}/torch_speed.py"], alone=True, limit=150),
     Case("speed/calls", ["{product}/client/costs"], alone=True, compare="costs", limit=60, rounds=3),
-    *python("speed", "jax_work", "speed", alone=True),
+    *python("speed", "jax_work", "speed", alone=True, env=JAX),
     *python("speed-cupy", "cupy_work", "speed", alone=True),
     *python("speed-triton", "triton_work", "add", alone=True),
 ]

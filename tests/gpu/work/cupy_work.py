@@ -34,6 +34,8 @@ def raw_kernel():
     x, y = array(10000), cupy.zeros(10000, numpy.float32)
     module.get_function("scale")((40,), (256,), (x, y, numpy.int32(10000), numpy.float32(1.5)))
     put("raw_kernel", y)
+    right = x.get() * 1.5 * numpy.resize([1, 2, 3, 4], 10000)
+    expect("raw_kernel.right", numpy.allclose(y.get(), right, rtol=1e-6))
     for name, kind in (("int", numpy.int32), ("double", numpy.float64)):
         z = cupy.arange(32, dtype=kind)
         module.get_function(f"twice<{name}>")((1,), (32,), (z,))
@@ -45,8 +47,14 @@ def elementwise():
     total = cupy.ReductionKernel("float32 x", "float32 y", "x * x", "a + b", "y = sqrt(a)", "0", "vg_norm")
     x, y = array(5000), array(5000, seed=2)
     put("elementwise", double(x, y), total(x))
-    fused = cupy.fuse(lambda a, b: cupy.exp(-a * a) + b)
-    put("elementwise.fused", fused(x, y))
+    expect("elementwise.right", numpy.allclose(double(x, y).get(), x.get() * 2 + y.get(), rtol=1e-5))
+    expect("elementwise.norm", abs(float(total(x)) - numpy.linalg.norm(x.get())) < 1e-2)
+
+    @cupy.fuse
+    def bell(a, b):
+        return cupy.exp(-a * a) + b
+
+    put("elementwise.fused", bell(x, y))
     put("elementwise.numpy", cupy.tanh(x) / (1 + y * y), cupy.where(x > 0, x, y), x.astype(numpy.float16))
 
 
@@ -68,6 +76,26 @@ def random():
     generator = cupy.random.default_rng(6)
     put("random.generator", generator.random(1000), generator.integers(0, 1000, 1000),
         generator.standard_exponential(1000))
+
+
+def handles():
+    """The libraries' own beginnings: a cuBLAS handle, a cuFFT plan, a cuRAND generator."""
+    from cupy_backends.cuda.libs import cublas, curand
+    handle = cublas.create()
+    cublas.setStream(handle, cupy.cuda.Stream(non_blocking=True).ptr)
+    put("handles.cublas", (handle != 0, cublas.getVersion(handle) // 10000))
+    cublas.destroy(handle)
+    host = numpy.random.default_rng(3).standard_normal((8, 120)).astype(numpy.float32)
+    there = cupy.fft.fft(cupy.asarray(host))
+    put("handles.cufft", there)
+    expect("handles.cufft_right", numpy.allclose(there.get(), numpy.fft.fft(host), atol=1e-3))
+    generator = curand.createGenerator(curand.CURAND_RNG_PSEUDO_PHILOX4_32_10)
+    curand.setPseudoRandomGeneratorSeed(generator, 1234)
+    numbers = cupy.zeros(4096, numpy.float32)
+    curand.generateUniform(generator, numbers.data.ptr, numbers.size)
+    put("handles.curand", numbers)
+    expect("handles.curand_mean", 0.45 < float(numbers.get().mean()) < 0.55)
+    curand.destroyGenerator(generator)
 
 
 def sorts():
@@ -133,6 +161,7 @@ def graphs():
             graph.launch(stream)
     stream.synchronize()
     put("graphs", x, y)
+    expect("graphs.right", numpy.allclose(y.get(), (array(1000).get() + 3) / 2, atol=1e-5))
 
 
 def textures():
@@ -166,5 +195,5 @@ def speed():
 
 
 if __name__ == "__main__":
-    main([device, raw_kernel, elementwise, libraries, random, sorts, sparse, memory, streams, graphs,
+    main([device, raw_kernel, elementwise, libraries, handles, random, sorts, sparse, memory, streams, graphs,
           textures, speed])

@@ -127,11 +127,6 @@ def streams():
     stream.synchronize()
     put("streams", back)
     expect("streams.elapsed", cuda.event_elapsed_time(start, end) >= 0)
-    mapped = cuda.mapped_array(128, numpy.float32)
-    mapped[:] = 2
-    saxpy[1, 128](3.0, mapped, mapped, mapped)
-    cuda.synchronize()
-    put("streams.mapped", mapped.sum())
 
 
 if __name__ == "__main__":
