@@ -2,7 +2,8 @@
 /*
  * libFuzzer target: everything between a ring and the driver. An input is a script
  * of a hostile guest: records made from rows of the table with arguments nearly
- * right, records of arbitrary words, and arbitrary bytes in the ring.
+ * right or right in everything but their values, records of arbitrary words, and
+ * arbitrary bytes in the ring.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,88 @@ static void arguments(struct script *s, const char *args, struct vg_enc *e)
     }
 }
 
+/* ---- Arguments that are right but for their values ---- */
+
+enum kind {
+    KIND_VAL, KIND_HND, KIND_STRM, KIND_DPTR, KIND_OUT, KIND_OUTH, KIND_IN, KIND_INOUT, KIND_STR,
+    KIND_INBUF, KIND_OUTBUF, KIND_PTR, KIND_NONE
+};
+
+struct argument {
+    enum kind kind;
+    size_t size;            /* bytes of the type; of an element */
+    const char *name;
+    const char *aux;        /* name of the argument that counts elements, or "_" */
+};
+#define ARGUMENTS_MAX 16u
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpointer-arith"     /* an array of void counts in bytes */
+#define ARGUMENT(kind, type, name, aux) {KIND_##kind, sizeof(type), #name, #aux},
+static const struct argument api_arguments[VG_API_COUNT][ARGUMENTS_MAX] = {
+#define VG_API(id, symbol, base, since, mode, class) \
+        [VG_INDEX_##symbol] = {VG_ARGS_##symbol(ARGUMENT)},
+#include "vg_api.def"
+};
+#pragma GCC diagnostic pop
+
+/* A struct or an array: as long as it must be, made of words that are nearly right. */
+static void right_block(struct script *s, struct vg_enc *e, size_t len)
+{
+    uint64_t words[512] = {0};
+
+    if (len > sizeof(words))
+        len = sizeof(words);
+    for (size_t i = 0; i < (len + 7) / 8 && s->at < s->end; i++)
+        words[i] = take(s, 1) % 4 ? word(s) : word(s) | word(s) << 32;
+    vg_enc_block(e, words, len);
+}
+
+/* Elements of an array: few, and what the argument that counts them will say. */
+static bool counts(const struct argument *args, const struct argument *a)
+{
+    for (unsigned i = 0; i < ARGUMENTS_MAX && args[i].name; i++)
+        if ((args[i].kind == KIND_INBUF || args[i].kind == KIND_OUTBUF) &&
+            !strcmp(args[i].aux, a->name))
+            return true;
+    return false;
+}
+
+static void right_argument(struct script *s, struct vg_enc *e, const struct argument *args,
+                           const struct argument *a, size_t n)
+{
+    switch (a->kind) {
+    case KIND_NONE:
+        return;
+    case KIND_OUT:
+    case KIND_OUTH:
+    case KIND_OUTBUF:
+        vg_enc_word(e, take(s, 1) % 8 != 0);
+        return;
+    case KIND_STR:
+        vg_enc_string(e, take(s, 1) % 2 ? "name" : "");
+        return;
+    case KIND_IN:
+    case KIND_INOUT:
+        right_block(s, e, a->size);
+        return;
+    case KIND_INBUF:
+        right_block(s, e, n * a->size);
+        return;
+    default:
+        vg_enc_word(e, counts(args, a) ? n : word(s));
+    }
+}
+
+static void right_arguments(struct script *s, const struct vg_api_row *row, struct vg_enc *e)
+{
+    const struct argument *args = api_arguments[row - vg_api_rows];
+    size_t n = take(s, 1) % 5;
+
+    for (unsigned i = 0; i < ARGUMENTS_MAX && args[i].name; i++)
+        right_argument(s, e, args, &args[i], n);
+}
+
 static const struct vg_api_row *pick_row(struct script *s)
 {
     unsigned i = (unsigned)take(s, 2) % VG_API_COUNT;
@@ -146,13 +229,16 @@ static const struct vg_api_row *pick_row(struct script *s)
 
 /* ---- Records ---- */
 
-static void from_row(struct script *s, struct vg_call *c)
+static void from_row(struct script *s, struct vg_call *c, bool right)
 {
     const struct vg_api_row *row = pick_row(s);
     struct vg_enc e;
 
     vg_enc_init_call(&e, c, x.payload, VG_PAYLOAD_MAX);
-    arguments(s, row->args, &e);
+    if (right)
+        right_arguments(s, row, &e);
+    else
+        arguments(s, row->args, &e);
     c->call = row->id;
     c->payload_len = (uint32_t)e.len;
 }
@@ -171,14 +257,14 @@ static void from_words(struct script *s, struct vg_call *c)
     c->payload_len = (uint32_t)len;
 }
 
-static bool serve_one(struct script *s)
+static bool serve_one(struct script *s, bool right)
 {
     struct vg_req r;
     uint64_t how = take(s, 1);
 
     memset(&r, 0, sizeof(r));
     if (how & 1)
-        from_row(s, &r.call);
+        from_row(s, &r.call, right);
     else
         from_words(s, &r.call);
     r.call.seq = 1;
@@ -224,7 +310,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (mode % 8 == 0)
         serve_ring(&s);
     else
-        for (unsigned n = 0; n < RECORDS_MAX && s.at < s.end && serve_one(&s); n++)
+        for (unsigned n = 0; n < RECORDS_MAX && s.at < s.end && serve_one(&s, mode % 8 >= 4); n++)
             ;
     tear_down();
     return 0;

@@ -34,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     vg_config_init(&m.config);
     m.config.state_dir[0] = '\0';
     vg_list_init(&m.clients);
+    vg_list_init(&m.pool.sessions);
     vg_vms_init(&m.vms);
     while (text < end) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));

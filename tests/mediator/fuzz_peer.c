@@ -29,6 +29,7 @@ static void start(struct vg_mediator *m)
     strcpy(m->config.executor, "/nowhere/vgpu-executor");
     m->config.region_mib = 16;
     vg_list_init(&m->clients);
+    vg_list_init(&m->pool.sessions);
     vg_vms_init(&m->vms);
     m->listen_fd = m->lock_fd = m->listen_io.fd = -1;
     strcpy(m->config.telemetry, "/nowhere/vgpu-telemetry");

@@ -40,6 +40,17 @@ fuzz-peer-pkgs      := json-c
 fuzz-peer-ldlibs    := -fsanitize=fuzzer
 endif
 
+# `make fuzz-mediator-fixed`: the same search each time.
+.PHONY: fuzz-mediator-fixed
+fuzz-mediator-fixed:
+	@$(MAKE) --no-print-directory VARIANT=fuzz $(O)/fuzz/bin/fuzz-control $(O)/fuzz/bin/fuzz-peer
+	@for t in control peer; do \
+	    rm -rf $(O)/fuzz/fixed-$$t && mkdir -p $(O)/fuzz/fixed-$$t $(O)/fuzz/findings; \
+	    $(O)/fuzz/bin/fuzz-$$t -seed=1 -runs=$(FUZZ_RUNS) -max_len=4096 -timeout=10 \
+	        -artifact_prefix=$(O)/fuzz/findings/ -verbosity=1 -print_final_stats=1 \
+	        $(O)/fuzz/fixed-$$t tests/mediator/corpus-$$t || exit 1; \
+	done
+
 .PHONY: fuzz-mediator
 fuzz-mediator:
 	@$(MAKE) --no-print-directory VARIANT=fuzz $(O)/fuzz/bin/fuzz-control $(O)/fuzz/bin/fuzz-peer
