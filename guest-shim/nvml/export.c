@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nvidia-smi's private table: functions without a name, known by their place. The
- * places that nvidia-smi 580 asks for processes, handles and a few numbers are
- * served; any other says "success, zero", which it takes for "nothing to show", or,
- * where its second argument can be no pointer, "not supported".
- * Slot 0 holds the table's size.
+ * nvidia-smi's private table: functions without a name, known by their place. Those
+ * that nvidia-smi 580 calls are served: processes, a handle, a few numbers, and what
+ * has nothing to show: "success, zero" (with an error it would stop or show rubbish).
+ * All others are not supported. Slot 0 holds the table's size.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,9 +12,13 @@
 
 #define SLOTS 512u
 
+#define SLOT_MONITOR  72        /* whether dmon and pmon may show the device */
 #define SLOT_HANDLE   81
-#define SLOT_COMPUTE  213       /* then graphics and MPS: of these there are none */
+#define SLOT_COMPUTE  213
 #define SLOT_PCIE_MAX 230
+
+/* 214 and 215: graphics and MPS processes. 249: sparse mode. */
+static const uint16_t empty_slots[] = {214, 215, 231, 232, 237, 249};
 
 static const uint8_t table_id[16] = {0xc4, 0xfe, 0x3e, 0x6c, 0xc9, 0x8f, 0x6c, 0x4e,
                                      0xa3, 0x27, 0xee, 0x69, 0x6e, 0x12, 0xf7, 0xc4};
@@ -31,15 +34,18 @@ struct process {
 
 typedef char assert_process_stride[sizeof(struct process) == 4128 ? 1 : -1];
 
-#define LOWEST_ADDRESS 0x10000u
-
 static nv_result nothing(nv_device dev, uint32_t *out)
 {
-    if ((uintptr_t)out < LOWEST_ADDRESS)
-        return VG_NV_NOT_SUPPORTED;
-    if (nv_check_device(dev) == VG_NV_SUCCESS)
+    nv_result rc = nv_check_device(dev);
+
+    if (rc == VG_NV_SUCCESS && out)
         *out = 0;
-    return VG_NV_SUCCESS;
+    return rc;
+}
+
+static nv_result unknown(void)
+{
+    return VG_NV_NOT_SUPPORTED;
 }
 
 static nv_result handle(unsigned index, nv_device *ret_dev)
@@ -89,6 +95,15 @@ static nv_result compute(nv_device dev, uint32_t *count, struct process *out)
     return rc;
 }
 
+static nv_result can_be_monitored(nv_device dev, uint32_t *out)
+{
+    nv_result rc = nv_check_device(dev);
+
+    if (rc == VG_NV_SUCCESS && out)
+        *out = 1;
+    return rc;
+}
+
 static nv_result pcie_max(nv_device dev, uint32_t *out)
 {
     return nv_item_of(dev, VG_NV_PCIE_GENERATION_MAX, 0, out);
@@ -106,7 +121,10 @@ static void make_table(void)
     uintptr_t size = sizeof(table);
 
     for (unsigned i = 1; i < SLOTS; i++)
-        set_slot(i, (void (*)(void))nothing);
+        set_slot(i, (void (*)(void))unknown);
+    for (size_t i = 0; i < sizeof(empty_slots) / sizeof(empty_slots[0]); i++)
+        set_slot(empty_slots[i], (void (*)(void))nothing);
+    set_slot(SLOT_MONITOR, (void (*)(void))can_be_monitored);
     set_slot(SLOT_HANDLE, (void (*)(void))handle);
     set_slot(SLOT_COMPUTE, (void (*)(void))compute);
     set_slot(SLOT_PCIE_MAX, (void (*)(void))pcie_max);
