@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: MIT
-# The guest's NVML: a client in C, and NVIDIA's and other people's programs on it.
-$(B)/client/nvml: $(OBJ)/tests/nvml/client.o $(OBJ)/tests/client/vg_drv.o
+# The guest's NVML: clients in C, and NVIDIA's and other people's programs on it.
+nvml-clients := $(B)/client/nvml $(B)/client/nvml-answers
+nvml-objects := $(OBJ)/tests/nvml/client.o $(OBJ)/tests/nvml/answers.o
+
+$(B)/client/nvml: $(OBJ)/tests/nvml/client.o
+$(B)/client/nvml-answers: $(OBJ)/tests/nvml/answers.o
+$(nvml-clients): $(OBJ)/tests/client/vg_drv.o $(B)/lib/libvgproto.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ -ldl
-# Functions are called with whatever arguments they are asked to bear.
-$(OBJ)/tests/nvml/client.o: CFLAGS += -Wno-strict-prototypes
-$(OBJ)/tests/nvml/client.o: CPPFLAGS += -Itests/client
-$(OBJ)/tests/nvml/client.o: guest-shim/nvml/nvml.def
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $(filter %.o,$^) $(filter %.a,$^) -ldl
 
-objects          += $(OBJ)/tests/nvml/client.o
-extra-test-files += $(B)/client/nvml
-test-scripts     += tests/nvml/host.sh
+# Functions are called with whatever arguments they are asked to bear.
+$(nvml-objects): CFLAGS += -Wno-strict-prototypes
+$(nvml-objects): CPPFLAGS += -Itests/client
+
+objects          += $(nvml-objects)
+extra-test-files += $(nvml-clients)
+test-scripts     += tests/nvml/host.sh tests/nvml/smi.sh

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Prints what libnvidia-ml.so.1 answers: a line SYMBOL[ARGUMENT] STATUS for each row of
+ * vg_telemetry.def and for each function that takes a device and one pointer or less.
+ * Run natively and on ours the statuses should be equal; with --values it adds the
+ * values. With --hold SECONDS it takes GPU memory and waits instead.
+ */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vg_drv.h"
+#include "vg_telemetry.h"
+
+#define HELD ((size_t)256 << 20)
+
+static void *library;
+static bool values;
+
+static void *find(const char *symbol)
+{
+    return dlsym(library, symbol);
+}
+
+/* ---- the rows whose answer is the host's ---- */
+
+static int ask(const struct vg_nv_row *row, void *address, void *dev, uint32_t element, void *out)
+{
+    int (*f)();
+
+    memcpy(&f, &address, sizeof(f));
+    memcpy(out, &row->version, sizeof(row->version));
+    switch ((enum vg_nv_kind)row->kind) {
+    case VG_NV_N2: return f(dev, out, (uint32_t *)out + 1);
+    case VG_NV_N4: return f(dev, out, (uint32_t *)out + 1, (uint32_t *)out + 2, (uint32_t *)out + 3);
+    case VG_NV_A1: return f(dev, element, out);
+    case VG_NV_E2: return f(dev, element >> 1, element & 1, out);
+    case VG_NV_TX: return f(dev, out, (unsigned)row->size);
+    case VG_NV_AT: return f(dev, element, out, (unsigned)row->size);
+    default:       return f(dev, out);
+    }
+}
+
+static void print_value(const struct vg_nv_row *row, const void *out)
+{
+    const uint32_t *n = out;
+
+    if (row->kind == VG_NV_TX || row->kind == VG_NV_AT || row->kind == VG_NV_TS) {
+        printf(" %s", (const char *)out);
+        return;
+    }
+    for (unsigned i = 0; i < row->size / 4u && i < 16; i++)
+        printf(" %u", n[i]);
+}
+
+static void ask_rows(void *dev)
+{
+    for (unsigned i = 0; i < VG_NV_ITEMS; i++) {
+        void *f = find(vg_nv_rows[i].symbol);
+
+        for (unsigned e = 0; e < vg_nv_rows[i].count; e++) {
+            uint64_t out[64] = {0};
+            int rc = f ? ask(&vg_nv_rows[i], f, dev, e, out) : -1;
+
+            printf("%s[%u] %d", vg_nv_rows[i].symbol, e, rc);
+            if (rc == 0 && values)
+                print_value(&vg_nv_rows[i], out);
+            printf("\n");
+        }
+    }
+}
+
+/* ---- the fields ---- */
+
+static void ask_fields(void *dev)
+{
+    struct vg_nv_field f[VG_TELEMETRY_FIELDS];
+    int (*get)(void *, int, struct vg_nv_field *);
+
+    *(void **)&get = find("nvmlDeviceGetFieldValues");
+    memset(f, 0, sizeof(f));
+    for (unsigned i = 0; i < VG_TELEMETRY_FIELDS; i++)
+        f[i].id = vg_nv_fields[i];
+    printf("nvmlDeviceGetFieldValues %d\n", get(dev, VG_TELEMETRY_FIELDS, f));
+    for (unsigned i = 0; i < VG_TELEMETRY_FIELDS; i++) {
+        printf("field %u: %u type %u", f[i].id, f[i].result, f[i].result ? 0 : f[i].type);
+        if (values && f[i].result == 0)
+            printf(" %llu", (unsigned long long)f[i].value);
+        printf("\n");
+    }
+}
+
+/* ---- functions with a count ---- */
+
+static void ask_lists(void *dev)
+{
+    static const char *const lists[] = {
+        "nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetGraphicsRunningProcesses_v3",
+        "nvmlDeviceGetMPSComputeRunningProcesses_v3", "nvmlDeviceGetEncoderSessions",
+        "nvmlDeviceGetFBCSessions", "nvmlDeviceGetComputeRunningProcesses_v2",
+    };
+    static uint64_t room[65536];
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        int (*get)(void *, unsigned *, void *);
+        unsigned count = 64;
+
+        *(void **)&get = find(lists[i]);
+        int rc = get(dev, &count, room);
+        printf("%s %d", lists[i], rc);
+        if (values)
+            printf(" %u", count);
+        printf("\n");
+    }
+}
+
+/* ---- functions that have nothing to tell here: whether they have natively ---- */
+
+static void ask_refused(void *dev)
+{
+    static const char *const refused[] = {
+#define NV_HOST(symbol)
+#define NV_OWN(symbol)
+#define NV_SET(symbol)
+#define NV_ANY(symbol)
+#define NV_DEV(symbol) #symbol,
+#include "guest-shim/nvml/nvml.def"
+    };
+    static uint64_t room[8][65536];
+
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        int (*f)();
+        void *address = find(refused[i]);
+
+        memset(room, 0, sizeof(room));
+        memcpy(&f, &address, sizeof(f));
+        printf("refused %s %d\n", refused[i],
+               f ? f(dev, room[0], room[1], room[2], room[3], room[4], room[5], room[6]) : -1);
+        fflush(stdout);
+    }
+}
+
+static int hold(unsigned seconds)
+{
+    CUdeviceptr memory;
+    CUcontext ctx;
+
+    vg_drv_open();
+    if (vg_drv.cuInit(0) || vg_drv.cuDevicePrimaryCtxRetain(&ctx, 0) || vg_drv.cuCtxSetCurrent(ctx) ||
+        vg_drv.cuMemAlloc_v2(&memory, HELD))
+        return 1;
+    for (unsigned i = 0; i < seconds * 100; i++) {
+        vg_drv.cuMemsetD8_v2(memory, (unsigned char)i, HELD);
+        vg_drv.cuCtxSynchronize();
+        usleep(10000);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int (*init)(void), (*handle)(unsigned, void **);
+    void *dev;
+
+    if (argc == 3 && strcmp(argv[1], "--hold") == 0)
+        return hold((unsigned)atoi(argv[2]));
+    values = argc > 1 && strcmp(argv[1], "--values") == 0;
+    library = dlopen("libnvidia-ml.so.1", RTLD_NOW);
+    if (!library) {
+        fprintf(stderr, "%s\n", dlerror());
+        return 1;
+    }
+    *(void **)&init = find("nvmlInit_v2");
+    *(void **)&handle = find("nvmlDeviceGetHandleByIndex_v2");
+    if (init() != 0 || handle(0, &dev) != 0) {
+        fprintf(stderr, "no GPU\n");
+        return 1;
+    }
+    ask_rows(dev);
+    ask_fields(dev);
+    ask_lists(dev);
+    if (argc > 1 && strcmp(argv[1], "--refused") == 0)
+        ask_refused(dev);
+    return 0;
+}
