@@ -2,8 +2,10 @@
 """The cases of tests/gpu/run, the most telling first.
 
 Names are GROUP/CASE; a command line may name either. In commands, {py} is the
-Python that runs us, {work} the folder of the workloads, {product} the product's.
+Python that runs us, {here} this folder, {work} that of the workloads, {product} the
+product's.
 """
+import os
 from dataclasses import dataclass, field
 
 
@@ -15,7 +17,8 @@ class Case:
     alone: bool = False     # times count: nothing else runs beside it
     compare: str = "lines"  # lines: equal output; status: it checks itself; costs: NAME VALUE UNIT
     env: dict = field(default_factory=dict)
-    known: str = ""         # a file with lines that may differ, "GROUP: LINE" each
+    plain: bool = False     # a script that runs both sides itself and judges
+    keep: bool = False      # its log is wanted even if all goes well
     rounds: int = 1         # alternating runs of a timing; medians count
 
 
@@ -33,12 +36,17 @@ def programs(group, folder, names, **options):
 # Without a usable GPU JAX would quietly compute on the CPU.
 JAX = {"JAX_PLATFORMS": "cuda"}
 
-CUDA = """async_copies atomics control coopgroups copies_2d3d devicequery double_math errors exitcodes
-fork graphs half histogram hostfunc int_math managed mandel many_modules mapped matmul mempool
-occupancy printf reduce softmax streams_events symbols threads vectoradd warp"""
+def built(group, folder, product):
+    """Every program of a folder; each tests itself."""
+    place = os.path.join(product, folder)
+    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
+    return programs(group, folder, " ".join(names))
 
-CONCURRENT = [
+
+BESIDE = [
     *python("pytorch", "torch_llama", "inference training", limit=150, env={"VG_QUICK": "1"}),
+    *python("crossings", "torch_llama", "crossings", env={"VGPU_STATS": "1"}, keep=True,
+            compare="status"),
     *python("pytorch", "torch_math", "gemm conv linalg fft sparse attention gemm_small_types lstm "
             "random kernels norm_and_pool small_training"),
     *python("pytorch", "torch_runtime", "graphs copies streams memory pinned profiler oom "
@@ -62,22 +70,16 @@ CONCURRENT = [
     *python("nvml", "nvml_work", "identity measured"),
     Case("onnx/cuda", ["{py}", "{work}/onnx_work.py"]),
     Case("driver/answers", ["{product}/client/answers"]),
-    Case("driver/misuse", ["{product}/client/misuse"], known="../answers/misuse-path.txt"),
     *[Case(f"driver/fault-{kind}", ["{product}/client/fault", kind], compare="status")
       for kind in ("wild", "misaligned", "endless")],
-    *programs("driver", "client", "copies images quiet link states tensormap vmm"),
-    *programs("cuda-static", "cuda/static", CUDA),
-    *programs("cuda-shared", "cuda/shared", CUDA),
-    *programs("cuda-ptds", "cuda/ptds", CUDA),
-    *programs("cuda-sm80", "cuda/sm80", "vectoradd reduce graphs"),
-    *programs("cuda-lz4", "cuda/lz4", "vectoradd matmul"),
-    *programs("cuda-raw", "cuda/raw", "vectoradd matmul"),
+    *programs("driver", "client", "copies images quiet link states tensormap vmm nvml crossings"),
     *[Case("smi/" + name, ["nvidia-smi", *words.split()], compare="status", limit=30)
       for name, words in (("plain", ""), ("list", "-L"), ("all", "-q"), ("topology", "topo -m"),
                           ("query", "--query-gpu=name,driver_version,memory.total --format=csv"),
                           ("dmon", "dmon -c 1"), ("pmon", "pmon -c 1"))],
 ]
 
+# Times, and what would disturb others; those that take long come last.
 ALONE = [
     Case("speed/llama", ["{py}", "{work}/torch_llama.py"], alone=True, limit=150),
     Case("speed/pytorch", ["{py}", "{work}/torch_speed.py"], alone=True, limit=150),
@@ -85,6 +87,11 @@ ALONE = [
     *python("speed", "jax_work", "speed", alone=True, env=JAX),
     *python("speed-cupy", "cupy_work", "speed", alone=True),
     *python("speed-triton", "triton_work", "add", alone=True),
+    *[Case("faults/" + name, ["{here}/" + name + ".sh", "{product}"], limit=150, alone=True, plain=True,
+           compare="status") for name in ("faults", "misuse")],
 ]
 
-CASES = CONCURRENT + ALONE
+
+def cases_of(product):
+    kinds = ("static", "shared", "ptds", "rdc", "sm80", "lz4", "raw")
+    return BESIDE + [c for k in kinds for c in built("cuda-" + k, "cuda/" + k, product)] + ALONE

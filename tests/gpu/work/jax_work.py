@@ -5,7 +5,8 @@ import os
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 # Choices by timing would differ from run to run.
 os.environ.setdefault("XLA_FLAGS", "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0 "
-                                   "--xla_gpu_graph_min_graph_size=1")
+                                   "--xla_gpu_graph_min_graph_size=1 "
+                                   "--xla_gpu_enable_triton_gemm=false")
 from vg import expect, info, main, measure, put
 
 import numpy

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A Llama of 1.1 B random parameters: prefill of 512 tokens, 72 decoded ones, six training steps."""
+import sys
 import time
 
 from vg import clock, info, main, measure, put, quick
@@ -76,5 +77,22 @@ def training():
     clock("llama.training_step", sorted(seconds[1:])[len(seconds[1:]) // 2])
 
 
+def crossings():
+    """Ten decode steps between marks: with VGPU_STATS=1 our library counts what crossed then."""
+    model = new_model().eval()
+    with torch.inference_mode():
+        decode(model, tokens(1, PROMPT), 4)
+        out = model(tokens(1, PROMPT), use_cache=True)
+        sync()
+        torch.cuda.profiler.start()
+        for _ in range(10):
+            token = out.logits[:, -1:].argmax(-1)
+            out = model(token, past_key_values=out.past_key_values, use_cache=True)
+        sync()
+        torch.cuda.profiler.stop()
+    put("crossings.logits", out.logits)
+
+
 if __name__ == "__main__":
-    main([inference, training])
+    # crossings only where it is named
+    main([inference, training] if len(sys.argv) == 1 else [inference, training, crossings])
