@@ -25,6 +25,7 @@ enum vg_mem_kind {
                                region: copies are staged, kernels cannot reach it */
     VG_MEM_ALIAS,           /* the application's own pages, replaced by the region's (mapped) */
     VG_MEM_MAPPED,          /* mapped by cuMemMap; such ranges may continue one another */
+    VG_MEM_IPC,             /* another process's, opened by cuIpcOpenMemHandle */
 };
 
 struct vg_mem {
@@ -69,7 +70,7 @@ bool vg_mem_take(uintptr_t base, unsigned kinds, struct vg_mem *ret_mem);
 void vg_mem_forget_global(uintptr_t base);
 
 #define VG_MEM_ON_GPU  (1u << VG_MEM_DEVICE | 1u << VG_MEM_POOLED | 1u << VG_MEM_GLOBAL | \
-                        1u << VG_MEM_MAPPED | 1u << VG_MEM_GRAPH)
+                        1u << VG_MEM_MAPPED | 1u << VG_MEM_GRAPH | 1u << VG_MEM_IPC)
 #define VG_MEM_SHARED  (1u << VG_MEM_PINNED | 1u << VG_MEM_ALIAS)
 #define VG_MEM_HOST    (VG_MEM_SHARED | 1u << VG_MEM_LOOSE)
 static inline bool vg_mem_is(const struct vg_mem *m, unsigned kinds)

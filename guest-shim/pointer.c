@@ -64,7 +64,7 @@ static struct answer look_up(CUpointer_attribute a, uintptr_t p, const struct vg
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
         return known ? value_of((uint32_t)m->dev, 4) : absent(4);
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
-        return known ? value_of(0, 1) : absent(1);
+        return known ? value_of(m->kind == VG_MEM_DEVICE, 1) : absent(1);
     case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
     case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
         return range_of(a, m);

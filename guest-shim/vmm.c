@@ -205,6 +205,14 @@ static void drop_handle(CUmemGenericAllocationHandle handle)
     vg_unlock(&lock);
 }
 
+void vg_vmm_imported(CUmemGenericAllocationHandle handle)
+{
+    CUmemAllocationProp prop;
+
+    if (cuMemGetAllocationPropertiesFromHandle(&prop, handle) == CUDA_SUCCESS)
+        note_handle(handle, prop.requestedHandleTypes, prop.location.id, 0);
+}
+
 static struct note noted(CUmemGenericAllocationHandle handle)
 {
     struct note none = {.dev = 0};

@@ -28,6 +28,7 @@
 #define VG_NAME_MAX          4096u           /* bytes of a symbol name, NUL included */
 #define VG_IMAGE_MAX         (512ull << 20)  /* bytes of a module image */
 #define VG_DEVICES_MAX       16u
+#define VG_SHARES_MAX        4096u           /* things that the processes of a VM export at a time */
 
 #define VG_HEARTBEAT_MS      500u            /* warden's beat */
 #define VG_LEASE_MS          10000u          /* a VM process without a beat for so long is dead */

@@ -13,6 +13,14 @@
  *   RELEASE token             ->     (guest process ended)
  *                              <- SLOT_FREE token (executor is gone; slot may be claimed again)
  *   RESET                     ->     (VM reset: every slot released)
+ *
+ *   executor                      mediator
+ *   READY or FAILED           ->
+ *   SHARE kind, data [fd]     ->     (the guest exports something)
+ *                              <- SHARED token
+ *   FETCH kind, token         ->     (another process of the same VM imports it)
+ *                              <- FETCHED data [fd]
+ *   UNSHARE token             ->     (what was exported has ended; no answer)
  */
 #ifndef VG_SOCK_H
 #define VG_SOCK_H
@@ -36,6 +44,11 @@ enum vg_msg_type {
     VG_MSG_SERVE     = 11,  /* mediator -> executor: token, region_size, slot_count, VM's name;
                                fd: the region. Sent once, before anything else */
     VG_MSG_IDLE      = 12,  /* executor -> mediator: started without a slot, waits for SERVE */
+    VG_MSG_SHARE     = 13,  /* these are struct vg_share_msg */
+    VG_MSG_SHARED    = 14,
+    VG_MSG_FETCH     = 15,
+    VG_MSG_FETCHED   = 16,
+    VG_MSG_UNSHARE   = 17,
 };
 
 enum vg_role {
@@ -58,5 +71,33 @@ struct vg_msg {
 };
 
 typedef char vg_assert_msg_size[sizeof(struct vg_msg) == 256 ? 1 : -1];
+
+/* What can be shared. The kind of a FETCH must be that of the SHARE. */
+enum vg_share_kind {
+    VG_SHARE_MEMORY    = 1, /* fd: cuMemExportToShareableHandle */
+    VG_SHARE_POOL      = 2, /* fd: cuMemPoolExportToShareableHandle */
+    VG_SHARE_POINTER   = 3, /* data: cuMemPoolExportPointer */
+    VG_SHARE_IPC_MEM   = 4, /* data: cuIpcGetMemHandle */
+    VG_SHARE_IPC_EVENT = 5, /* data: cuIpcGetEventHandle */
+    VG_SHARE_KINDS
+};
+
+/*
+ * The driver's handles and descriptors never reach a guest: it holds a token, which
+ * means something only within its VM, and only as long as the executor that shared
+ * lives and has not taken it back.
+ */
+struct vg_share_msg {
+    uint32_t type;          /* enum vg_msg_type, SHARE to UNSHARE */
+    uint32_t seq;           /* of the question; the answer repeats it */
+    uint32_t kind;          /* enum vg_share_kind */
+    int32_t  status;        /* of an answer: 0, or -errno and the rest means nothing */
+    uint64_t token[2];      /* random; all but SHARE */
+    uint64_t size;          /* bytes of memory that is shared, 0 for other things */
+    uint8_t  data[64];      /* the driver's own handle */
+    uint8_t  reserved[152];
+};
+
+typedef char vg_assert_share_size[sizeof(struct vg_share_msg) == 256 ? 1 : -1];
 
 #endif

@@ -19,11 +19,14 @@
 #include "mediator/base/sock.h"
 #include "pool.h"
 #include "protocol/vg_atomic.h"
+#include "share.h"
 #include "slotmem.h"
 #include "spawn.h"
 
 /* Exit code of an executor that ended for a reason of its own: this plus the reason. */
 #define EXIT_REASON 10
+
+#define HEAR_MAX 64     /* messages of one executor before others get their turn */
 
 static const char *const state_names[VG_SESSION_STATES] = {
     "warming", "idle", "starting", "serving", "stopping", "killed", "ended",
@@ -187,6 +190,11 @@ static void on_control_end(struct vg_session *s)
                      s);
 }
 
+union packet {
+    struct vg_msg msg;
+    struct vg_share_msg share;
+};
+
 static bool is_msg(const struct vg_msg *msg, ssize_t n, enum vg_msg_type type)
 {
     return n == (ssize_t)sizeof(*msg) && msg->type == type;
@@ -208,26 +216,33 @@ static void on_other(struct vg_session *s, ssize_t n)
 /* True while there may be more. An executor is as suspect as the guest that drives it. */
 static bool take_message(struct vg_session *s)
 {
-    struct vg_msg msg;
-    unsigned nfds;
-    ssize_t n = vg_sock_recv(s->control_fd, &msg, sizeof(msg), NULL, 0, &nfds);
+    union packet p;
+    vg_auto_fd int fd = -1;
+    unsigned nfds = 0;
+    ssize_t n = vg_sock_recv(s->control_fd, &p, sizeof(p), &fd, 1, &nfds);
 
     if (n == -EAGAIN)
         return false;
     /* It ended without having taken its slot; what it said before comes after this. */
     if (n == -ECONNRESET)
         return true;
-    if (is_msg(&msg, n, VG_MSG_IDLE)) {
-        on_idle(s, &msg);
-    } else if (is_msg(&msg, n, VG_MSG_READY)) {
-        on_ready(s, &msg);
-    } else if (is_msg(&msg, n, VG_MSG_FAILED)) {
-        on_failed(s, &msg);
-    } else {
+    if (is_msg(&p.msg, n, VG_MSG_IDLE)) {
+        on_idle(s, &p.msg);
+    } else if (is_msg(&p.msg, n, VG_MSG_READY)) {
+        on_ready(s, &p.msg);
+    } else if (is_msg(&p.msg, n, VG_MSG_FAILED)) {
+        on_failed(s, &p.msg);
+    } else if (n != (ssize_t)sizeof(p) || !vg_share_message(s, &p.share, &fd)) {
         on_other(s, n);
         return false;
     }
     return true;
+}
+
+void vg_session_hear(struct vg_session *s)
+{
+    for (unsigned i = 0; i < HEAR_MAX && s->control_io.fd >= 0 && take_message(s); i++)
+        ;
 }
 
 static void control_ready(void *arg, uint32_t events)
@@ -334,6 +349,7 @@ static void end_for_client(struct vg_session *s)
 {
     struct vg_client *c = s->client;
 
+    vg_shares_end(s);
     /* Nobody told it to end, but to the guest its slot is as gone as after a crash. */
     if (!s->released)
         vg_slotmem_gone(c->region_fd, &c->layout, s->slot,

@@ -85,6 +85,9 @@ void vg_session_kill(struct vg_session *s);
 /* Only in ENDED, or never started. NULL is fine; returns NULL. */
 struct vg_session *vg_session_free(struct vg_session *s);
 
+/* Takes what it has said so far, because another one's question is about it. */
+void vg_session_hear(struct vg_session *s);
+
 bool vg_session_is_live(const struct vg_session *s);
 const char *vg_session_state_name(const struct vg_session *s);
 

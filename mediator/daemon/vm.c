@@ -91,6 +91,7 @@ struct vg_vm *vg_vms_add(struct vg_vms *vms, const char *name, const struct vg_p
     strncpy(vm->name, name, sizeof(vm->name) - 1);
     vm->policy = *policy;
     vm->since = vg_now();
+    vg_list_init(&vm->shares);
     insert_sorted(vms, vm);
     vms->count++;
     return vm;

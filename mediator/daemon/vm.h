@@ -27,6 +27,8 @@ struct vg_vm {
     uint64_t since;                     /* vg_now() at registration or first sight */
     struct vg_usage ended;
     uint64_t gone[VG_GONE_REASONS];     /* executors that ended for a reason, by reason */
+    struct vg_list shares;              /* what its executors share, see share.h */
+    unsigned share_count;
 };
 
 struct vg_vms {

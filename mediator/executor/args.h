@@ -46,7 +46,7 @@
     X(cuFuncGetAttribute) X(cuFuncSetAttribute) X(cuFuncGetParamInfo)                          \
     X(cuMemAlloc_v2) X(cuMemAllocPitch_v2) X(cuMemFree_v2) X(cuMemAllocAsync)                  \
     X(cuMemAddressReserve) X(cuMemAddressFree) X(cuMemCreate) X(cuMemRelease) X(cuMemMap)      \
-    X(cuMemUnmap) X(cuMemSetAccess) X(cuMemGetAccess) X(cuMemGetAllocationGranularity)         \
+    X(cuMemPoolCreate) X(cuMemUnmap) X(cuMemSetAccess) X(cuMemGetAccess) X(cuMemGetAllocationGranularity)         \
     X(cuMemAllocFromPoolAsync) X(cuMemFreeAsync) X(cuMemcpyDtoD_v2) X(cuMemcpyDtoDAsync_v2)    \
     X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamQuery) X(cuStreamSynchronize)    \
     X(cuStreamDestroy_v2) X(cuEventSynchronize) X(cuStreamBeginCapture_v2)                     \
@@ -70,6 +70,11 @@
     X(cuGraphNodeGetDependencies_v2) X(cuGraphNodeGetDependentNodes)                           \
     X(cuGraphNodeGetDependentNodes_v2) X(cuOccupancyMaxPotentialClusterSize)                   \
     X(cuOccupancyMaxActiveClusters) X(cuMemRetainAllocationHandle)                             \
+    X(cuMemExportToShareableHandle) X(cuMemImportFromShareableHandle)                          \
+    X(cuMemPoolExportToShareableHandle) X(cuMemPoolImportFromShareableHandle)                  \
+    X(cuMemPoolExportPointer) X(cuMemPoolImportPointer) X(cuIpcGetMemHandle)                   \
+    X(cuIpcOpenMemHandle_v2) X(cuIpcCloseMemHandle) X(cuIpcGetEventHandle)                     \
+    X(cuIpcOpenEventHandle)                                                                    \
     X(cuGraphAddKernelNode_v2) X(cuGraphAddMemcpyNode) X(cuGraphAddMemsetNode)                 \
     X(cuGraphAddHostNode) X(cuGraphAddChildGraphNode) X(cuGraphAddEmptyNode)                   \
     X(cuGraphAddEventRecordNode) X(cuGraphAddEventWaitNode) X(cuGraphAddBatchMemOpNode)        \

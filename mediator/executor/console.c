@@ -156,15 +156,14 @@ static void *watch_main(void *arg)
 {
     struct watch *w = arg;
     struct pollfd fds[2] = {
-        {.fd = w->control_fd, .events = POLLIN},
+        {.fd = w->control_fd, .events = POLLRDHUP}, /* what it says is the serve thread's */
         {.fd = w->console->pipe_read, .events = POLLIN},
     };
 
     for (;;) {
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
             return NULL;
-        char byte;
-        if (fds[0].revents && recv(w->control_fd, &byte, 1, MSG_DONTWAIT) <= 0) {
+        if (fds[0].revents) {
             w->ended();
             return NULL;
         }

@@ -94,6 +94,24 @@ CUresult vg_do_cuMemFreeAsync(struct vg_exec *x, struct vg_req *r, struct vg_arg
     return rc;
 }
 
+/* A guest's pointers do not reach the driver, and host memory of a pool would not reach the guest. */
+CUresult vg_do_cuMemPoolCreate(struct vg_exec *x, struct vg_req *r,
+                               struct vg_args_cuMemPoolCreate *a)
+{
+    (void)r;
+    if (!a->poolProps)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUmemPoolProps props = *a->poolProps;
+    props.win32SecurityAttributes = NULL;
+    if (props.handleTypes & ~(unsigned)CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    if (props.location.type == CU_MEM_LOCATION_TYPE_HOST ||
+        props.location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA ||
+        props.location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    return x->cuda.cuMemPoolCreate(&a->pool, &props);
+}
+
 /* ---- Pools: attributes are an int or a u64, by number; both travel as a word ---- */
 
 static bool pool_attribute_is_int(uint64_t attr)

@@ -47,6 +47,7 @@ static void forget_mappings(struct vg_exec *x, uint64_t addr, uint64_t size)
         vg_vmm_unmap(&x->vmm, n->phys);
         vg_range_remove(&x->ranges, n->base);
     }
+    vg_shares_sweep(x);
     vg_own_account(x);
 }
 
@@ -97,7 +98,7 @@ CUresult vg_do_cuMemGetAllocationGranularity(struct vg_exec *x, struct vg_req *r
     return rc ? rc : x->cuda.cuMemGetAllocationGranularity(&a->granularity, &prop, a->option);
 }
 
-static CUresult keep_memory(struct vg_exec *x, CUmemGenericAllocationHandle handle, uint64_t size)
+CUresult vg_vmm_keep(struct vg_exec *x, CUmemGenericAllocationHandle handle, uint64_t size)
 {
     uint32_t index;
     CUresult rc = CUDA_ERROR_OUT_OF_MEMORY;
@@ -121,7 +122,7 @@ CUresult vg_do_cuMemCreate(struct vg_exec *x, struct vg_req *r, struct vg_args_c
     (void)r;
     if (rc == CUDA_SUCCESS)
         rc = x->cuda.cuMemCreate(&a->handle, a->size, &prop, a->flags);
-    return rc ? rc : keep_memory(x, a->handle, a->size);
+    return rc ? rc : vg_vmm_keep(x, a->handle, a->size);
 }
 
 CUresult vg_do_cuMemRelease(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemRelease *a)
@@ -138,6 +139,7 @@ CUresult vg_do_cuMemRelease(struct vg_exec *x, struct vg_req *r, struct vg_args_
     if (x->vmm.phys[index].refs == 1)
         vg_obj_remove(&x->obj, VG_OBJ_CUmemGenericAllocationHandle, a->handle);
     vg_vmm_unref(&x->vmm, index);
+    vg_shares_sweep(x);
     vg_own_account(x);
     return CUDA_SUCCESS;
 }
@@ -152,7 +154,7 @@ static CUresult retain(struct vg_exec *x, uint32_t index, CUmemGenericAllocation
     CUresult rc = CUDA_SUCCESS;
 
     if (!o && x->vmm.phys[index].refs)
-        return keep_memory(x, handle, 0);
+        return vg_vmm_keep(x, handle, 0);
     if (!o)
         rc = vg_own_add(x, VG_OBJ_CUmemGenericAllocationHandle, handle, 0, index);
     if (rc != CUDA_SUCCESS)

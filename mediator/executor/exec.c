@@ -49,6 +49,7 @@ int vg_exec_init(struct vg_exec *x)
     vg_objset_init(&x->obj);
     vg_ranges_init(&x->ranges);
     vg_vmm_init(&x->vmm);
+    x->control_fd = -1;
     vg_waits_init(&x->waits);
     x->console.pipe_read = -1;
     x->payload = malloc(VG_PAYLOAD_MAX);
@@ -65,6 +66,7 @@ void vg_exec_fini(struct vg_exec *x)
     vg_objset_fini(&x->obj);
     vg_ranges_fini(&x->ranges);
     vg_vmm_fini(&x->vmm);
+    vg_shares_fini(&x->shares);
     free(x->payload);
     free(x->out);
     free(x->upload.bytes);

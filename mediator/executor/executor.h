@@ -14,6 +14,7 @@
 #include "mediator/executor/obj.h"
 #include "mediator/executor/options.h"
 #include "mediator/executor/range.h"
+#include "mediator/executor/share.h"
 #include "mediator/executor/vmm.h"
 #include "mediator/executor/wait.h"
 #include "mediator/vg_stats.h"
@@ -31,6 +32,8 @@ struct vg_exec {
     struct vg_objset obj;
     struct vg_ranges ranges;
     struct vg_vmm vmm;
+    struct vg_shares shares;
+    int control_fd;                /* the mediator; -1 before there is one to talk to */
     struct vg_waits waits;
     struct vg_console console;     /* shared with the watch thread, see console.h */
     struct vg_callbacks callbacks; /* shared with the driver's threads, see callback.h */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * System calls an executor may make once it serves: memory, threads, waiting, and
- * the descriptors it has. No files, no programs, no sockets, no other processes.
+ * the descriptors it has. No files, no programs, no new sockets, no other processes.
  */
 #include "mediator/executor/filter.h"
 
@@ -75,7 +75,7 @@ static const uint16_t allowed[] = {
     SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_set_tid_address, SYS_exit,
     SYS_exit_group, SYS_getpid, SYS_gettid, SYS_tgkill, SYS_sched_getaffinity, SYS_getrandom,
     SYS_close, SYS_fstat, SYS_lseek, SYS_writev, SYS_fcntl, SYS_uname, SYS_sysinfo, SYS_getcpu,
-    SYS_memfd_create, SYS_ftruncate,
+    SYS_memfd_create, SYS_ftruncate, SYS_sendmsg, SYS_recvmsg,
 };
 
 /* What a vendor's driver is known to do besides: talk to its devices. */

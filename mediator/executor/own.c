@@ -134,6 +134,7 @@ CUresult vg_own_add_range(struct vg_exec *x, uint64_t base, uint64_t size, enum 
 void vg_own_remove_range(struct vg_exec *x, uint64_t base)
 {
     vg_range_remove(&x->ranges, base);
+    vg_shares_sweep(x);
     vg_own_account(x);
 }
 
@@ -168,6 +169,7 @@ void vg_own_remove(struct vg_exec *x, enum vg_obj_type type, uint64_t handle)
     if (x->array_bytes && (type == VG_OBJ_CUarray || type == VG_OBJ_CUmipmappedArray ||
                            type == VG_OBJ_CUcontext))
         count_arrays(x);
+    vg_shares_sweep(x);
     vg_own_account(x);
 }
 

@@ -34,7 +34,7 @@ static size_t upper(const struct vg_ranges *r, uint64_t addr)
 
 static bool counts(const struct vg_range *x)
 {
-    return x->kind == VG_RANGE_ALLOC || x->kind == VG_RANGE_POOL;
+    return x->kind == VG_RANGE_ALLOC || x->kind == VG_RANGE_POOL || x->kind == VG_RANGE_IPC;
 }
 
 static int reserve(struct vg_ranges *r)
@@ -144,6 +144,31 @@ void vg_range_remove_overlap(struct vg_ranges *r, uint64_t base, uint64_t size)
         remove_at(r, --i);
     while (i < r->count && r->at[i].base - base < size)
         remove_at(r, i);
+}
+
+static struct vg_range *opened_at(struct vg_ranges *r, uint64_t base)
+{
+    size_t i = upper(r, base);
+
+    if (i == 0 || r->at[i - 1].base != base || r->at[i - 1].kind != VG_RANGE_IPC)
+        return NULL;
+    return &r->at[i - 1];
+}
+
+bool vg_range_open_again(struct vg_ranges *r, uint64_t base)
+{
+    struct vg_range *x = opened_at(r, base);
+
+    if (x)
+        x->opened++;
+    return x != NULL;
+}
+
+bool vg_range_close_again(struct vg_ranges *r, uint64_t base)
+{
+    struct vg_range *x = opened_at(r, base);
+
+    return x && x->opened-- == 0;
 }
 
 void vg_range_set_mapped(struct vg_ranges *r, uint64_t base, uint64_t size,

@@ -20,6 +20,7 @@ enum vg_range_kind {
     VG_RANGE_HOLE = 6,   /* was an alias: still mapped, to nothing, and nobody's */
     VG_RANGE_MAPPED = 7, /* by cuMemMap, some device has access */
     VG_RANGE_CLOSED = 8, /* by cuMemMap, no device has access */
+    VG_RANGE_IPC = 9,    /* another process's, opened by its handle */
 };
 
 #define VG_RANGES_MAX (1u << 20)
@@ -30,12 +31,13 @@ struct vg_range {
     uint64_t owner;   /* and with this module or library, 0: with none */
     enum vg_range_kind kind;
     uint32_t phys;    /* of MAPPED and CLOSED: index in struct vg_vmm */
+    uint32_t opened;  /* of IPC: times it must be closed, but for the last */
 };
 
 struct vg_ranges {
     struct vg_range *at; /* sorted by base */
     size_t count, cap;
-    uint64_t held; /* bytes in ALLOC and POOL ranges */
+    uint64_t held; /* bytes in ALLOC, POOL and IPC ranges */
 };
 
 void vg_ranges_init(struct vg_ranges *r);
@@ -66,6 +68,11 @@ void vg_range_remove_overlap(struct vg_ranges *r, uint64_t base, uint64_t size);
 /* The ranges of cuMemMap that lie in [base, base+size) become `kind`. */
 void vg_range_set_mapped(struct vg_ranges *r, uint64_t base, uint64_t size,
                          enum vg_range_kind kind);
+
+/* One opening more of the IPC range that begins at base; false: there is none. */
+bool vg_range_open_again(struct vg_ranges *r, uint64_t base);
+/* One less; true: that was the last. */
+bool vg_range_close_again(struct vg_ranges *r, uint64_t base);
 
 void vg_range_remove_kind(struct vg_ranges *r, enum vg_range_kind kind);
 

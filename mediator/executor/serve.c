@@ -102,7 +102,6 @@ static bool sleep_on_doorbell(struct vg_exec *x, struct loop *l)
     uint64_t ns = nap(x, l), rings;
     struct timespec t = {.tv_sec = (time_t)(ns / 1000000000ull),
                          .tv_nsec = (long)(ns % 1000000000ull)};
-    char byte;
 
     if (x->waits.count < VG_WAITS_MAX && !vg_ring_sleepy(&x->ring))
         return true;
@@ -115,9 +114,7 @@ static bool sleep_on_doorbell(struct vg_exec *x, struct loop *l)
         if (read(l->fds[POLL_DOORBELL].fd, &rings, sizeof(rings)) < 0 && errno != EAGAIN)
             return false;
     }
-    if (l->fds[POLL_CONTROL].revents)
-        return recv(l->fds[POLL_CONTROL].fd, &byte, 1, MSG_DONTWAIT) > 0;
-    return true;
+    return !l->fds[POLL_CONTROL].revents || vg_shares_poll(x) >= 0;
 }
 
 /* How long to poll before sleeping. */
@@ -157,12 +154,15 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
         .now = vg_now(),
     };
 
+    x->control_fd = control_fd;
     l.active = l.now;
     for (;;) {
         int n = serve_ring(x, ret_why);
         if (n < 0)
             return VG_GONE_PROTOCOL;
         n += (int)vg_waits_poll(x);
+        if (x->shares.asking > 0)
+            n += vg_shares_poll(x) > 0;
         uint64_t before = l.now;
         l.now = vg_now();
         if (n > 0) {

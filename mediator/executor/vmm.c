@@ -70,3 +70,13 @@ void vg_vmm_unmap(struct vg_vmm *v, uint32_t index)
     v->phys[index].maps--;
     settle(v, index);
 }
+
+bool vg_vmm_lives(const struct vg_vmm *v, uint32_t index)
+{
+    return index < v->count && (v->phys[index].refs || v->phys[index].maps);
+}
+
+uint64_t vg_vmm_size(const struct vg_vmm *v, uint32_t index)
+{
+    return v->phys[index].size;
+}

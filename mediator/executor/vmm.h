@@ -8,12 +8,14 @@
 #define VG_VMM_H
 
 #include "mediator/executor/range.h"
+#include "vg_cuda.h"
 
 struct vg_exec;
 
 /* Exists while the guest holds the handle or a mapping. */
 struct vg_phys {
-    uint64_t size;   /* bytes that count as held; 0 if another entry counts them */
+    uint64_t size;   /* bytes that count as held, by an importer too: it can outlive the
+                        exporter; 0 if another entry counts them */
     uint32_t refs;   /* times the guest must release the handle */
     uint32_t maps;   /* ranges; an entry with neither is free */
     uint32_t next;   /* of a free entry: index + 1 of the next one */
@@ -37,5 +39,12 @@ bool vg_vmm_add(struct vg_vmm *v, uint64_t size, uint32_t *ret_index);
 /* One reference, one mapping less. The entry ends with its last. */
 void vg_vmm_unref(struct vg_vmm *v, uint32_t index);
 void vg_vmm_unmap(struct vg_vmm *v, uint32_t index);
+
+/* Whether a handle or a mapping holds it; the bytes it counts. */
+bool vg_vmm_lives(const struct vg_vmm *v, uint32_t index);
+uint64_t vg_vmm_size(const struct vg_vmm *v, uint32_t index);
+
+/* Takes over a handle that the driver gave; gives it back if there is no room (do_vmm.c). */
+CUresult vg_vmm_keep(struct vg_exec *x, CUmemGenericAllocationHandle handle, uint64_t size);
 
 #endif

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "memfile.h"
 #include "ptx/ptx.h"
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -54,6 +56,7 @@ static size_t arena_total;              /* partitions and open space */
 static size_t arena_limit;              /* of one device */
 static unsigned arena_devices;
 static uint8_t *arena_map;
+static int arena_fd = -1;               /* of the partitions' memory; -1: it cannot be shared */
 static struct vg_partition *arena_part;
 static uint64_t arena_next_id = 1;
 static uint32_t arena_seed = 0x9e3779b9u;
@@ -192,6 +195,18 @@ static void *arena_map_somewhere(size_t bytes)
     return NULL;
 }
 
+/* Lays a file under the partitions, so that their memory can be shared. Without one they work too. */
+static void arena_back(void *at, size_t bytes)
+{
+    int fd = vg_memfile_new("vgpu-soft-arena", bytes);
+
+    if (fd >= 0 && mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+                        fd, 0) == at)
+        arena_fd = fd;
+    else if (fd >= 0)
+        close(fd);
+}
+
 static int part_init(struct vg_partition *p, uint64_t base, size_t span)
 {
     struct vg_block *b = calloc(1, sizeof(*b));
@@ -229,6 +244,7 @@ int vg_arena_init(unsigned devices, size_t limit)
 
     if (at == NULL || map == MAP_FAILED)
         return -ENOMEM;
+    arena_back(at, span * devices);
     madvise(at, span * devices, MADV_HUGEPAGE);
     madvise(at, total, MADV_DONTDUMP);
     arena_base = (uintptr_t)at;
@@ -323,7 +339,7 @@ static void block_return_pages(const struct vg_block *b)
     uint64_t lo = (b->base + 4095) & ~4095ull, hi = (b->base + b->span) & ~4095ull;
 
     if (hi > lo && hi - lo >= VG_ARENA_TRIM)
-        madvise((void *)(uintptr_t)lo, hi - lo, MADV_DONTNEED);
+        madvise((void *)(uintptr_t)lo, hi - lo, arena_fd >= 0 ? MADV_REMOVE : MADV_DONTNEED);
 }
 
 /* Joins b with the free block behind it. */
@@ -451,6 +467,12 @@ void vg_arena_refund(unsigned device, size_t bytes)
     pthread_mutex_lock(&arena_lock);
     arena_part[device].used -= bytes;
     pthread_mutex_unlock(&arena_lock);
+}
+
+int vg_arena_file(uint64_t base, uint64_t *ret_offset)
+{
+    *ret_offset = base - arena_base;
+    return arena_fd >= 0 ? arena_fd : -ENOTSUP;
 }
 
 void vg_arena_open_space(uint64_t *ret_base, uint64_t *ret_size)

@@ -84,6 +84,12 @@ void vg_arena_open_space(uint64_t *ret_base, uint64_t *ret_size);
 /* Sets what kernels may do in [addr, addr + size) of that space: PTX_PAGE_*. */
 void vg_arena_set_pages(uint64_t addr, size_t size, int how);
 
+/*
+ * The memory of [base, base + size), which one allocation holds, for another process: bytes from
+ * *ret_offset on of a file. The descriptor stays ours. -ENOTSUP: there is no such file.
+ */
+int vg_arena_file(uint64_t base, uint64_t *ret_offset);
+
 /* Partitions and open space. */
 bool vg_arena_contains(uint64_t addr);
 uint64_t vg_arena_base(void);

@@ -4,13 +4,16 @@
  * task was done.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "capture.h"
 #include "ctx.h"
 #include "device.h"
 #include "handle.h"
+#include "ipc.h"
 #include "stream.h"
 
+#define VG_FOREIGN_NAP_NS 50000         /* between looks at another process's work */
 #define VG_EVENT_FLAGS (CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS)
 
 struct vg_event *vg_event_get_locked(struct vg_event *e)
@@ -25,6 +28,7 @@ void vg_event_put_locked(struct vg_event *e)
         return;
     vg_task_put_locked(e->task);
     vg_node_set_clear(&e->nodes);
+    vg_ipc_counts_free(e->counts, e->counts_fd);
     free(e);
 }
 
@@ -67,26 +71,19 @@ void vg_event_end_ctx(struct vg_ctx *ctx)
     vg_engine_unlock();
 }
 
-VG_ENTRY(cuEventCreate, (CUevent *event, unsigned flags))
+CUresult vg_event_new(struct vg_ctx *ctx, unsigned flags, struct vg_event_counts *counts, int fd,
+                      CUevent *event)
 {
-    struct vg_ctx *ctx;
-    struct vg_event *e;
-    CUresult rc = vg_ctx_enter(&ctx);
+    struct vg_event *e = calloc(1, sizeof(*e));
 
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    if (event == NULL || (flags & ~(unsigned)VG_EVENT_FLAGS) != 0)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (flags & CU_EVENT_INTERPROCESS)
-        return flags & CU_EVENT_DISABLE_TIMING ? CUDA_ERROR_NOT_SUPPORTED
-                                               : CUDA_ERROR_INVALID_VALUE;
-    e = calloc(1, sizeof(*e));
     if (e == NULL || (e->handle = vg_handle_new(VG_HANDLE_EVENT, e)) == NULL) {
         free(e);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
     e->ctx = ctx;
     e->flags = flags;
+    e->counts = counts;
+    e->counts_fd = fd;
     e->refs = 1;
     vg_engine_lock();
     e->next = ctx->events;
@@ -94,6 +91,27 @@ VG_ENTRY(cuEventCreate, (CUevent *event, unsigned flags))
     vg_engine_unlock();
     *event = e->handle;
     return CUDA_SUCCESS;
+}
+
+VG_ENTRY(cuEventCreate, (CUevent *event, unsigned flags))
+{
+    struct vg_event_counts *counts = NULL;
+    struct vg_ctx *ctx;
+    int fd = -1;
+    CUresult rc = vg_ctx_enter(&ctx);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (event == NULL || (flags & ~(unsigned)VG_EVENT_FLAGS) != 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    if ((flags & CU_EVENT_INTERPROCESS) && !(flags & CU_EVENT_DISABLE_TIMING))
+        return CUDA_ERROR_INVALID_VALUE;
+    if ((flags & CU_EVENT_INTERPROCESS) && vg_ipc_counts_new(&counts, &fd) != 0)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    rc = vg_event_new(ctx, flags, counts, fd, event);
+    if (rc != CUDA_SUCCESS)
+        vg_ipc_counts_free(counts, fd);
+    return rc;
 }
 
 VG_ENTRY(cuEventDestroy_v2, (CUevent event))
@@ -107,6 +125,23 @@ VG_ENTRY(cuEventDestroy_v2, (CUevent event))
     event_unlink_locked(e);
     vg_engine_unlock();
     return rc;
+}
+
+/* An interprocess event is recorded twice: for us, and for everybody. */
+static CUresult record_in(struct vg_stream *s, struct vg_op *op)
+{
+    struct vg_event *e = op->u.event;
+    struct vg_op counts = { .type = VG_OP_EMPTY };
+    bool shared = e->counts != NULL && s->capture == NULL;
+    CUresult rc;
+
+    vg_engine_lock();
+    vg_event_get_locked(e);
+    vg_engine_unlock();
+    rc = vg_stream_issue(s, op, false);
+    if (rc == CUDA_SUCCESS && shared)
+        rc = vg_ipc_record_op(e, &counts);
+    return rc == CUDA_SUCCESS && shared ? vg_stream_issue(s, &counts, false) : rc;
 }
 
 static CUresult event_record(CUevent event, CUstream stream, unsigned flags)
@@ -124,10 +159,7 @@ static CUresult event_record(CUevent event, CUstream stream, unsigned flags)
         return rc;
     if (op.u.event->ctx != s->ctx)
         return CUDA_ERROR_INVALID_HANDLE;
-    vg_engine_lock();
-    vg_event_get_locked(op.u.event);
-    vg_engine_unlock();
-    return vg_stream_issue(s, &op, false);
+    return record_in(s, &op);
 }
 
 VG_ENTRY(cuEventRecord, (CUevent event, CUstream stream))
@@ -153,6 +185,10 @@ VG_ENTRY(cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned flags))
     rc = vg_event_from_handle(event, &op.u.event);
     if (rc != CUDA_SUCCESS)
         return rc;
+    if (op.u.event->counts != NULL && s->capture == NULL) {
+        rc = vg_ipc_wait_op(op.u.event, &op);
+        return rc == CUDA_SUCCESS ? vg_stream_issue(s, &op, false) : rc;
+    }
     vg_engine_lock();
     vg_event_get_locked(op.u.event);
     vg_engine_unlock();
@@ -166,6 +202,8 @@ VG_ENTRY(cuEventQuery, (CUevent event))
 
     if (rc != CUDA_SUCCESS)
         return rc;
+    if (e->counts != NULL && !vg_ipc_is_done(e->counts))
+        return CUDA_ERROR_NOT_READY;
     vg_engine_lock();
     if (e->capture_id != 0)
         rc = CUDA_ERROR_CAPTURED_EVENT;
@@ -184,6 +222,8 @@ VG_ENTRY(cuEventSynchronize, (CUevent event))
 
     if (rc != CUDA_SUCCESS)
         return rc;
+    while (e->counts != NULL && !vg_ipc_is_done(e->counts))
+        nanosleep(&(struct timespec){ .tv_nsec = VG_FOREIGN_NAP_NS }, NULL);
     vg_engine_lock();
     if (e->capture_id != 0)
         rc = CUDA_ERROR_CAPTURED_EVENT;

@@ -48,6 +48,20 @@ static void graph_mem_put(struct vg_graph_mem *mem)
     free(mem);
 }
 
+static CUresult clone_memops(struct vg_op_memops *m)
+{
+    if (m->hold != NULL)
+        vg_event_get_locked(m->hold);
+    return clone_bytes((void **)&m->list, m->count * sizeof(*m->list));
+}
+
+static void memops_fini(struct vg_op_memops *m)
+{
+    if (m->hold != NULL)
+        vg_event_put_locked(m->hold);
+    free(m->list);
+}
+
 CUresult vg_op_clone_locked(struct vg_op *dst, const struct vg_op *src)
 {
     CUresult rc = CUDA_SUCCESS;
@@ -56,8 +70,7 @@ CUresult vg_op_clone_locked(struct vg_op *dst, const struct vg_op *src)
     if (src->type == VG_OP_KERNEL)
         rc = clone_bytes(&dst->u.kernel.params, src->u.kernel.param_size);
     else if (src->type == VG_OP_MEMOPS)
-        rc = clone_bytes((void **)&dst->u.memops.list,
-                         src->u.memops.count * sizeof(*src->u.memops.list));
+        rc = clone_memops(&dst->u.memops);
     else if (src->type == VG_OP_EVENT_RECORD || src->type == VG_OP_EVENT_WAIT)
         vg_event_get_locked(dst->u.event);
     else if (src->type == VG_OP_ALLOC || src->type == VG_OP_FREE)
@@ -76,7 +89,7 @@ void vg_op_fini_locked(struct vg_op *op)
     else if (op->type == VG_OP_COPY)
         free(op->u.copy.staged);
     else if (op->type == VG_OP_MEMOPS)
-        free(op->u.memops.list);
+        memops_fini(&op->u.memops);
     else if (op->type == VG_OP_EVENT_RECORD || op->type == VG_OP_EVENT_WAIT)
         vg_event_put_locked(op->u.event);
     else if (op->type == VG_OP_ALLOC || op->type == VG_OP_FREE)

@@ -71,6 +71,7 @@ struct vg_op_host {
 struct vg_op_memops {
     CUstreamBatchMemOpParams *list;
     unsigned count, done;
+    struct vg_event *hold;      /* the list points into this event, or NULL */
 };
 
 /* Memory that a graph allocates keeps its address over all launches: it lives as long as the nodes

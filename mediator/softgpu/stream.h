@@ -9,6 +9,7 @@
 
 struct vg_capture;
 struct vg_ctx;
+struct vg_event_counts;
 struct vg_node;
 
 /* Nodes that the next captured operation of a stream comes after. */
@@ -35,6 +36,8 @@ struct vg_event {
     struct vg_ctx *ctx;
     struct vg_event *next;              /* of the context */
     unsigned flags;
+    struct vg_event_counts *counts;     /* of an interprocess event, see ipc.h; else NULL */
+    int counts_fd;
     int refs;
     struct vg_task *task;               /* its last record, referenced; NULL before the first */
     uint64_t capture_id;                /* last recorded in this capture, 0 for none */
@@ -80,6 +83,9 @@ void vg_stream_end_ctx(struct vg_ctx *ctx);
 struct vg_event *vg_event_get_locked(struct vg_event *e);
 void vg_event_put_locked(struct vg_event *e);
 CUresult vg_event_from_handle(CUevent handle, struct vg_event **ret);
+/* counts, which may be NULL, and their file become the event's, on success. */
+CUresult vg_event_new(struct vg_ctx *ctx, unsigned flags, struct vg_event_counts *counts, int fd,
+                      CUevent *ret);
 void vg_event_set_task_locked(struct vg_event *e, struct vg_task *t);
 /* Ends the events of a context that has stopped. */
 void vg_event_end_ctx(struct vg_ctx *ctx);

@@ -283,6 +283,7 @@ CUresult vg_memops_make(struct vg_op *op, const CUstreamBatchMemOpParams *list, 
     memcpy(op->u.memops.list, list, n * sizeof(*list));
     op->u.memops.count = n;
     op->u.memops.done = 0;
+    op->u.memops.hold = NULL;
     op->type = VG_OP_MEMOPS;
     return CUDA_SUCCESS;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cuMemAddressReserve, cuMemCreate, cuMemMap and what goes with them. Two sorted arrays under one
- * lock: reservations and mappings.
+ * cuMemAddressReserve, cuMemMap and what goes with them. Two sorted arrays under one lock:
+ * reservations and mappings.
  *
  * What is not mapped stays readable and writable for this process (anonymous, without memory
  * behind it), because a kernel that runs while its memory is unmapped must not end the process;
@@ -10,32 +10,14 @@
 #include "vmm.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "api.h"
 #include "device.h"
-#include "handle.h"
+#include "phys.h"
 #include "ptx/ptx.h"
-
-#ifndef SYS_memfd_create
-#define SYS_memfd_create 319
-#endif
-
-/* Physical memory: lives while a handle or a mapping holds it. */
-struct vg_phys {
-    void *handle;               /* NULL once the program has released it */
-    unsigned refs;              /* of the handle */
-    unsigned maps;
-    int fd;
-    size_t size;
-    uint64_t id;
-    CUmemAllocationProp prop;
-};
 
 struct vg_span {
     uint64_t base, size;
@@ -47,17 +29,10 @@ struct vg_mapping {
     CUmemAccess_flags access[VG_DEVICES_MAX];
 };
 
-static pthread_mutex_t vmm_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct vg_span *reserved;
 static size_t reserved_count, reserved_room;
 static struct vg_mapping *mapped;
 static size_t mapped_count, mapped_room;
-static uint64_t next_id = 1;
-
-static bool is_granular(uint64_t n)
-{
-    return n % VG_VMM_GRANULARITY == 0;
-}
 
 /* ------------------------------------------------------------------- the two arrays */
 
@@ -176,12 +151,12 @@ VG_ENTRY(cuMemAddressReserve, (CUdeviceptr *ptr, size_t size, size_t alignment, 
 
     if (rc != CUDA_SUCCESS)
         return rc;
-    if (ptr == NULL || size == 0 || !is_granular(size) || (alignment & (alignment - 1)) != 0 ||
+    if (ptr == NULL || size == 0 || !vg_is_granular(size) || (alignment & (alignment - 1)) != 0 ||
         flags != 0)
         return CUDA_ERROR_INVALID_VALUE;
-    pthread_mutex_lock(&vmm_lock);
+    vg_vmm_lock();
     rc = reserve_locked(size, align, addr, ptr);
-    pthread_mutex_unlock(&vmm_lock);
+    vg_vmm_unlock();
     return rc;
 }
 
@@ -205,159 +180,13 @@ VG_ENTRY(cuMemAddressFree, (CUdeviceptr ptr, size_t size))
 
     if (rc != CUDA_SUCCESS)
         return rc;
-    pthread_mutex_lock(&vmm_lock);
+    vg_vmm_lock();
     rc = unreserve_locked(ptr, size);
-    pthread_mutex_unlock(&vmm_lock);
+    vg_vmm_unlock();
     return rc;
 }
 
-/* ---------------------------------------------------------------- physical memory */
-
-static CUresult prop_check(const CUmemAllocationProp *prop)
-{
-    CUresult rc = vg_init_check();
-
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    if (prop == NULL || prop->type != CU_MEM_ALLOCATION_TYPE_PINNED)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (prop->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
-        return CUDA_ERROR_NOT_SUPPORTED;
-    if (vg_device_get(prop->location.id) == NULL)
-        return CUDA_ERROR_INVALID_DEVICE;
-    return CUDA_SUCCESS;
-}
-
-VG_ENTRY(cuMemGetAllocationGranularity, (size_t *granularity, const CUmemAllocationProp *prop,
-                                         CUmemAllocationGranularity_flags option))
-{
-    CUresult rc = prop_check(prop);
-
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    if (granularity == NULL || (option != CU_MEM_ALLOC_GRANULARITY_MINIMUM &&
-                                option != CU_MEM_ALLOC_GRANULARITY_RECOMMENDED))
-        return CUDA_ERROR_INVALID_VALUE;
-    *granularity = VG_VMM_GRANULARITY;
-    return CUDA_SUCCESS;
-}
-
-static int memory_new(size_t size)
-{
-    int fd = (int)syscall(SYS_memfd_create, "vgpu-soft-memory", MFD_CLOEXEC);
-
-    if (fd >= 0 && ftruncate(fd, (off_t)size) == 0)
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-/* The memory is charged already. */
-static struct vg_phys *phys_new(size_t size, const CUmemAllocationProp *prop)
-{
-    struct vg_phys *p = calloc(1, sizeof(*p));
-
-    if (p == NULL)
-        return NULL;
-    p->refs = 1;
-    p->size = size;
-    p->prop = *prop;
-    p->fd = memory_new(size);
-    p->id = __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED);
-    p->handle = p->fd >= 0 ? vg_handle_new(VG_HANDLE_PHYS, p) : NULL;
-    if (p->handle != NULL)
-        return p;
-    if (p->fd >= 0)
-        close(p->fd);
-    free(p);
-    return NULL;
-}
-
-static void phys_settle_locked(struct vg_phys *p)
-{
-    if (p->refs == 0 && p->handle != NULL) {
-        vg_handle_end(p->handle);
-        p->handle = NULL;
-    }
-    if (p->refs != 0 || p->maps != 0)
-        return;
-    close(p->fd);
-    vg_arena_refund((unsigned)p->prop.location.id, p->size);
-    free(p);
-}
-
-VG_ENTRY(cuMemCreate, (CUmemGenericAllocationHandle *handle, size_t size,
-                       const CUmemAllocationProp *prop, unsigned long long flags))
-{
-    struct vg_phys *p;
-    CUresult rc = prop_check(prop);
-
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    if (handle == NULL || size == 0 || !is_granular(size) || flags != 0)
-        return CUDA_ERROR_INVALID_VALUE;
-    if ((prop->requestedHandleTypes & ~CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) != 0)
-        return CUDA_ERROR_NOT_SUPPORTED;
-    if (vg_arena_charge((unsigned)prop->location.id, size) != 0)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    p = phys_new(size, prop);
-    if (p == NULL) {
-        vg_arena_refund((unsigned)prop->location.id, size);
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    *handle = (uintptr_t)p->handle;
-    return CUDA_SUCCESS;
-}
-
-static struct vg_phys *phys_get(CUmemGenericAllocationHandle handle)
-{
-    return vg_handle_get((void *)(uintptr_t)handle, VG_HANDLE_PHYS);
-}
-
-VG_ENTRY(cuMemRelease, (CUmemGenericAllocationHandle handle))
-{
-    struct vg_phys *p;
-    CUresult rc = vg_init_check();
-
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    pthread_mutex_lock(&vmm_lock);
-    p = phys_get(handle);
-    if (p != NULL) {
-        p->refs--;
-        phys_settle_locked(p);
-    }
-    pthread_mutex_unlock(&vmm_lock);
-    return p != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-}
-
-VG_ENTRY(cuMemGetAllocationPropertiesFromHandle,
-         (CUmemAllocationProp *prop, CUmemGenericAllocationHandle handle))
-{
-    struct vg_phys *p;
-    CUresult rc = vg_init_check();
-
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    pthread_mutex_lock(&vmm_lock);
-    p = prop != NULL ? phys_get(handle) : NULL;
-    if (p != NULL)
-        *prop = p->prop;
-    pthread_mutex_unlock(&vmm_lock);
-    return p != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-}
-
-static CUresult retain_locked(struct vg_phys *p, CUmemGenericAllocationHandle *ret)
-{
-    if (p->handle == NULL)
-        p->handle = vg_handle_new(VG_HANDLE_PHYS, p);
-    if (p->handle == NULL)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    p->refs++;
-    *ret = (uintptr_t)p->handle;
-    return CUDA_SUCCESS;
-}
+/* ----------------------------------------------------------------------- mappings */
 
 VG_ENTRY(cuMemRetainAllocationHandle, (CUmemGenericAllocationHandle *handle, void *addr))
 {
@@ -366,31 +195,43 @@ VG_ENTRY(cuMemRetainAllocationHandle, (CUmemGenericAllocationHandle *handle, voi
 
     if (rc != CUDA_SUCCESS)
         return rc;
-    pthread_mutex_lock(&vmm_lock);
+    vg_vmm_lock();
     m = handle != NULL ? mapping_at((uintptr_t)addr) : NULL;
-    rc = m != NULL ? retain_locked(m->phys, handle) : CUDA_ERROR_INVALID_VALUE;
-    pthread_mutex_unlock(&vmm_lock);
+    rc = m != NULL && m->phys->fd >= 0 ? vg_phys_retain_locked(m->phys, handle) : CUDA_ERROR_INVALID_VALUE;
+    vg_vmm_unlock();
     return rc;
 }
 
-/* ----------------------------------------------------------------------- mappings */
 
-static CUresult map_locked(uint64_t addr, size_t size, struct vg_phys *p)
+static int room_for_mapping(void)
 {
-    void *want = (void *)(uintptr_t)addr;
+    return grow((void **)&mapped, sizeof(*mapped), mapped_count, &mapped_room);
+}
+
+static struct vg_mapping *insert_mapping(uint64_t addr, size_t size, struct vg_phys *p)
+{
     size_t i = mapped_position(addr);
 
-    if (i < mapped_count && mapped[i].at.base < addr + size)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (grow((void **)&mapped, sizeof(*mapped), mapped_count, &mapped_room) != 0 ||
-        mmap(want, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, p->fd, 0) != want)
-        return CUDA_ERROR_OUT_OF_MEMORY;
     memmove(&mapped[i + 1], &mapped[i], (mapped_count - i) * sizeof(*mapped));
     memset(&mapped[i], 0, sizeof(mapped[i]));
     mapped[i].at = (struct vg_span){ addr, size };
     mapped[i].phys = p;
     mapped_count++;
     p->maps++;
+    return &mapped[i];
+}
+
+static CUresult map_locked(uint64_t addr, size_t size, struct vg_phys *p)
+{
+    void *want = (void *)(uintptr_t)addr;
+    size_t i = mapped_position(addr);
+
+    if (p->fd < 0 || (i < mapped_count && mapped[i].at.base < addr + size))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (room_for_mapping() != 0 ||
+        mmap(want, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, p->fd, 0) != want)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    insert_mapping(addr, size, p);
     return CUDA_SUCCESS;
 }
 
@@ -402,17 +243,17 @@ VG_ENTRY(cuMemMap, (CUdeviceptr ptr, size_t size, size_t offset,
 
     if (rc != CUDA_SUCCESS)
         return rc;
-    if (size == 0 || !is_granular(ptr) || !is_granular(size) || offset != 0 || flags != 0)
+    if (size == 0 || !vg_is_granular(ptr) || !vg_is_granular(size) || offset != 0 || flags != 0)
         return CUDA_ERROR_INVALID_VALUE;
-    pthread_mutex_lock(&vmm_lock);
-    p = phys_get(handle);
+    vg_vmm_lock();
+    p = vg_phys_get_locked(handle);
     rc = p != NULL && size <= p->size && is_reserved(ptr, size) ? map_locked(ptr, size, p)
                                                                 : CUDA_ERROR_INVALID_VALUE;
-    pthread_mutex_unlock(&vmm_lock);
+    vg_vmm_unlock();
     return rc;
 }
 
-/* The run of mappings that fill [addr, addr + size) exactly; 0: they do not. */
+/* The run of the program's mappings that fill [addr, addr + size) exactly; 0: they do not. */
 static size_t whole_mappings(uint64_t addr, uint64_t size, size_t *ret_first)
 {
     size_t first = mapped_position(addr), n = 0;
@@ -421,12 +262,22 @@ static size_t whole_mappings(uint64_t addr, uint64_t size, size_t *ret_first)
     if (size > UINT64_MAX - addr)
         return 0;
     for (; at < addr + size; n++) {
-        if (first + n >= mapped_count || mapped[first + n].at.base != at)
+        if (first + n >= mapped_count || mapped[first + n].at.base != at ||
+            mapped[first + n].phys->fd < 0)
             return 0;
         at += mapped[first + n].at.size;
     }
     *ret_first = first;
     return at == addr + size ? n : 0;
+}
+
+/* Nothing there any more, for kernels and for us. */
+static int empty(uint64_t addr, size_t size)
+{
+    vg_arena_set_pages(addr, size, PTX_PAGE_NONE);
+    return mmap((void *)(uintptr_t)addr, size, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED
+               ? 0 : -ENOMEM;
 }
 
 static CUresult unmap_locked(uint64_t addr, size_t size)
@@ -435,13 +286,11 @@ static CUresult unmap_locked(uint64_t addr, size_t size)
 
     if (n == 0)
         return CUDA_ERROR_INVALID_VALUE;
-    vg_arena_set_pages(addr, size, PTX_PAGE_NONE);
-    if (mmap((void *)(uintptr_t)addr, size, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+    if (empty(addr, size) != 0)
         return CUDA_ERROR_OUT_OF_MEMORY;
     for (i = first; i < first + n; i++) {
         mapped[i].phys->maps--;
-        phys_settle_locked(mapped[i].phys);
+        vg_phys_settle_locked(mapped[i].phys);
     }
     mapped_count -= n;
     memmove(&mapped[first], &mapped[first + n], (mapped_count - first) * sizeof(*mapped));
@@ -454,9 +303,9 @@ VG_ENTRY(cuMemUnmap, (CUdeviceptr ptr, size_t size))
 
     if (rc != CUDA_SUCCESS)
         return rc;
-    pthread_mutex_lock(&vmm_lock);
+    vg_vmm_lock();
     rc = unmap_locked(ptr, size);
-    pthread_mutex_unlock(&vmm_lock);
+    vg_vmm_unlock();
     return rc;
 }
 
@@ -526,9 +375,9 @@ VG_ENTRY(cuMemSetAccess, (CUdeviceptr ptr, size_t size, const CUmemAccessDesc *d
         rc = desc_check(desc, count);
     if (rc != CUDA_SUCCESS)
         return rc;
-    pthread_mutex_lock(&vmm_lock);
+    vg_vmm_lock();
     rc = set_access_locked(ptr, size, desc, count);
-    pthread_mutex_unlock(&vmm_lock);
+    vg_vmm_unlock();
     return rc;
 }
 
@@ -543,11 +392,11 @@ VG_ENTRY(cuMemGetAccess,
     if (flags == NULL || location == NULL || location->type != CU_MEM_LOCATION_TYPE_DEVICE ||
         vg_device_get(location->id) == NULL)
         return CUDA_ERROR_INVALID_VALUE;
-    pthread_mutex_lock(&vmm_lock);
+    vg_vmm_lock();
     m = mapping_at(ptr);
     if (m != NULL)
         *flags = m->access[location->id];
-    pthread_mutex_unlock(&vmm_lock);
+    vg_vmm_unlock();
     return m != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
@@ -573,11 +422,11 @@ int vg_vmm_find(uint64_t addr, struct vg_block_info *ret_block, struct vg_vmm_in
 {
     const struct vg_mapping *m;
 
-    pthread_mutex_lock(&vmm_lock);
+    vg_vmm_lock();
     m = mapping_at(addr);
     if (m != NULL)
         describe_locked(m, ret_block, ret_info);
-    pthread_mutex_unlock(&vmm_lock);
+    vg_vmm_unlock();
     return m != NULL ? 0 : -ENOENT;
 }
 
@@ -586,13 +435,111 @@ bool vg_vmm_covers(uint64_t addr, size_t size)
     const struct vg_mapping *m;
     uint64_t at = addr;
 
-    pthread_mutex_lock(&vmm_lock);
+    vg_vmm_lock();
     do {
         m = mapping_at(at);
         if (m == NULL || most_access(m) == CU_MEM_ACCESS_FLAGS_PROT_NONE)
             break;
         at = m->at.base + m->at.size;
     } while (at - addr < size);
-    pthread_mutex_unlock(&vmm_lock);
+    vg_vmm_unlock();
     return at - addr >= size && at != addr;
+}
+
+/* -------------------------------------------------- memory of other processes */
+
+static struct vg_mapping *opened_before(const struct vg_foreign *who)
+{
+    size_t i;
+
+    for (i = 0; i < mapped_count; i++) {
+        const struct vg_foreign *f = &mapped[i].phys->foreign;
+
+        if (mapped[i].phys->fd < 0 && f->pid == who->pid && f->id == who->id)
+            return &mapped[i];
+    }
+    return NULL;
+}
+
+/* The pages around the memory are mapped with it; kernels see no more than the memory. */
+static CUresult attach_locked(int fd, const struct vg_foreign *who, struct vg_phys *p,
+                              CUdeviceptr *ret)
+{
+    uint64_t low = who->offset & ~(uint64_t)4095, skip = who->offset - low;
+    size_t bytes = (skip + who->size + 4095) & ~(size_t)4095;
+    struct vg_mapping *m;
+    CUdeviceptr at;
+    CUresult rc = room_for_mapping() != 0
+                      ? CUDA_ERROR_OUT_OF_MEMORY
+                      : reserve_locked(vg_round_up(bytes, VG_VMM_GRANULARITY), VG_VMM_GRANULARITY,
+                                       0, &at);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (mmap((void *)(uintptr_t)at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+             (off_t)low) == MAP_FAILED) {
+        unreserve_locked(at, vg_round_up(bytes, VG_VMM_GRANULARITY));
+        return CUDA_ERROR_MAP_FAILED;
+    }
+    m = insert_mapping(at + skip, vg_round_up(who->size, VG_ARENA_UNIT), p);
+    m->access[p->prop.location.id] = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+    show_access(m);
+    *ret = m->at.base;
+    return CUDA_SUCCESS;
+}
+
+CUresult vg_vmm_attach(int fd, const struct vg_foreign *who, int device, CUdeviceptr *ret)
+{
+    struct vg_phys *p = calloc(1, sizeof(*p));
+    struct vg_mapping *m;
+    CUresult rc = p != NULL ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+
+    vg_vmm_lock();
+    m = opened_before(who);
+    if (m != NULL) {
+        m->phys->opened++;
+        *ret = m->at.base;
+        free(p);
+    } else if (p != NULL) {
+        p->fd = -1;
+        p->size = who->size;
+        p->foreign = *who;
+        p->opened = 1;
+        p->id = vg_phys_next_id();
+        p->prop.location = (CUmemLocation){ CU_MEM_LOCATION_TYPE_DEVICE, device };
+        rc = attach_locked(fd, who, p, ret);
+        if (rc != CUDA_SUCCESS)
+            free(p);
+    }
+    vg_vmm_unlock();
+    return rc;
+}
+
+static void detach_locked(struct vg_mapping *m)
+{
+    struct vg_span around = reserved[reserved_position(m->at.base)];
+    size_t i = (size_t)(m - mapped);
+
+    m->phys->maps--;
+    vg_phys_settle_locked(m->phys);
+    mapped_count--;
+    memmove(&mapped[i], &mapped[i + 1], (mapped_count - i) * sizeof(*mapped));
+    empty(around.base, around.size);
+    unreserve_locked(around.base, around.size);
+}
+
+int vg_vmm_detach(CUdeviceptr addr)
+{
+    struct vg_mapping *m;
+    int rc = -ENOENT;
+
+    vg_vmm_lock();
+    m = mapping_at(addr);
+    if (m != NULL && m->phys->fd < 0 && m->at.base == addr) {
+        if (--m->phys->opened == 0)
+            detach_locked(m);
+        rc = 0;
+    }
+    vg_vmm_unlock();
+    return rc;
 }

@@ -7,6 +7,7 @@
 #ifndef VG_SOFTGPU_VMM_H
 #define VG_SOFTGPU_VMM_H
 
+#include "api.h"
 #include "arena.h"
 
 #define VG_VMM_GRANULARITY ((size_t)2 << 20)
@@ -22,6 +23,19 @@ struct vg_vmm_info {
 /* The mapping that holds addr, as a block of kind MAPPED; -ENOENT: nothing is mapped there.
  * ret_info may be NULL. */
 int vg_vmm_find(uint64_t addr, struct vg_block_info *ret_block, struct vg_vmm_info *ret_info);
+
+/* Memory of another process: bytes of a file, and which allocation of whom it is. */
+struct vg_foreign {
+    uint32_t pid;
+    uint64_t id, offset;
+    size_t size;
+};
+
+/* Maps it at a place of its own; once more, if it is mapped already, at the same. fd stays the
+ * caller's. */
+CUresult vg_vmm_attach(int fd, const struct vg_foreign *who, int device, CUdeviceptr *ret);
+/* Undoes one vg_vmm_attach. -ENOENT: nothing of the sort begins at addr. */
+int vg_vmm_detach(CUdeviceptr addr);
 
 /* True if [addr, addr + size) is mapped throughout and some device may read it. */
 bool vg_vmm_covers(uint64_t addr, size_t size);

@@ -30,6 +30,8 @@ wait_line() {
 case_copies() { "$dir/copies" 17; }
 
 case_vmm() { "$dir/vmm"; }
+
+case_share() { "$dir/share"; }
 case_tensor_maps() { "$dir/tensormap"; }
 
 case_four_workers() {
@@ -138,7 +140,7 @@ run_case() {
     fi
 }
 
-[ $# -gt 0 ] || set -- copies vmm tensor_maps four_workers many_short_processes kill \
+[ $# -gt 0 ] || set -- copies vmm share tensor_maps four_workers many_short_processes kill \
     faults_stay_apart endless endless_leaves
 for c; do
     run_case "$c"

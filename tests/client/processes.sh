@@ -25,10 +25,29 @@ killed_gives_back() {
     within 5 holds_nothing && within 5 no_executors
 }
 
+# A handle means something in the VM it is of, and nowhere else.
+other_vms_token() {
+    host --vm here -- "$build/client/share" --offer "$work/handle" >"$work/offer" 2>&1 &
+    local launcher=$! rc owner
+    within 20 grep -q '^offered' "$work/offer" || { cat "$work/offer"; return 1; }
+    owner=$(sed -n 's/^offered by //p' "$work/offer")
+    host --vm elsewhere -- "$build/client/share" --take "$work/handle"
+    rc=$?
+    [ $rc = 3 ] || { echo "the other VM got $rc"; kill "$owner"; return 1; }
+    host --vm here -- "$build/client/share" --take "$work/handle"
+    rc=$?
+    kill "$owner"
+    wait $launcher
+    within 5 no_executors
+    host --vm here -- "$build/client/share" --take "$work/handle"
+    [ $? = 3 ] && [ $rc = 0 ]
+}
+
 # host [--vm NAME --] COMMAND...: the launcher's own options first.
 host() { VGPU_SOCKET=$work/mediator.sock "$bin/vgpu-run" "$@"; }
 
 mediator_start || { echo 'no mediator'; exit 1; }
 check 'a killed process gives its memory back' killed_gives_back
+check 'a handle is of one VM' other_vms_token
 check 'processes beside each other' host -- "$top/tests/client/inside.sh" "$build/client"
 [ $failures = 0 ]

@@ -36,7 +36,12 @@
     X(cuMemAddressReserve) X(cuMemAddressFree) X(cuMemCreate) X(cuMemRelease)          \
     X(cuMemMap) X(cuMemUnmap) X(cuMemSetAccess) X(cuMemGetAccess)                      \
     X(cuMemGetAllocationGranularity) X(cuMemGetAllocationPropertiesFromHandle)         \
-    X(cuMemRetainAllocationHandle)                                                     \
+    X(cuMemRetainAllocationHandle) X(cuMemExportToShareableHandle)                     \
+    X(cuMemImportFromShareableHandle) X(cuIpcGetMemHandle) X(cuIpcOpenMemHandle_v2)    \
+    X(cuIpcCloseMemHandle) X(cuIpcGetEventHandle) X(cuIpcOpenEventHandle)              \
+    X(cuMemPoolCreate) X(cuMemPoolDestroy) X(cuMemAllocFromPoolAsync) X(cuMemFreeAsync) \
+    X(cuMemPoolExportToShareableHandle) X(cuMemPoolImportFromShareableHandle)          \
+    X(cuMemPoolExportPointer) X(cuMemPoolImportPointer) X(cuStreamWaitEvent)           \
     X(cuModuleLoadData) X(cuModuleUnload) X(cuModuleGetFunction) X(cuLaunchKernel)     \
     X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemHostAlloc) X(cuMemFreeHost)                \
     X(cuMemHostRegister_v2) X(cuStreamWriteValue32_v2)                                 \

@@ -277,7 +277,8 @@ START_TEST(knows_no_other_calls)
     ck_assert_int_eq(ASK(&h, NULL, 0x1fff), CUDA_ERROR_NOT_SUPPORTED);
     ck_assert_int_eq(ASK(&h, NULL, 0xffffffff), CUDA_ERROR_NOT_SUPPORTED);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuInit), CUDA_ERROR_NOT_SUPPORTED);
-    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuIpcGetMemHandle), CUDA_ERROR_NOT_SUPPORTED);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemGetHandleForAddressRange),
+                     CUDA_ERROR_NOT_SUPPORTED);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_NOP), CUDA_SUCCESS);
     stop_cleanly();
 }

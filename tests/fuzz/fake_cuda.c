@@ -123,7 +123,9 @@ static void fill(void *p, size_t n)
 /* CUSTOM rows without pointers are faked from the table too. */
 #define PLAIN(X)                                                                                   \
     X(cuMemAddressFree) X(cuMemCreate) X(cuMemRelease) X(cuMemMap) X(cuMemUnmap)                   \
-    X(cuMemSetAccess) X(cuMemGetAccess) X(cuMemGetAllocationGranularity)                           \
+    X(cuMemSetAccess) X(cuMemGetAccess) X(cuMemGetAllocationGranularity) X(cuMemPoolCreate)        \
+    X(cuMemExportToShareableHandle) X(cuMemPoolExportToShareableHandle) X(cuMemPoolExportPointer)  \
+    X(cuIpcGetMemHandle) X(cuIpcGetEventHandle) X(cuIpcCloseMemHandle)                             \
     X(cuDevicePrimaryCtxRetain)                                                                    \
     X(cuDevicePrimaryCtxRelease_v2) X(cuDevicePrimaryCtxReset_v2) X(cuCtxCreate_v2)                \
         X(cuCtxDestroy_v2) X(cuModuleUnload) X(cuModuleGetFunction) X(cuModuleGetFunctionCount)    \

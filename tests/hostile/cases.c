@@ -392,6 +392,11 @@ static void own_mappings(void)
     mappings(&d);
 }
 
+static void tokens(void)
+{
+    sharing(&d);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -408,6 +413,7 @@ int main(int argc, char **argv)
         {"wild_kernels", wild_kernels},
         {"floods", floods},
         {"mappings", own_mappings},
+        {"sharing", tokens},
     };
 
     daemon_start(&d);

@@ -13,4 +13,7 @@ void expect_alive(struct guest *g);
 /* Memory that the guest maps itself (mappings.c). */
 void mappings(const struct daemon *d);
 
+/* What processes of one VM share, and of two (sharing.c). */
+void sharing(const struct daemon *d);
+
 #endif

@@ -22,6 +22,7 @@
 #include "vg_sock.h"
 
 unsigned guest_patience_ms = 20000;
+const char *guest_name = "hostile";
 
 void must(bool ok, const char *what, const char *file, int line)
 {
@@ -171,9 +172,9 @@ static bool join(struct guest *g)
     struct vg_msg m = {.type = VG_MSG_HELLO,
                        .version = VG_PROTOCOL_VERSION,
                        .role = VG_ROLE_PROCESS,
-                       .pid = (uint32_t)getpid(),
-                       .name = "hostile"};
+                       .pid = (uint32_t)getpid()};
 
+    snprintf(m.name, sizeof(m.name), "%s", guest_name);
     if (!say(g->sock, &m) || !hear(g->sock, &m, &g->region_fd) || m.type != VG_MSG_WELCOME)
         return false;
     return vg_region_layout_init(&g->layout, m.region_size, m.slot_count);

@@ -40,6 +40,9 @@ void daemon_stop(struct daemon *d);
 /* Times `text` occurs in the daemon's log. */
 unsigned daemon_said(const struct daemon *d, const char *text);
 
+/* The VM that guests opened from now on say they belong to. */
+extern const char *guest_name;
+
 /* at: proposed address of the region, 0: wherever. False: refused or GONE, g->slot tells. */
 bool guest_open(struct guest *g, const struct daemon *d, void *at);
 void guest_close(struct guest *g);
