@@ -78,6 +78,7 @@ vm_start() {
     vms+=("$name")
     "$top/tests/vm/vm-start" "$name" --socket "$work/mediator.sock" \
         --file "$build/lib/libvgpu-cuda.so:/usr/lib/vgpu/libcuda.so.1" \
+        --file "$build/lib/libvgpu-nvml.so:/usr/lib/vgpu/libnvidia-ml.so.1" \
         --file "$bin/vgpu-warden:/usr/libexec/vgpu-warden" \
         --share "$build/client:/client" --needs "$build/client/costs" \
         --share "$top/tests/client:/scripts" "$@"

@@ -108,7 +108,7 @@ static void ask_lists(void *dev)
         unsigned count = 64;
 
         *(void **)&get = find(lists[i]);
-        int rc = get(dev, &count, room);
+        int rc = get ? get(dev, &count, room) : -1;
         printf("%s %d", lists[i], rc);
         if (values)
             printf(" %u", count);

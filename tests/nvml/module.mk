@@ -17,3 +17,14 @@ $(nvml-objects): CPPFLAGS += -Itests/client
 objects          += $(nvml-objects)
 extra-test-files += $(nvml-clients)
 test-scripts     += tests/nvml/host.sh tests/nvml/smi.sh
+
+# A driver for the mediator's backend "cuda": the software GPU as libcuda, and a made-up NVML beside it.
+fake-gpu := $(B)/tests/fake-gpu
+$(fake-gpu)/libnvidia-ml.so.1: $(OBJ)/tests/nvml/fake_nvml.o $(B)/lib/libvgproto.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $(LDFLAGS) -Wl,-soname,libnvidia-ml.so.1 -Wl,-z,defs -o $@ $^
+	$(Q)ln -sfn ../../lib/libvgpu-softcuda.so $(@D)/libcuda.so.1
+objects          += $(OBJ)/tests/nvml/fake_nvml.o
+extra-test-files += $(fake-gpu)/libnvidia-ml.so.1
+test-scripts     += tests/nvml/host_nvml.sh tests/nvml/vm.sh

@@ -55,7 +55,8 @@ check 'the process is gone' within 5 eval '! host "$smi" | grep -q nvml-answers'
 
 # A VM's own limit, and only its own processes.
 admin register-vm --vm-name=small --memory-mib=512 >/dev/null
-VGPU_VM_NAME=small host "$build/client/nvml-answers" --hold 30 &
+VGPU_VM_NAME=small VGPU_SOCKET=$work/mediator.sock "$bin/vgpu-run" -- \
+    "$build/client/nvml-answers" --hold 30 &
 holder=$!
 other() { VGPU_VM_NAME=other host "$@"; }
 small() { VGPU_VM_NAME=small host "$@"; }
