@@ -82,6 +82,7 @@ static struct vg_ctx *note(CUcontext handle, CUdevice dev, unsigned flags, bool 
     c->dev = dev;
     c->flags = flags;
     c->primary = primary;
+    c->green = NULL;
     c->limit_known = 0;
     vg_store_release(&c->dead, primary);    /* a primary one lives while somebody retains it */
     if (fresh) {
@@ -91,14 +92,50 @@ static struct vg_ctx *note(CUcontext handle, CUdevice dev, unsigned flags, bool 
     return c;
 }
 
-/* After the host has ended it. */
-static void end(struct vg_ctx *c)
+static void end_one(struct vg_ctx *c)
 {
     vg_store_release(&c->dead, true);
     c->epoch++;
-    vg_call_forget_context();
     for (unsigned i = 0; i < hook_count; i++)
         hooks[i](c);
+}
+
+/* After the host has ended it: with a primary one goes what was made under its green ones. */
+static void end(struct vg_ctx *c)
+{
+    vg_call_forget_context();
+    end_one(c);
+    for (struct vg_ctx *g = c->primary ? vg_load_acquire(&all) : NULL; g; g = g->next)
+        if (g->green && g->dev == c->dev)
+            end_one(g);
+}
+
+/* ---- green contexts ----------------------------------------------------------- */
+
+CUresult vg_ctx_note_green(CUcontext handle, CUgreenCtx green, CUdevice dev,
+                           struct vg_ctx **ret_ctx)
+{
+    vg_lock(&lock);
+    struct vg_ctx *c = note(handle, dev, primaries[dev].flags, false);
+    if (c)
+        c->green = green;
+    vg_unlock(&lock);
+    if (!c)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    *ret_ctx = c;
+    return CUDA_SUCCESS;
+}
+
+void vg_ctx_end_green(struct vg_ctx *ctx)
+{
+    vg_cls_end(ctx);
+    vg_lock(&lock);
+    vg_store_release(&ctx->dead, true);
+    ctx->epoch++;
+    vg_call_forget_context();
+    vg_unlock(&lock);
+    if (vg_tls.ctx == ctx)
+        cuCtxPopCurrent_v2(NULL);
 }
 
 /* ---- primary contexts -------------------------------------------------------- */
@@ -311,7 +348,7 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
     if (r)
         return r;
     struct vg_ctx *c = vg_ctx_find(ctx);
-    if (!c || c->primary)
+    if (!c || c->primary || c->green)
         return ctx ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_VALUE;
     vg_cls_end(c);
     vg_lock(&lock);

@@ -12,4 +12,12 @@ CUresult vg_ctx_primary_handle(CUdevice dev, CUcontext *ret_ctx);
    (cudart makes it current first and retains it then). Else NULL. */
 struct vg_ctx *vg_ctx_settable(CUcontext handle);
 
+/*
+ * The note of a green context's context form. It shares all but its multiprocessors with
+ * the primary context, so nothing of what was made under it ends with it.
+ */
+CUresult vg_ctx_note_green(CUcontext handle, CUgreenCtx green, CUdevice dev,
+                           struct vg_ctx **ret_ctx);
+void vg_ctx_end_green(struct vg_ctx *ctx);
+
 #endif

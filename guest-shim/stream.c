@@ -7,10 +7,12 @@
 #include <stdlib.h>
 
 #include "guest-shim/call.h"
+#include "guest-shim/ctx.h"
 #include "guest-shim/fwd.h"
 #include "guest-shim/known.h"
 #include "guest-shim/lock.h"
 #include "guest-shim/state.h"
+#include "guest-shim/stream.h"
 #include "guest-shim/thread.h"
 #include "vg_api.h"
 
@@ -32,14 +34,13 @@ static struct note **bucket_of(CUstream handle)
     return &notes[(uintptr_t)handle * 0x9e3779b97f4a7c15u >> 58];
 }
 
-static bool remember(CUstream handle, unsigned flags, int priority)
+static bool remember(CUstream handle, struct vg_ctx *ctx, unsigned flags, int priority)
 {
     struct note *n = malloc(sizeof(*n));
 
     if (!n)
         return false;
-    *n = (struct note){.handle = handle, .ctx = vg_ctx_current(), .flags = flags,
-                       .priority = priority};
+    *n = (struct note){.handle = handle, .ctx = ctx, .flags = flags, .priority = priority};
     vg_lock(&lock);
     n->next = *bucket_of(handle);
     *bucket_of(handle) = n;
@@ -113,9 +114,9 @@ static CUresult host_create(VG_PARAMS(cuStreamCreateWithPriority))
 VG_FWD_BODY(cuStreamCreateWithPriority)
 
 /* Priorities count downwards: greatest is the smaller number. */
-static int clamp_priority(int priority)
+static int clamp_priority(const struct vg_ctx *ctx, int priority)
 {
-    const struct vg_device_info *d = vg_device(vg_ctx_current()->dev);
+    const struct vg_device_info *d = vg_device(ctx->dev);
 
     if (priority < d->priority_greatest)
         return d->priority_greatest;
@@ -130,14 +131,22 @@ CUresult cuStreamCreateWithPriority(CUstream *phStream, unsigned flags, int prio
         r = CUDA_ERROR_INVALID_VALUE;
     if (r)
         return r;
-    priority = clamp_priority(priority);
+    priority = clamp_priority(vg_ctx_current(), priority);
     r = host_create(phStream, flags, priority);
     if (r)
         return r;
     vg_known_add(VG_KNOWN_HOME, (uintptr_t)*phStream);
-    if (remember(*phStream, flags, priority))
+    if (remember(*phStream, vg_ctx_current(), flags, priority))
         return CUDA_SUCCESS;
     cuStreamDestroy_v2(*phStream);
+    return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult vg_stream_note(CUstream stream, struct vg_ctx *ctx, unsigned flags, int priority)
+{
+    if (remember(stream, ctx, flags, clamp_priority(ctx, priority)))
+        return CUDA_SUCCESS;
+    cuStreamDestroy_v2(stream);
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
@@ -279,12 +288,33 @@ CUresult cuStreamGetCtx(CUstream hStream, CUcontext *pctx)
     return r;
 }
 
+/* A stream of a green context counts as the primary one's. */
 CUresult cuStreamGetCtx_v2(CUstream hStream, CUcontext *pCtx, CUgreenCtx *pGreenCtx)
 {
-    CUresult r = cuStreamGetCtx(hStream, pCtx);
+    struct note n;
+    CUresult r = look_up(hStream, &n);
 
-    if (!r && pGreenCtx)
-        *pGreenCtx = NULL;
+    if (!r && n.ctx->green && hStream == CU_STREAM_PER_THREAD)
+        r = CUDA_ERROR_INVALID_HANDLE;
+    if (!r && !pCtx)
+        r = CUDA_ERROR_INVALID_VALUE;
+    if (r)
+        return r;
+    *pCtx = n.ctx->handle;
+    if (pGreenCtx)
+        *pGreenCtx = n.ctx->green;
+    return n.ctx->green ? vg_ctx_primary_handle(n.ctx->dev, pCtx) : CUDA_SUCCESS;
+}
+
+CUresult cuStreamGetGreenCtx(CUstream hStream, CUgreenCtx *phCtx)
+{
+    struct note n;
+    CUresult r = look_up(hStream, &n);
+
+    if (!r && !phCtx)
+        r = CUDA_ERROR_INVALID_VALUE;
+    if (!r)
+        *phCtx = n.ctx->green;
     return r;
 }
 

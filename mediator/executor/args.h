@@ -34,7 +34,9 @@
 
 /* CUSTOM rows decoded from the table. */
 #define VG_NATURAL_CALLS(X)                                                                    \
-    X(cuLinkDestroy)                                                                           \
+    X(cuLinkDestroy) X(cuDeviceGetDevResource) X(cuCtxGetDevResource)                          \
+    X(cuGreenCtxGetDevResource) X(cuGreenCtxCreate) X(cuGreenCtxDestroy)                       \
+    X(cuCtxFromGreenCtx) X(cuGreenCtxStreamCreate)                                             \
     X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease_v2) X(cuDevicePrimaryCtxReset_v2)    \
     X(cuCtxCreate_v2) X(cuCtxDestroy_v2)                                                       \
     X(cuCtxSynchronize) X(cuCtxSynchronize_v2)                                                 \
@@ -62,7 +64,8 @@
 
 /* Decoded by hand: rows with PTR arguments, and the internal calls of vg_wire.h. */
 #define VG_RAW_CALLS(X)                                                                        \
-    X(cuLinkCreate_v2) X(cuLinkComplete)                                                       \
+    X(cuLinkCreate_v2) X(cuLinkComplete) X(cuDevSmResourceSplitByCount)                        \
+    X(cuDevResourceGenerateDesc)                                                               \
     X(cuMemPoolSetAttribute) X(cuMemPoolGetAttribute) X(cuDeviceGetGraphMemAttribute)          \
     X(cuDeviceSetGraphMemAttribute) X(cuStreamBatchMemOp_v2) X(cuStreamGetCaptureInfo_v2)      \
     X(cuStreamUpdateCaptureDependencies) X(cuGraphGetNodes) X(cuGraphGetRootNodes)             \

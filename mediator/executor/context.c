@@ -41,6 +41,16 @@ void vg_context_register_early(struct vg_exec *x)
     x->cuda.cuCtxSetCurrent(x->ctx);
 }
 
+/* A green context shares all but its multiprocessors with the primary one of its device. */
+static CUcontext home_of(struct vg_exec *x, CUcontext ctx)
+{
+    const struct vg_obj *o = vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)ctx);
+
+    if (!o || !(o->info & VG_CTX_GREEN))
+        return ctx;
+    return vg_context_primary(x, (CUdevice)(o->info & ~VG_CTX_GREEN));
+}
+
 CUresult vg_context_set(struct vg_exec *x, CUcontext ctx)
 {
     if (ctx == x->ctx)
@@ -50,12 +60,13 @@ CUresult vg_context_set(struct vg_exec *x, CUcontext ctx)
         rc = x->cuda.cuCtxSetCurrent(ctx);
     if (rc != CUDA_SUCCESS) {
         x->cuda.cuCtxSetCurrent(NULL);
-        x->ctx = NULL;
+        x->ctx = x->home = NULL;
         return rc;
     }
     x->ctx = ctx;
+    x->home = home_of(x, ctx);
     if (ctx)
-        register_region(x, ctx);
+        register_region(x, x->home);
     return CUDA_SUCCESS;
 }
 
@@ -73,10 +84,10 @@ void vg_context_gone(struct vg_exec *x, CUcontext ctx)
     }
     if (x->ctx == ctx) {
         x->cuda.cuCtxSetCurrent(NULL);
-        x->ctx = NULL;
+        x->ctx = x->home = NULL;
     }
     if (x->ctx)
-        register_region(x, x->ctx);
+        register_region(x, x->home);
     /* What was wrong was wrong with a context; one that still is says so again. */
     vg_store_release(&x->guest.slot->sticky_error, 0);
 }

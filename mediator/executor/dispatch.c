@@ -184,7 +184,7 @@ static void keep_handle(struct vg_exec *x, struct vg_req *r, enum vg_obj_type ty
     if (vg_obj_find(&x->obj, type, handle))
         return;
     if (type == VG_OBJ_CUevent)
-        parent = (uintptr_t)x->ctx;
+        parent = (uintptr_t)x->home;
     if (type == VG_OBJ_CUgraphNode || type == VG_OBJ_CUgraphConditionalHandle)
         parent = (uintptr_t)r->graph;
     vg_own_add(x, type, handle, parent, 0); /* no room: the guest cannot use it, as it will see */

@@ -95,8 +95,7 @@ static void find_primary(struct vg_obj *o, void *arg)
         p->handle = o->handle;
 }
 
-/* The device's primary context if the guest holds it, else NULL. */
-static CUcontext primary_of(struct vg_exec *x, CUdevice dev)
+CUcontext vg_context_primary(struct vg_exec *x, CUdevice dev)
 {
     struct primary p = {.info = VG_CTX_PRIMARY | (uint32_t)dev};
 
@@ -112,13 +111,13 @@ static void check_primary(struct vg_exec *x, CUdevice dev)
 
     if (x->cuda.cuDevicePrimaryCtxGetState(dev, &flags, &active) == CUDA_SUCCESS && active)
         return;
-    vg_context_gone(x, primary_of(x, dev));
+    vg_context_gone(x, vg_context_primary(x, dev));
 }
 
 CUresult vg_do_cuDevicePrimaryCtxRelease_v2(struct vg_exec *x, struct vg_req *r,
                                             struct vg_args_cuDevicePrimaryCtxRelease_v2 *a)
 {
-    if (!primary_of(x, a->dev))
+    if (!vg_context_primary(x, a->dev))
         return CUDA_ERROR_INVALID_CONTEXT;
     if (!vg_wait_drained(x, r))
         return CUDA_SUCCESS;
@@ -130,7 +129,7 @@ CUresult vg_do_cuDevicePrimaryCtxRelease_v2(struct vg_exec *x, struct vg_req *r,
 CUresult vg_do_cuDevicePrimaryCtxReset_v2(struct vg_exec *x, struct vg_req *r,
                                           struct vg_args_cuDevicePrimaryCtxReset_v2 *a)
 {
-    CUcontext ctx = primary_of(x, a->dev);
+    CUcontext ctx = vg_context_primary(x, a->dev);
 
     if (!ctx)
         return CUDA_SUCCESS; /* as natively: nothing to reset */
@@ -216,7 +215,7 @@ static void ask_priorities(struct vg_exec *x, int32_t *ret_least, int32_t *ret_g
 {
     int least = 0, greatest = 0;
 
-    CUcontext ctx = primary_of(x, 0);
+    CUcontext ctx = vg_context_primary(x, 0);
 
     if (!ctx && !x->warm && x->cuda.cuDevicePrimaryCtxRetain(&x->warm, 0) != CUDA_SUCCESS)
         x->warm = NULL;

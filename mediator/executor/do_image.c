@@ -98,7 +98,7 @@ static CUresult load_module(struct vg_exec *x, unsigned kind, const void *image,
     }
     rc = x->cuda.cuModuleLoadDataEx(&module, image, n, option, value);
     *ret_handle = (uintptr_t)module;
-    return rc ? rc : vg_own_add(x, VG_OBJ_CUmodule, *ret_handle, (uintptr_t)x->ctx, 0);
+    return rc ? rc : vg_own_add(x, VG_OBJ_CUmodule, *ret_handle, (uintptr_t)x->home, 0);
 }
 
 static CUresult load(struct vg_exec *x, uint64_t kind, const uint8_t *image, uint64_t len,

@@ -63,7 +63,7 @@ static CUresult create(struct vg_exec *x, struct vg_link *l)
 
     if (rc != CUDA_SUCCESS)
         return rc;
-    rc = vg_own_add(x, VG_OBJ_CUlinkState, (uintptr_t)l->state, (uintptr_t)x->ctx, 0);
+    rc = vg_own_add(x, VG_OBJ_CUlinkState, (uintptr_t)l->state, (uintptr_t)x->home, 0);
     if (rc != CUDA_SUCCESS)
         x->cuda.cuLinkDestroy(l->state);
     return rc;

@@ -82,7 +82,7 @@ static void own_function(struct vg_exec *x, CUfunction f, size_t bytes)
         return;
     x->cuda.cuFuncGetModule(&m, f);
     bool known = vg_obj_find(&x->obj, VG_OBJ_CUmodule, (uintptr_t)m) != NULL;
-    vg_own_add(x, VG_OBJ_CUfunction, (uintptr_t)f, known ? (uintptr_t)m : (uintptr_t)x->ctx,
+    vg_own_add(x, VG_OBJ_CUfunction, (uintptr_t)f, known ? (uintptr_t)m : (uintptr_t)x->home,
                (uint32_t)bytes);
 }
 

@@ -11,7 +11,7 @@
 
 static CUresult keep_stream(struct vg_exec *x, CUstream stream, unsigned flags)
 {
-    return vg_own_add(x, VG_OBJ_CUstream, (uintptr_t)stream, (uintptr_t)x->ctx,
+    return vg_own_add(x, VG_OBJ_CUstream, (uintptr_t)stream, (uintptr_t)x->home,
                       flags & CU_STREAM_NON_BLOCKING ? VG_STREAM_NON_BLOCKING : 0);
 }
 

@@ -63,6 +63,7 @@ void vg_exec_fini(struct vg_exec *x)
     vg_waits_fini(&x->waits);
     vg_capture_fini(x);
     vg_links_fini(x);
+    free(x->resources.at);
     vg_objset_fini(&x->obj);
     vg_ranges_fini(&x->ranges);
     vg_vmm_fini(&x->vmm);

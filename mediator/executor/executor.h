@@ -39,6 +39,7 @@ struct vg_exec {
     struct vg_callbacks callbacks; /* shared with the driver's threads, see callback.h */
     struct vg_stats *stats;        /* mapped from the mediator; never NULL */
     CUcontext ctx;                 /* current context, of the guest thread that spoke last */
+    CUcontext home;                /* what owns things made in ctx: itself, or a green one's primary */
     CUcontext registrar;           /* context through which the region is registered, or NULL */
     CUcontext warm; /* primary context of device 0, ours until the guest retains it */
     CUcontext fresh; /* the guest holds it since a moment ago; NULL or see register_early */
@@ -47,6 +48,10 @@ struct vg_exec {
         uint8_t *bytes;
         uint64_t total, got;
     } upload;              /* image that comes in pieces */
+    struct vg_resources {
+        CUdevResource *at;
+        unsigned count;
+    } resources;           /* device resources that the guest has heard of (do_green.c) */
     struct vg_link *links; /* link states of the guest (do_link.c) */
     bool no_register;      /* the driver refused to register the region */
     bool no_register_told; /* said so in the log: once is enough */
@@ -131,6 +136,8 @@ void vg_context_register_early(struct vg_exec *x);
 
 /* Makes ctx current on the serve thread. */
 CUresult vg_context_set(struct vg_exec *x, CUcontext ctx);
+/* The device's primary context if the guest holds it, else NULL. */
+CUcontext vg_context_primary(struct vg_exec *x, CUdevice dev);
 /* The context has ended: forgets all that died with it. */
 void vg_context_gone(struct vg_exec *x, CUcontext ctx);
 

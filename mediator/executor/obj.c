@@ -95,6 +95,7 @@ static bool has_children(const struct vg_obj *o)
 {
     return o->type == VG_OBJ_CUcontext || o->type == VG_OBJ_CUmodule ||
            o->type == VG_OBJ_CUlibrary || o->type == VG_OBJ_CUgraph ||
+           o->type == VG_OBJ_CUgreenCtx ||
            o->type == VG_OBJ_CUarray || o->type == VG_OBJ_CUmipmappedArray ||
            (o->type == VG_OBJ_CUgraphNode && (o->info & VG_GRAPH_INNER));
 }

@@ -32,6 +32,8 @@ enum vg_obj_type {
     VG_OBJ_CUarray,
     VG_OBJ_CUmemGenericAllocationHandle,
     VG_OBJ_CUlinkState,
+    VG_OBJ_CUgreenCtx,
+    VG_OBJ_CUdevResourceDesc,
     VG_OBJ_CUmipmappedArray,
     VG_OBJ_CUtexObject,
     VG_OBJ_CUsurfObject,
@@ -55,6 +57,7 @@ struct vg_obj {
 #define VG_STREAM_NON_BLOCKING 1u /* does not synchronise with the legacy stream */
 #define VG_STREAM_CAPTURING    2u
 #define VG_CTX_PRIMARY         (1u << 31)
+#define VG_CTX_GREEN           (1u << 30) /* of a green context, its parent */
 #define VG_GRAPH_INNER         1u /* graph: a node owns it; node: it owns graphs */
 
 struct vg_objset {

@@ -115,7 +115,7 @@ CUresult vg_own_add_range(struct vg_exec *x, uint64_t base, uint64_t size, enum 
                           uint64_t owner)
 {
     struct vg_range n = {
-        .base = base, .size = size, .kind = kind, .context = (uintptr_t)x->ctx, .owner = owner};
+        .base = base, .size = size, .kind = kind, .context = (uintptr_t)x->home, .owner = owner};
     int rc = vg_range_add(&x->ranges, &n);
 
     /* The driver has just given this memory out, so what we thought was here has ended. */

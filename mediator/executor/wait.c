@@ -253,7 +253,7 @@ struct census {
 
 static bool is_here(const struct vg_exec *x, const struct vg_obj *o)
 {
-    return o->parent == (uintptr_t)x->ctx;
+    return o->parent == (uintptr_t)x->home;
 }
 
 static bool is_captured(const struct vg_exec *x, const struct vg_obj *o)

@@ -9,4 +9,5 @@ set -u
 
 mediator_start || { echo 'no mediator'; exit 1; }
 check 'linking' host "$build/client/link"
+check 'green contexts' host "$build/client/green"
 [ $failures = 0 ]

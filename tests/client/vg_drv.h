@@ -19,6 +19,11 @@
 /* Every function that some client calls. */
 #define VG_DRV_FUNCTIONS(X)                                                            \
     X(cuLinkCreate_v2) X(cuLinkAddData_v2) X(cuLinkAddFile_v2) X(cuLinkComplete)       \
+    X(cuDeviceGetDevResource) X(cuCtxGetDevResource) X(cuGreenCtxGetDevResource)       \
+    X(cuDevSmResourceSplitByCount) X(cuDevResourceGenerateDesc) X(cuGreenCtxCreate)    \
+    X(cuGreenCtxDestroy) X(cuCtxFromGreenCtx) X(cuGreenCtxRecordEvent)                 \
+    X(cuGreenCtxWaitEvent) X(cuStreamGetGreenCtx) X(cuGreenCtxStreamCreate)            \
+    X(cuGreenCtxGetId) X(cuStreamGetCtx_v2)                                            \
     X(cuLinkDestroy) X(cuProfilerStart) X(cuProfilerStop)                              \
     X(cuCtxGetDevice) X(cuDevicePrimaryCtxGetState) X(cuCtxGetLimit)                   \
     X(cuCtxGetStreamPriorityRange) X(cuStreamIsCapturing) X(cuStreamGetPriority)       \
