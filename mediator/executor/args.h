@@ -54,8 +54,9 @@
     X(cuStreamDestroy_v2) X(cuEventSynchronize) X(cuStreamBeginCapture_v2)                     \
     X(cuStreamBeginCaptureToGraph) X(cuStreamEndCapture) X(cuStreamIsCapturing)                \
     X(cuGraphLaunch) X(cuGraphInstantiateWithParams) X(cuGraphDestroy) X(cuGraphExecDestroy)   \
+    X(cuUserObjectRetain) X(cuUserObjectRelease) X(cuGraphRetainUserObject)                    \
     X(cuGraphNodeGetType) X(cuGraphChildGraphNodeGetGraph) X(cuGraphAddDependencies)           \
-    X(cuGraphAddDependencies_v2) X(cuGraphRemoveDependencies) X(cuGraphRemoveDependencies_v2)           \
+    X(cuGraphAddDependencies_v2) X(cuGraphRemoveDependencies) X(cuGraphRemoveDependencies_v2) \
     X(cuTensorMapEncodeTiled) X(cuTensorMapEncodeIm2col) X(cuTensorMapEncodeIm2colWide)        \
     X(cuTensorMapReplaceAddress)                                                               \
     X(cuArrayCreate_v2) X(cuArray3DCreate_v2) X(cuArrayDestroy) X(cuArray3DGetDescriptor_v2)   \
@@ -90,7 +91,8 @@
     X(cuGraphExecBatchMemOpNodeSetParams) X(cuGraphExecNodeSetParams)                          \
     X(cuGraphKernelNodeGetParams_v2) X(cuGraphMemcpyNodeGetParams) X(cuGraphHostNodeGetParams) \
     X(cuGraphBatchMemOpNodeGetParams) X(cuGraphMemAllocNodeGetParams)                          \
-    X(cuGraphKernelNodeSetAttribute) X(cuGraphKernelNodeGetAttribute) X(cuGraphExecUpdate_v2)
+    X(cuGraphKernelNodeSetAttribute) X(cuGraphKernelNodeGetAttribute) X(cuGraphExecUpdate_v2) \
+    X(cuUserObjectCreate)
 
 #define VG_INTERNAL_CALLS(X)                                                                   \
     X(LINK_READ)                                                                               \

@@ -118,6 +118,14 @@ bool vg_callback_done(struct vg_callbacks *c, uint64_t cookie)
     return i != NULL;
 }
 
+bool vg_callback_is_running(struct vg_callbacks *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool running = c->running != NULL;
+    pthread_mutex_unlock(&c->lock);
+    return running;
+}
+
 /* ---- The end of a callback ---- */
 
 static void tell_gone_locked(struct vg_callbacks *c)

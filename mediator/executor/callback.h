@@ -52,6 +52,9 @@ void vg_callback_gone(void *arg);
 /* Tells of those for which there was no room. Serve thread, now and then. */
 void vg_callbacks_flush(struct vg_callbacks *c);
 
+/* Whether the guest runs one now: the driver's thread for host functions is held meanwhile. */
+bool vg_callback_is_running(struct vg_callbacks *c);
+
 /* The guest has run it. False if no callback with this cookie is running. */
 bool vg_callback_done(struct vg_callbacks *c, uint64_t cookie);
 

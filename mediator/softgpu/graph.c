@@ -9,6 +9,7 @@
 
 #include "arena.h"
 #include "device.h"
+#include "graphcond.h"
 #include "handle.h"
 
 struct vg_graph *vg_graph_get(CUgraph handle)
@@ -50,6 +51,8 @@ void vg_graph_free_locked(struct vg_graph *g)
     vg_handle_end(g->handle);
     for (i = 0; i < g->n; i++)
         node_free_locked(g->nodes[i]);
+    vg_user_refs_clear_locked(&g->objects);
+    vg_conditions_clear_locked(g);
     free(g->nodes);
     free(g);
 }
@@ -144,6 +147,7 @@ CUgraphNodeType vg_node_type(const struct vg_node *node)
         [VG_OP_ALLOC] = CU_GRAPH_NODE_TYPE_MEM_ALLOC,
         [VG_OP_FREE] = CU_GRAPH_NODE_TYPE_MEM_FREE,
         [VG_OP_CHILD] = CU_GRAPH_NODE_TYPE_GRAPH,
+        [VG_OP_CONDITIONAL] = CU_GRAPH_NODE_TYPE_CONDITIONAL,
     };
 
     return type[node->op.type];
@@ -184,6 +188,8 @@ CUresult vg_graph_clone_locked(const struct vg_graph *g, struct vg_graph **ret)
     }
     if (rc == CUDA_SUCCESS)
         rc = copy_edges(copy, g);
+    if (rc == CUDA_SUCCESS && vg_user_refs_copy_locked(&copy->objects, &g->objects) != 0)
+        rc = CUDA_ERROR_OUT_OF_MEMORY;
     if (rc == CUDA_SUCCESS)
         *ret = copy;
     else

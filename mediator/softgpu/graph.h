@@ -7,6 +7,7 @@
 #define VG_SOFTGPU_GRAPH_H
 
 #include "stream.h"
+#include "userobj.h"
 
 struct vg_device;
 
@@ -26,6 +27,8 @@ struct vg_graph {
     CUgraph handle;
     struct vg_node **nodes;
     size_t n, cap;
+    struct vg_user_refs objects;
+    struct vg_condition *conditions;    /* made for it; see graphcond.h */
     bool inner;                         /* owned by a child-graph node or an executable */
 };
 
@@ -52,6 +55,17 @@ CUresult vg_graph_order_locked(struct vg_graph *g);
 void vg_graph_count_dependents_locked(struct vg_graph *g);
 
 CUgraphNodeType vg_node_type(const struct vg_node *node);
+
+/* Where the tasks of a launch belong. */
+struct vg_graph_run {
+    struct vg_ctx *ctx;
+    const struct vg_stream *stream;     /* identity only */
+    int priority;
+};
+
+/* Makes a task of every node, all after entry and before end. */
+CUresult vg_graph_run_locked(struct vg_graph *g, const struct vg_graph_run *r,
+                             struct vg_task *entry, struct vg_task *end);
 
 /* Handles to objects; NULL when wrong. */
 struct vg_graph *vg_graph_get(CUgraph handle);

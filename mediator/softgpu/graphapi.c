@@ -366,6 +366,30 @@ VG_ENTRY(cuGraphKernelNodeGetParams_v2, (CUgraphNode handle, CUDA_KERNEL_NODE_PA
     return params->kernelParams != NULL ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
+/* The first form of the struct is how the present one begins. */
+VG_ENTRY(cuGraphKernelNodeGetParams, (CUgraphNode node, CUDA_KERNEL_NODE_PARAMS_v1 *params))
+{
+    CUDA_KERNEL_NODE_PARAMS p;
+    CUresult rc = cuGraphKernelNodeGetParams_v2(node, params != NULL ? &p : NULL);
+
+    if (rc == CUDA_SUCCESS)
+        memcpy(params, &p, sizeof(*params));
+    return rc;
+}
+
+VG_ENTRY(cuGraphBatchMemOpNodeGetParams,
+         (CUgraphNode handle, CUDA_BATCH_MEM_OP_NODE_PARAMS *params))
+{
+    struct vg_node *node = node_of_type(handle, VG_OP_MEMOPS);
+
+    if (node == NULL || params == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    memset(params, 0, sizeof(*params));
+    params->count = node->op.u.memops.count;
+    params->paramArray = node->op.u.memops.list;
+    return CUDA_SUCCESS;
+}
+
 VG_ENTRY(cuGraphMemcpyNodeGetParams, (CUgraphNode handle, CUDA_MEMCPY3D *params))
 {
     struct vg_node *node = node_of_type(handle, VG_OP_COPY);

@@ -10,6 +10,7 @@
 #include "ctx.h"
 #include "device.h"
 #include "graph.h"
+#include "graphcond.h"
 #include "graphnode.h"
 #include "handle.h"
 #include "module.h"
@@ -29,10 +30,17 @@ static CUresult order_all_locked(struct vg_graph *g)
 {
     CUresult rc = vg_graph_order_locked(g);
     size_t i;
+    unsigned j;
 
-    for (i = 0; i < g->n && rc == CUDA_SUCCESS; i++)
-        if (g->nodes[i]->op.type == VG_OP_CHILD)
-            rc = order_all_locked(g->nodes[i]->op.u.child);
+    for (i = 0; i < g->n && rc == CUDA_SUCCESS; i++) {
+        struct vg_op *op = &g->nodes[i]->op;
+
+        if (op->type == VG_OP_CHILD)
+            rc = order_all_locked(op->u.child);
+        for (j = 0; op->type == VG_OP_CONDITIONAL && j < op->u.conditional.size; j++)
+            if (rc == CUDA_SUCCESS)
+                rc = order_all_locked(op->u.conditional.body[j]);
+    }
     return rc;
 }
 
@@ -74,7 +82,9 @@ VG_ENTRY(cuGraphInstantiateWithFlags, (CUgraphExec *exec, CUgraph graph, unsigne
         return flags & CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH ? CUDA_ERROR_NOT_SUPPORTED
                                                                 : CUDA_ERROR_INVALID_VALUE;
     vg_engine_lock();
-    rc = exec_make_locked(g, flags, &e);
+    rc = vg_conditions_check_locked(g);
+    if (rc == CUDA_SUCCESS)
+        rc = exec_make_locked(g, flags, &e);
     vg_engine_unlock();
     if (rc == CUDA_SUCCESS)
         *exec = e->handle;
@@ -123,17 +133,27 @@ VG_ENTRY(cuGraphExecGetFlags, (CUgraphExec exec, uint64_t *flags))
     return CUDA_SUCCESS;
 }
 
-static bool owns_memory(const struct vg_graph *g)
+/*
+ * What the graph holds (memory, references to user objects, branches not taken yet) is kept until
+ * its last launch is done: a task behind that owns it. Nobody waits here, since a host node may
+ * need the thread that called us.
+ */
+static void graph_free_after_locked(struct vg_graph *g, struct vg_task *last)
 {
-    size_t i;
+    struct vg_op op = { .type = VG_OP_CHILD, .u.child = g };
+    struct vg_task *t = vg_task_is_done(last) ? NULL : vg_task_new(last->ctx, last->stream, &op);
 
-    for (i = 0; i < g->n; i++)
-        if (g->nodes[i]->op.type == VG_OP_ALLOC)
-            return true;
-    return false;
+    if (t == NULL) {
+        if (last != NULL)
+            vg_task_wait_locked(last);
+        vg_graph_free_locked(g);
+        return;
+    }
+    vg_task_after_locked(t, last);
+    vg_task_submit_locked(t, false);
+    vg_task_put_locked(t);
 }
 
-/* What a launch under way needs was copied into its tasks, but for memory that the graph owns. */
 VG_ENTRY(cuGraphExecDestroy, (CUgraphExec exec))
 {
     struct vg_graph_exec *e = exec_get(exec);
@@ -142,10 +162,8 @@ VG_ENTRY(cuGraphExecDestroy, (CUgraphExec exec))
         return CUDA_ERROR_INVALID_VALUE;
     vg_handle_end(exec);
     vg_engine_lock();
-    if (e->last != NULL && owns_memory(e->graph))
-        vg_task_wait_locked(e->last);
+    graph_free_after_locked(e->graph, e->last);
     vg_task_put_locked(e->last);
-    vg_graph_free_locked(e->graph);
     vg_engine_unlock();
     free(e);
     return CUDA_SUCCESS;
@@ -158,6 +176,7 @@ static CUresult resolve_all(struct vg_graph *g, struct vg_ctx *ctx)
 {
     CUresult rc = CUDA_SUCCESS;
     size_t i;
+    unsigned j;
 
     for (i = 0; i < g->n && rc == CUDA_SUCCESS; i++) {
         struct vg_op *op = &g->nodes[i]->op;
@@ -166,8 +185,12 @@ static CUresult resolve_all(struct vg_graph *g, struct vg_ctx *ctx)
             rc = vg_func_resolve(op->u.kernel.handle, ctx, &op->u.kernel.func);
             if (rc == CUDA_SUCCESS && op->u.kernel.func->module->ctx != ctx)
                 rc = CUDA_ERROR_NOT_SUPPORTED;  /* graphs over several contexts */
-        } else if (op->type == VG_OP_CHILD)
+        } else if (op->type == VG_OP_CHILD) {
             rc = resolve_all(op->u.child, ctx);
+        } else if (op->type == VG_OP_CONDITIONAL) {
+            for (j = 0; j < op->u.conditional.size && rc == CUDA_SUCCESS; j++)
+                rc = resolve_all(op->u.conditional.body[j], ctx);
+        }
     }
     return rc;
 }
@@ -183,15 +206,13 @@ static void task_after_deps_locked(struct vg_task *t, const struct vg_node *node
         vg_task_after_locked(t, node->deps.list[i]->task);
 }
 
-static CUresult launch_nodes_locked(struct vg_graph *g, struct vg_stream *s,
-                                    struct vg_task *entry, struct vg_task *end);
-
 /* A child graph's own end task stands for the node. */
-static CUresult launch_child_locked(struct vg_node *node, struct vg_stream *s,
+static CUresult launch_child_locked(struct vg_node *node, const struct vg_graph_run *r,
                                     struct vg_task *entry)
 {
     struct vg_op op = { .type = VG_OP_EMPTY };
-    struct vg_task *head = vg_task_new(s->ctx, s, &op), *end = vg_task_new(s->ctx, s, &op);
+    struct vg_task *head = vg_task_new(r->ctx, r->stream, &op);
+    struct vg_task *end = vg_task_new(r->ctx, r->stream, &op);
     CUresult rc = CUDA_ERROR_OUT_OF_MEMORY;
 
     if (head != NULL && end != NULL) {
@@ -199,7 +220,7 @@ static CUresult launch_child_locked(struct vg_node *node, struct vg_stream *s,
         vg_task_submit_locked(head, false);
         vg_task_after_locked(end, head);
         rc = node->disabled ? CUDA_SUCCESS
-                            : launch_nodes_locked(node->op.u.child, s, head, end);
+                            : vg_graph_run_locked(node->op.u.child, r, head, end);
         vg_task_submit_locked(end, false);
         node->task = vg_task_get_locked(end);
     }
@@ -208,7 +229,7 @@ static CUresult launch_child_locked(struct vg_node *node, struct vg_stream *s,
     return rc;
 }
 
-static CUresult launch_node_locked(struct vg_node *node, struct vg_stream *s,
+static CUresult launch_node_locked(struct vg_node *node, const struct vg_graph_run *r,
                                    struct vg_task *entry)
 {
     struct vg_op op = { .type = VG_OP_EMPTY };
@@ -217,12 +238,12 @@ static CUresult launch_node_locked(struct vg_node *node, struct vg_stream *s,
 
     if (rc != CUDA_SUCCESS)
         return rc;
-    t = vg_task_new(s->ctx, s, &op);
+    t = vg_task_new(r->ctx, r->stream, &op);
     if (t == NULL) {
         vg_op_fini_locked(&op);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    t->priority = s->priority;
+    t->priority = r->priority;
     task_after_deps_locked(t, node, entry);
     if (t->op.type == VG_OP_EVENT_WAIT)
         vg_task_after_locked(t, t->op.u.event->task);
@@ -233,16 +254,24 @@ static CUresult launch_node_locked(struct vg_node *node, struct vg_stream *s,
     return CUDA_SUCCESS;
 }
 
-/* Makes a task of every node, all after entry and before end. */
-static CUresult launch_nodes_locked(struct vg_graph *g, struct vg_stream *s,
-                                    struct vg_task *entry, struct vg_task *end)
+static CUresult launch_any_locked(struct vg_node *node, const struct vg_graph_run *r,
+                                  struct vg_task *entry)
+{
+    if (node->op.type == VG_OP_CHILD)
+        return launch_child_locked(node, r, entry);
+    if (node->op.type == VG_OP_CONDITIONAL)
+        return vg_conditional_launch_locked(node, r, entry);
+    return launch_node_locked(node, r, entry);
+}
+
+CUresult vg_graph_run_locked(struct vg_graph *g, const struct vg_graph_run *r,
+                             struct vg_task *entry, struct vg_task *end)
 {
     CUresult rc = CUDA_SUCCESS;
     size_t i;
 
     for (i = 0; i < g->n && rc == CUDA_SUCCESS; i++)
-        rc = g->nodes[i]->op.type == VG_OP_CHILD ? launch_child_locked(g->nodes[i], s, entry)
-                                                 : launch_node_locked(g->nodes[i], s, entry);
+        rc = launch_any_locked(g->nodes[i], r, entry);
     for (i = 0; i < g->n; i++) {
         vg_task_after_locked(end, g->nodes[i]->task);
         vg_task_put_locked(g->nodes[i]->task);
@@ -254,15 +283,20 @@ static CUresult launch_nodes_locked(struct vg_graph *g, struct vg_stream *s,
 /* A graph does not overlap with itself: the entry comes after the end of the launch before. */
 static CUresult exec_launch_locked(struct vg_graph_exec *e, struct vg_stream *s)
 {
-    struct vg_op op = { .type = VG_OP_EMPTY };
-    struct vg_task *entry = vg_task_new(s->ctx, s, &op), *end = vg_task_new(s->ctx, s, &op);
+    const struct vg_graph_run r = { s->ctx, s, s->priority };
+    struct vg_op op = { .type = VG_OP_EMPTY }, reset = { .type = VG_OP_RESET };
+    struct vg_task *entry, *end;
     CUresult rc = CUDA_ERROR_OUT_OF_MEMORY;
+
+    reset.u.child = e->graph;
+    entry = vg_task_new(s->ctx, s, &reset);
+    end = vg_task_new(s->ctx, s, &op);
 
     if (entry != NULL && end != NULL) {
         vg_task_after_locked(entry, e->last);
         vg_stream_append_locked(s, entry);
         vg_task_submit_locked(entry, false);
-        rc = launch_nodes_locked(e->graph, s, entry, end);
+        rc = vg_graph_run_locked(e->graph, &r, entry, end);
         vg_stream_append_locked(s, end);
         vg_task_submit_locked(end, false);
         vg_task_put_locked(e->last);
@@ -364,6 +398,16 @@ static void swap_ops(struct vg_graph *a, struct vg_graph *b)
     }
 }
 
+/* What the old operations referred to goes with them, once a launch under way is done. */
+static void swap_contents(struct vg_graph_exec *e, struct vg_graph *fresh)
+{
+    struct vg_user_refs refs = e->graph->objects;
+
+    swap_ops(e->graph, fresh);
+    e->graph->objects = fresh->objects;
+    fresh->objects = refs;
+}
+
 static CUresult exec_update_locked(struct vg_graph_exec *e, const struct vg_graph *g,
                                    CUgraphExecUpdateResultInfo *info)
 {
@@ -377,11 +421,11 @@ static CUresult exec_update_locked(struct vg_graph_exec *e, const struct vg_grap
                        ? update_compare(e->graph, fresh, &bad)
                        : CU_GRAPH_EXEC_UPDATE_ERROR;
     if (info->result == CU_GRAPH_EXEC_UPDATE_SUCCESS)
-        swap_ops(e->graph, fresh);
+        swap_contents(e, fresh);
     else
         rc = CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
     info->errorNode = bad != NULL ? bad->origin : NULL;
-    vg_graph_free_locked(fresh);
+    graph_free_after_locked(fresh, e->last);
     return rc;
 }
 
@@ -417,6 +461,18 @@ VG_ENTRY(cuGraphExecUpdate,
 
 /* --------------------------------------------------------------- nodes of executables */
 
+static struct vg_node *find_copy(const struct vg_graph *g, CUgraphNode origin);
+
+static struct vg_node *find_in_branches(const struct vg_op_conditional *c, CUgraphNode origin)
+{
+    struct vg_node *found = NULL;
+    unsigned i;
+
+    for (i = 0; i < c->size && found == NULL; i++)
+        found = find_copy(c->body[i], origin);
+    return found;
+}
+
 static struct vg_node *find_copy(const struct vg_graph *g, CUgraphNode origin)
 {
     struct vg_node *found = NULL;
@@ -427,6 +483,8 @@ static struct vg_node *find_copy(const struct vg_graph *g, CUgraphNode origin)
             found = g->nodes[i];
         else if (g->nodes[i]->op.type == VG_OP_CHILD)
             found = find_copy(g->nodes[i]->op.u.child, origin);
+        else if (g->nodes[i]->op.type == VG_OP_CONDITIONAL)
+            found = find_in_branches(&g->nodes[i]->op.u.conditional, origin);
     }
     return found;
 }

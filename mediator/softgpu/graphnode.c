@@ -12,6 +12,7 @@
 #include "ctx.h"
 #include "device.h"
 #include "graph.h"
+#include "graphcond.h"
 #include "launch.h"
 #include "memops.h"
 #include "module.h"
@@ -164,6 +165,8 @@ static CUresult make_op(struct vg_op *op, CUgraphNodeParams *p)
         return make_free(op, p->free.dptr);
     case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
         return vg_memops_make(op, p->memOp.paramArray, p->memOp.count);
+    case CU_GRAPH_NODE_TYPE_CONDITIONAL:
+        return vg_conditional_make(op, &p->conditional);
     default:
         return CUDA_ERROR_NOT_SUPPORTED;
     }
@@ -224,13 +227,21 @@ VG_ENTRY(cuGraphAddNode,
     return cuGraphAddNode_v2(ret, graph, deps, NULL, n, params);
 }
 
+/* Memory and branches belong to a node from its beginning to its end. */
+static bool can_change(CUgraphNodeType type)
+{
+    return type != CU_GRAPH_NODE_TYPE_MEM_ALLOC && type != CU_GRAPH_NODE_TYPE_MEM_FREE &&
+           type != CU_GRAPH_NODE_TYPE_CONDITIONAL;
+}
+
 VG_ENTRY(cuGraphNodeSetParams, (CUgraphNode handle, CUgraphNodeParams *params))
 {
     struct vg_node *node = vg_node_get(handle);
     struct vg_op op;
     CUresult rc;
 
-    if (node == NULL || params == NULL || vg_node_type(node) != params->type)
+    if (node == NULL || params == NULL || vg_node_type(node) != params->type ||
+        !can_change(params->type))
         return CUDA_ERROR_INVALID_VALUE;
     rc = make_op(&op, params);
     vg_engine_lock();
@@ -249,7 +260,7 @@ VG_ENTRY(cuGraphExecNodeSetParams, (CUgraphExec exec, CUgraphNode node, CUgraphN
     struct vg_op op;
     CUresult rc;
 
-    if (params == NULL)
+    if (params == NULL || !can_change(params->type))
         return CUDA_ERROR_INVALID_VALUE;
     rc = make_op(&op, params);
     return rc != CUDA_SUCCESS ? rc : vg_exec_replace(exec, node, &op);
@@ -461,6 +472,23 @@ VG_ENTRY(cuGraphHostNodeSetParams, (CUgraphNode node, const CUDA_HOST_NODE_PARAM
     CUgraphNodeParams p;
 
     return host_params(&p, params) ? cuGraphNodeSetParams(node, &p) : CUDA_ERROR_INVALID_VALUE;
+}
+
+VG_ENTRY(cuGraphBatchMemOpNodeSetParams,
+         (CUgraphNode node, const CUDA_BATCH_MEM_OP_NODE_PARAMS *params))
+{
+    CUgraphNodeParams p;
+
+    return batch_params(&p, params) ? cuGraphNodeSetParams(node, &p) : CUDA_ERROR_INVALID_VALUE;
+}
+
+VG_ENTRY(cuGraphExecBatchMemOpNodeSetParams,
+         (CUgraphExec exec, CUgraphNode node, const CUDA_BATCH_MEM_OP_NODE_PARAMS *params))
+{
+    CUgraphNodeParams p;
+
+    return batch_params(&p, params) ? cuGraphExecNodeSetParams(exec, node, &p)
+                                    : CUDA_ERROR_INVALID_VALUE;
 }
 
 VG_ENTRY(cuGraphExecKernelNodeSetParams_v2,

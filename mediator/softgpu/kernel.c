@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "graphcond.h"
 #include "ctx.h"
 #include "device.h"
 #include "hostmem.h"
@@ -111,6 +112,7 @@ CUresult vg_kernel_run(const struct vg_op_kernel *k, struct vg_ctx *ctx)
         .cooperative = k->cooperative, .sm_count = ctx->dev->cores, .cancel = &ctx->cancel,
         .print = kernel_print, .print_ctx = &printed,
         .heap = { .ctx = ctx, .alloc = heap_alloc, .release = heap_release },
+        .set_condition = vg_condition_set,
     };
     struct ptx_result r;
     int rc;

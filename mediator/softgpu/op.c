@@ -11,6 +11,7 @@
 #include "arena.h"
 #include "array.h"
 #include "graph.h"
+#include "graphcond.h"
 #include "kernel.h"
 #include "module.h"
 #include "stream.h"
@@ -77,6 +78,8 @@ CUresult vg_op_clone_locked(struct vg_op *dst, const struct vg_op *src)
         graph_mem_get(dst->u.mem.graph);
     else if (src->type == VG_OP_CHILD)
         rc = vg_graph_clone_locked(src->u.child, &dst->u.child);
+    else if (src->type == VG_OP_CONDITIONAL)
+        rc = vg_conditional_clone_locked(&dst->u.conditional, &src->u.conditional);
     if (rc != CUDA_SUCCESS)
         dst->type = VG_OP_EMPTY;
     return rc;
@@ -96,6 +99,10 @@ void vg_op_fini_locked(struct vg_op *op)
         graph_mem_put(op->u.mem.graph);
     else if (op->type == VG_OP_CHILD)
         vg_graph_free_locked(op->u.child);
+    else if (op->type == VG_OP_CONDITIONAL)
+        vg_conditional_fini_locked(&op->u.conditional);
+    else if (op->type == VG_OP_BRANCH)
+        vg_branch_fini_locked(&op->u.branch);
     op->type = VG_OP_EMPTY;
 }
 
@@ -110,6 +117,7 @@ enum vg_lane vg_op_lane(const struct vg_op *op)
         [VG_OP_EVENT_RECORD] = VG_LANE_INSTANT, [VG_OP_EVENT_WAIT] = VG_LANE_INSTANT,
         [VG_OP_MEMOPS] = VG_LANE_POLL,          [VG_OP_ALLOC] = VG_LANE_INSTANT,
         [VG_OP_FREE] = VG_LANE_WORKER,          [VG_OP_CHILD] = VG_LANE_INSTANT,
+        [VG_OP_BRANCH] = VG_LANE_INSTANT,       [VG_OP_RESET] = VG_LANE_INSTANT,
     };
 
     return lane[op->type];
@@ -229,6 +237,11 @@ CUresult vg_op_run(struct vg_op *op, struct vg_ctx *ctx, CUresult failed)
     case VG_OP_FREE:
         if (op->u.mem.graph == NULL)
             vg_arena_free(op->u.mem.ptr);
+        break;
+    case VG_OP_BRANCH:
+        return vg_branch_run_locked(&op->u.branch, ctx);
+    case VG_OP_RESET:
+        vg_conditions_reset_locked(op->u.child);
         break;
     default:
         break;

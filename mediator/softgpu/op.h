@@ -14,7 +14,11 @@
 struct vg_ctx;
 struct vg_event;
 struct vg_func;
+struct vg_condition;
 struct vg_graph;
+struct vg_node;
+struct vg_stream;
+struct vg_task;
 
 enum vg_op_type {
     VG_OP_EMPTY,
@@ -29,6 +33,9 @@ enum vg_op_type {
     VG_OP_ALLOC,                /* graph node only: the address is fixed when it is added */
     VG_OP_FREE,
     VG_OP_CHILD,                /* graph node only */
+    VG_OP_CONDITIONAL,          /* graph node only: graphs of which a value chooses */
+    VG_OP_BRANCH,               /* task only: where the choice of a conditional node is made */
+    VG_OP_RESET,                /* task only: gives the conditions of a graph their defaults */
     VG_OP_TYPE_COUNT
 };
 
@@ -87,6 +94,22 @@ struct vg_op_mem {
     struct vg_graph_mem *graph;         /* ALLOC: owned; FREE: NULL, or the memory is a graph's */
 };
 
+struct vg_op_conditional {
+    struct vg_condition *condition;     /* referenced */
+    CUgraphConditionalNodeType type;
+    unsigned size;
+    struct vg_graph **body;             /* owned, each of them */
+    CUgraph *handles;                   /* theirs, for the program to read */
+};
+
+/* Owns the task that ends the conditional node: it is submitted when no more turns come. */
+struct vg_op_branch {
+    struct vg_node *node;               /* of an executable, which outlives its launches */
+    struct vg_task *end;
+    const struct vg_stream *stream;     /* identity only */
+    int priority;
+};
+
 struct vg_op {
     enum vg_op_type type;
     bool external;              /* events: a node of its own when captured, not an edge */
@@ -98,7 +121,9 @@ struct vg_op {
         struct vg_event *event;
         struct vg_op_memops memops;
         struct vg_op_mem mem;
-        struct vg_graph *child;
+        struct vg_graph *child;         /* CHILD: owned; RESET: not */
+        struct vg_op_conditional conditional;
+        struct vg_op_branch branch;
     } u;
 };
 

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "ctx.h"
+#include "userobj.h"
 
 #define VG_WORKERS_MAX 64
 #define VG_SPIN_NS 10000                /* how long waiters and workers spin before they sleep */
@@ -70,6 +71,17 @@ void vg_engine_lock(void)
 }
 
 void vg_engine_unlock(void)
+{
+    pthread_mutex_unlock(&engine_mutex);
+    vg_user_objects_flush();
+}
+
+void vg_engine_lock_quietly(void)
+{
+    pthread_mutex_lock(&engine_mutex);
+}
+
+void vg_engine_unlock_quietly(void)
 {
     pthread_mutex_unlock(&engine_mutex);
 }

@@ -41,7 +41,9 @@ struct vg_task {
 };
 
 void vg_engine_lock(void);
-void vg_engine_unlock(void);
+void vg_engine_unlock(void);            /* then calls destructors that are due (userobj.h) */
+void vg_engine_lock_quietly(void);      /* the same without: for those destructors' own list */
+void vg_engine_unlock_quietly(void);
 
 /* Takes *op over (it becomes EMPTY). NULL when memory is out; *op is then untouched. One reference
  * belongs to the caller. */

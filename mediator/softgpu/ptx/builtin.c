@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What device code finds in the driver: vprintf, __assertfail, malloc, free.
+ * What device code finds in the driver: vprintf, __assertfail, malloc, free,
+ * cudaGraphSetConditional.
  * Arguments are in the caller's local memory; pointers are checked as any.
  */
 #include "handlers.h"
@@ -14,13 +15,14 @@ enum { MAX_HEAP_ALLOC = 1 << 30 };
 static const char *const names[] = {[BUILTIN_VPRINTF] = "vprintf",
                                     [BUILTIN_ASSERT] = "__assertfail",
                                     [BUILTIN_MALLOC] = "malloc",
-                                    [BUILTIN_FREE] = "free"};
+                                    [BUILTIN_FREE] = "free",
+                                    [BUILTIN_SET_CONDITION] = "cudaGraphSetConditional"};
 
 int ptx_builtin_find(const char *name)
 {
     int i;
 
-    for (i = BUILTIN_VPRINTF; i <= BUILTIN_FREE; i++)
+    for (i = BUILTIN_VPRINTF; i <= BUILTIN_SET_CONDITION; i++)
         if (strcmp(names[i], name) == 0)
             return i;
     return BUILTIN_NONE;
@@ -132,6 +134,18 @@ static int heap_call(struct warp *w, const struct uop *u, const struct code_call
     return 0;
 }
 
+static int set_condition(struct warp *w, const struct uop *u, const struct code_call *c, int lane)
+{
+    const struct ptx_launch *l = w->cta->grid->l;
+    uint64_t handle = argument(w, c, 0, (uint32_t)lane);
+    uint32_t value = (uint32_t)argument(w, c, 1, (uint32_t)lane);
+
+    if (!l->set_condition || l->set_condition(handle, value))
+        return ptx_fault(w, u, lane, PTX_FAULT_ADDRESS, handle,
+                         "0x%llx is no handle of a conditional node", (unsigned long long)handle);
+    return 0;
+}
+
 int ptx_builtin_call(struct warp *w, const struct uop *u, uint32_t mask)
 {
     const struct code_call *c = u->aux;
@@ -142,6 +156,8 @@ int ptx_builtin_call(struct warp *w, const struct uop *u, uint32_t mask)
             rc = print_lane(w, u, c, (int)i);
         else if (c->builtin == BUILTIN_ASSERT)
             rc = assert_failed(w, u, c, (int)i);
+        else if (c->builtin == BUILTIN_SET_CONDITION)
+            rc = set_condition(w, u, c, (int)i);
         else
             rc = heap_call(w, u, c, (int)i);
         if (rc)

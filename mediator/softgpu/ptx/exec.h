@@ -172,7 +172,8 @@ static inline unsigned char *lane_frame(const struct warp *w, const struct frame
 }
 
 /* builtin.c */
-enum ptx_builtin { BUILTIN_NONE, BUILTIN_VPRINTF, BUILTIN_ASSERT, BUILTIN_MALLOC, BUILTIN_FREE };
+enum ptx_builtin { BUILTIN_NONE, BUILTIN_VPRINTF, BUILTIN_ASSERT, BUILTIN_MALLOC, BUILTIN_FREE,
+                   BUILTIN_SET_CONDITION };
 int ptx_builtin_find(const char *name); /* enum ptx_builtin */
 int ptx_builtin_call(struct warp *w, const struct uop *u, uint32_t mask);
 

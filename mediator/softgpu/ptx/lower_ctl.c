@@ -121,7 +121,8 @@ static void check_counts(struct lower *l, const struct ast_func *f, const struct
 static void check_builtin(struct lower *l, const struct code_call *c)
 {
     static const uint32_t nargs[] = {[BUILTIN_VPRINTF] = 2, [BUILTIN_ASSERT] = 5,
-                                     [BUILTIN_MALLOC] = 1, [BUILTIN_FREE] = 1};
+                                     [BUILTIN_MALLOC] = 1, [BUILTIN_FREE] = 1,
+                                     [BUILTIN_SET_CONDITION] = 2};
 
     if (c->nargs != nargs[c->builtin])
         lower_fail(l, "builtin with %u arguments", c->nargs);

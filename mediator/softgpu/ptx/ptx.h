@@ -185,6 +185,7 @@ struct ptx_launch {
     void (*print)(void *ctx, const char *text, size_t len);
     void *print_ctx;
     struct ptx_heap heap;
+    int (*set_condition)(uint64_t handle, uint32_t value);  /* NULL: there are none; 0 or -errno */
 };
 
 struct ptx_result {

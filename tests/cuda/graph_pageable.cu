@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies between the GPU and ordinary host memory inside of graphs, captured and built
+ * by hand: the graph reads and writes that memory whenever it runs, not when it was made.
+ */
+#include "common.cuh"
+
+#define N 300000 /* ints: more than one piece of any transport */
+
+__global__ void triple(int *cells, int n)
+{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+
+    if (i < n)
+        cells[i] *= 3;
+}
+
+struct world {
+    std::vector<int> in, out;
+    int *dev;
+    cudaStream_t stream;
+};
+
+static void replay(struct world *w, cudaGraphExec_t exec, int rounds, const char *what)
+{
+    for (int r = 0; r < rounds; r++) {
+        for (int i = 0; i < N; i++) {
+            w->in[i] = i + 1000 * r;
+            w->out[i] = -1;
+        }
+        RT(cudaGraphLaunch(exec, w->stream));
+        RT(cudaStreamSynchronize(w->stream));
+        for (int i = 0; i < N; i++)
+            EXPECT(w->out[i] == 3 * (i + 1000 * r), "%s, round %d: out[%d] is %d, not %d", what, r,
+                   i, w->out[i], 3 * (i + 1000 * r));
+    }
+}
+
+static void captured(struct world *w)
+{
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    size_t count = 0;
+    int copies = 0;
+
+    RT(cudaStreamBeginCapture(w->stream, cudaStreamCaptureModeRelaxed));
+    RT(cudaMemcpyAsync(w->dev, w->in.data(), N * sizeof(int), cudaMemcpyHostToDevice, w->stream));
+    triple<<<(N + 255) / 256, 256, 0, w->stream>>>(w->dev, N);
+    RT(cudaMemcpyAsync(w->out.data(), w->dev, N * sizeof(int), cudaMemcpyDeviceToHost, w->stream));
+    RT(cudaStreamEndCapture(w->stream, &graph));
+    RT(cudaGraphGetNodes(graph, NULL, &count));
+    EXPECT(count == 3, "%zu nodes, not 3", count);
+    std::vector<cudaGraphNode_t> nodes(count);
+    RT(cudaGraphGetNodes(graph, nodes.data(), &count));
+    for (size_t i = 0; i < count; i++) {
+        cudaGraphNodeType type;
+        RT(cudaGraphNodeGetType(nodes[i], &type));
+        copies += type == cudaGraphNodeTypeMemcpy;
+    }
+    EXPECT(copies == 2, "%d of the nodes are copies, not 2", copies);
+    RT(cudaGraphInstantiate(&exec, graph, 0));
+    RT(cudaGraphDestroy(graph)); /* the executable graph keeps what it needs */
+    replay(w, exec, 4, "captured");
+    RT(cudaGraphExecDestroy(exec));
+}
+
+/* A host function writes what the copy behind it reads. */
+static int *to_fill;
+
+static void fill(void *data)
+{
+    for (int i = 0; i < 64; i++)
+        to_fill[i] = *(int *)data + i;
+}
+
+static void after_a_host_node(struct world *w)
+{
+    int base = 500, small[64], back[64];
+    cudaGraph_t graph;
+    cudaGraphNode_t host, in, out;
+    cudaGraphExec_t exec;
+    cudaHostNodeParams h = {fill, &base};
+
+    to_fill = small;
+    memset(small, 0, sizeof(small));
+    RT(cudaGraphCreate(&graph, 0));
+    RT(cudaGraphAddHostNode(&host, graph, NULL, 0, &h));
+    RT(cudaGraphAddMemcpyNode1D(&in, graph, &host, 1, w->dev, small, sizeof(small),
+                                cudaMemcpyHostToDevice));
+    RT(cudaGraphAddMemcpyNode1D(&out, graph, &in, 1, back, w->dev, sizeof(back),
+                                cudaMemcpyDeviceToHost));
+    cudaMemcpy3DParms p = {};
+    RT(cudaGraphMemcpyNodeGetParams(in, &p));
+    EXPECT(p.srcPtr.ptr == small && p.dstPtr.ptr == w->dev, "copy node reads %p, not %p",
+           p.srcPtr.ptr, (void *)small);
+    RT(cudaGraphInstantiate(&exec, graph, 0));
+    for (base = 500; base < 503; base++) {
+        memset(back, 0, sizeof(back));
+        RT(cudaGraphLaunch(exec, w->stream));
+        RT(cudaStreamSynchronize(w->stream));
+        for (int i = 0; i < 64; i++)
+            EXPECT(back[i] == base + i, "after a host node: %d, not %d", back[i], base + i);
+    }
+    RT(cudaGraphExecDestroy(exec));
+    RT(cudaGraphDestroy(graph));
+}
+
+/* The ends of a copy in an executable graph are changed, and the graph's too. */
+static void changed(struct world *w)
+{
+    std::vector<int> other(N, 7);
+    cudaGraph_t graph;
+    cudaGraphNode_t in, kernel, out;
+    cudaGraphExec_t exec, exec2;
+    int n = N;
+    void *params[] = {&w->dev, &n};
+    cudaKernelNodeParams k = {};
+
+    k.func = (void *)triple;
+    k.gridDim = dim3((N + 255) / 256);
+    k.blockDim = dim3(256);
+    k.kernelParams = params;
+    RT(cudaGraphCreate(&graph, 0));
+    RT(cudaGraphAddMemcpyNode1D(&in, graph, NULL, 0, w->dev, w->in.data(), N * sizeof(int),
+                                cudaMemcpyHostToDevice));
+    RT(cudaGraphAddKernelNode(&kernel, graph, &in, 1, &k));
+    RT(cudaGraphAddMemcpyNode1D(&out, graph, &kernel, 1, w->out.data(), w->dev, N * sizeof(int),
+                                cudaMemcpyDeviceToHost));
+    RT(cudaGraphInstantiate(&exec, graph, 0));
+    replay(w, exec, 2, "by hand");
+    RT(cudaGraphExecMemcpyNodeSetParams1D(exec, in, w->dev, other.data(), N * sizeof(int),
+                                          cudaMemcpyHostToDevice));
+    RT(cudaGraphLaunch(exec, w->stream));
+    RT(cudaStreamSynchronize(w->stream));
+    EXPECT(w->out[0] == 21 && w->out[N - 1] == 21, "other source: %d", w->out[0]);
+    RT(cudaGraphMemcpyNodeSetParams1D(in, w->dev, other.data(), N * sizeof(int),
+                                      cudaMemcpyHostToDevice));
+    other[5] = 9;
+    RT(cudaGraphInstantiate(&exec2, graph, 0));
+    RT(cudaGraphLaunch(exec2, w->stream));
+    RT(cudaStreamSynchronize(w->stream));
+    EXPECT(w->out[5] == 27, "other source in the graph: %d", w->out[5]);
+    RT(cudaGraphExecDestroy(exec));
+    RT(cudaGraphExecDestroy(exec2));
+    RT(cudaGraphDestroy(graph));
+}
+
+/* Rows of a picture, captured. */
+static void pitched(struct world *w)
+{
+    enum { W = 100, H = 40, PITCH = 512 };
+    unsigned char src[H][W + 28], dst[H][W];
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+
+    RT(cudaStreamBeginCapture(w->stream, cudaStreamCaptureModeRelaxed));
+    RT(cudaMemcpy2DAsync(w->dev, PITCH, src, sizeof(src[0]), W, H, cudaMemcpyHostToDevice,
+                         w->stream));
+    RT(cudaMemcpy2DAsync(dst, W, w->dev, PITCH, W, H, cudaMemcpyDeviceToHost, w->stream));
+    RT(cudaStreamEndCapture(w->stream, &graph));
+    RT(cudaGraphInstantiate(&exec, graph, 0));
+    for (int r = 0; r < 3; r++) {
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++)
+                src[y][x] = (unsigned char)(x * y + r);
+        memset(dst, 0xee, sizeof(dst));
+        RT(cudaGraphLaunch(exec, w->stream));
+        RT(cudaStreamSynchronize(w->stream));
+        for (int y = 0; y < H; y++)
+            EXPECT(memcmp(dst[y], src[y], W) == 0, "pitched: row %d differs in round %d", y, r);
+    }
+    RT(cudaGraphExecDestroy(exec));
+    RT(cudaGraphDestroy(graph));
+}
+
+int main(void)
+{
+    struct world w = {std::vector<int>(N), std::vector<int>(N), NULL, NULL};
+
+    RT(cudaMalloc(&w.dev, N * sizeof(int)));
+    RT(cudaStreamCreateWithFlags(&w.stream, cudaStreamNonBlocking));
+    captured(&w);
+    after_a_host_node(&w);
+    changed(&w);
+    pitched(&w);
+    RT(cudaStreamDestroy(w.stream));
+    RT(cudaFree(w.dev));
+    return passed("ordinary memory read and written at each launch");
+}
