@@ -142,53 +142,8 @@ CUresult cuGraphKernelNodeGetParams(CUgraphNode hNode, CUDA_KERNEL_NODE_PARAMS_v
     return r;
 }
 
-CUresult cuGraphKernelNodeGetAttribute(CUgraphNode hNode, CUkernelNodeAttrID attr,
-                                       CUkernelNodeAttrValue *value_out)
-{
-    struct vg_reply reply;
-    struct vg_dec d;
-    size_t len;
-    CUresult r = vg_enter();
-
-    if (r)
-        return r;
-    if (!hNode || !value_out)
-        return CUDA_ERROR_INVALID_VALUE;
-    r = vg_call_reply(VG_CALL_cuGraphKernelNodeGetAttribute, VG_WORDS((uintptr_t)hNode, attr),
-                      &reply);
-    if (r)
-        return r;
-    vg_reply_decoder(&reply, &d);
-    const void *value = vg_dec_block(&d, &len);
-    if (!value || len != sizeof(*value_out))
-        return CUDA_ERROR_UNKNOWN;
-    memcpy(value_out, value, len);
-    return CUDA_SUCCESS;
-}
-
-CUresult cuGraphKernelNodeSetAttribute(CUgraphNode hNode, CUkernelNodeAttrID attr,
-                                       const CUkernelNodeAttrValue *value)
-{
-    struct vg_tx tx;
-    struct vg_enc e;
-    CUresult r = vg_enter();
-
-    if (r)
-        return r;
-    if (!hNode || !value)
-        return CUDA_ERROR_INVALID_VALUE;
-    r = vg_begin_reply(&tx, VG_CALL_cuGraphKernelNodeSetAttribute, sizeof(*value) + 32);
-    if (r)
-        return r;
-    vg_tx_encoder(&tx, &e);
-    vg_enc_word(&e, (uintptr_t)hNode);
-    vg_enc_word(&e, attr);
-    vg_enc_block(&e, value, sizeof(*value));
-    if (vg_tx_encoded(&tx, &e))
-        return vg_finish(&tx, NULL);
-    vg_drop(&tx);
-    return CUDA_ERROR_INVALID_VALUE;
-}
+CUresult cuGraphKernelNodeSetAttribute(VG_PARAMS(cuGraphKernelNodeSetAttribute))
+VG_FWD_BODY(cuGraphKernelNodeSetAttribute)
 
 /* ---- the others -------------------------------------------------------------------- */
 

@@ -55,6 +55,7 @@
     X(cuStreamBeginCaptureToGraph) X(cuStreamEndCapture) X(cuStreamIsCapturing)                \
     X(cuGraphLaunch) X(cuGraphInstantiateWithParams) X(cuGraphDestroy) X(cuGraphExecDestroy)   \
     X(cuUserObjectRetain) X(cuUserObjectRelease) X(cuGraphRetainUserObject)                    \
+    X(cuGraphKernelNodeSetAttribute)                                                           \
     X(cuGraphNodeGetType) X(cuGraphChildGraphNodeGetGraph) X(cuGraphAddDependencies)           \
     X(cuGraphAddDependencies_v2) X(cuGraphRemoveDependencies) X(cuGraphRemoveDependencies_v2) \
     X(cuTensorMapEncodeTiled) X(cuTensorMapEncodeIm2col) X(cuTensorMapEncodeIm2colWide)        \
@@ -91,8 +92,7 @@
     X(cuGraphExecBatchMemOpNodeSetParams) X(cuGraphExecNodeSetParams)                          \
     X(cuGraphKernelNodeGetParams_v2) X(cuGraphMemcpyNodeGetParams) X(cuGraphHostNodeGetParams) \
     X(cuGraphBatchMemOpNodeGetParams) X(cuGraphMemAllocNodeGetParams)                          \
-    X(cuGraphKernelNodeSetAttribute) X(cuGraphKernelNodeGetAttribute) X(cuGraphExecUpdate_v2) \
-    X(cuUserObjectCreate)
+    X(cuGraphExecUpdate_v2) X(cuUserObjectCreate)
 
 #define VG_INTERNAL_CALLS(X)                                                                   \
     X(LINK_READ)                                                                               \

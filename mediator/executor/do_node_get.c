@@ -243,37 +243,16 @@ CUresult vg_do_cuGraphChildGraphNodeGetGraph(struct vg_exec *x, struct vg_req *r
                       VG_GRAPH_INNER);
 }
 
-/* Attributes name what the device does; those that hold events are not a node's. */
-CUresult vg_do_cuGraphKernelNodeSetAttribute(struct vg_exec *x, struct vg_req *r)
+/* Only what is known is set: another attribute might hold a pointer. */
+CUresult vg_do_cuGraphKernelNodeSetAttribute(struct vg_exec *x, struct vg_req *r,
+                                             struct vg_args_cuGraphKernelNodeSetAttribute *a)
 {
-    CUgraphNode node = (CUgraphNode)(uintptr_t)vg_dec_word(&r->dec);
-    CUlaunchAttribute a;
+    CUlaunchAttribute attribute = {.id = a->attr};
 
-    memset(&a, 0, sizeof(a));
-    a.id = (CUlaunchAttributeID)vg_dec_word(&r->dec);
-    const void *value = vg_dec_struct(&r->dec, sizeof(a.value));
-    if (!vg_req_decoded(r) || !value || !node)
+    (void)r;
+    if (!a->value)
         return CUDA_ERROR_INVALID_VALUE;
-    memcpy(&a.value, value, sizeof(a.value));
-    CUresult rc = vg_own_handle(x, VG_OBJ_CUgraphNode, (uintptr_t)node);
-    if (rc == CUDA_SUCCESS)
-        rc = vg_attribute_check(x, &a);
-    return rc ? rc : x->cuda.cuGraphKernelNodeSetAttribute(node, a.id, &a.value);
-}
-
-CUresult vg_do_cuGraphKernelNodeGetAttribute(struct vg_exec *x, struct vg_req *r)
-{
-    CUgraphNode node = (CUgraphNode)(uintptr_t)vg_dec_word(&r->dec);
-    CUlaunchAttributeID id = (CUlaunchAttributeID)vg_dec_word(&r->dec);
-    CUlaunchAttributeValue value;
-
-    memset(&value, 0, sizeof(value));
-    if (!vg_req_decoded(r) || !node)
-        return CUDA_ERROR_INVALID_VALUE;
-    CUresult rc = vg_own_handle(x, VG_OBJ_CUgraphNode, (uintptr_t)node);
-    if (rc == CUDA_SUCCESS)
-        rc = x->cuda.cuGraphKernelNodeGetAttribute(node, id, &value);
-    if (rc == CUDA_SUCCESS)
-        vg_enc_block(&r->enc, &value, sizeof(value));
-    return rc;
+    attribute.value = *a->value;
+    CUresult rc = vg_attribute_check(x, &attribute);
+    return rc ? rc : x->cuda.cuGraphKernelNodeSetAttribute(a->hNode, a->attr, a->value);
 }

@@ -214,6 +214,8 @@ static void block(const struct guest *g, struct vg_enc *e)
 static void arguments(const struct guest *g, const char *args, struct vg_enc *e)
 {
     for (const char *a = args; *a; a = strchr(a, ';') ? strchr(a, ';') + 1 : "") {
+        if (!strncmp(a, "PTR", 3))
+            continue; /* does not cross */
         if (!strncmp(a, "OUT", 3))
             vg_enc_word(e, rnd() % 16 != 0);
         else if (!strncmp(a, "IN", 2) && rnd() % 4 == 0)
@@ -261,7 +263,8 @@ static bool node_arguments(const struct guest *g, const char *symbol, struct vg_
             vg_enc_word(e, word(g));
         vg_enc_word(e, word(g));
         description(g, e);
-    } else if (!strcmp(symbol, "cuGraphExecUpdate_v2")) {
+    } else if (!strcmp(symbol, "cuGraphExecUpdate_v2") || !strncmp(symbol, "cuGraphGet", 10) ||
+               !strncmp(symbol, "cuGraphNodeGetDepend", 20)) {
         vg_enc_word(e, word(g));
         vg_enc_word(e, word(g));
     } else {
