@@ -194,8 +194,8 @@ static uint32_t pick_call(void)
         return (uint32_t)(1 + rnd() % 0x1f);
     if (rnd() % 64 == 0)
         return (uint32_t)(rnd() % 0x2100);
-    while (!vg_api_rows[i].crosses)
-        i = (i + 1) % VG_API_COUNT;
+    while (!vg_api_rows[i].crosses) /* not the next one: that would stand for all before it */
+        i = (unsigned)(rnd() % VG_API_COUNT);
     return vg_api_rows[i].id;
 }
 
@@ -218,7 +218,7 @@ static void arguments(const struct guest *g, const char *args, struct vg_enc *e)
             continue; /* does not cross */
         if (!strncmp(a, "OUT", 3))
             vg_enc_word(e, rnd() % 16 != 0);
-        else if (!strncmp(a, "IN", 2) && rnd() % 4 == 0)
+        else if (!strncmp(a, "IN", 2) && rnd() % 16 == 0) /* seldom as long as it should be */
             block(g, e);
         else if (!strncmp(a, "IN", 2))
             vg_enc_block(e, NULL, 0);
