@@ -2,15 +2,20 @@
 /*
  * What calls cost, one line each: `name value unit`.
  *
- *   costs [--quick]
+ *   costs [--quick | --start | --copies]
  *
- * enqueue      what cuLaunchKernel takes in the caller, nobody waiting: the
- *              median and p99 of single calls while the queue has room
- * launches     completed launches per second, queue kept full
- * round trip   one empty kernel and cuStreamSynchronize
- * query        cuCtxGetCurrent, answered locally
- * calls        cuMemGetInfo per second: must cross and come back
- * copies       bandwidth, host to device and back, pageable and pinned
+ * first_*        from the start of main to a context, and to the end of a kernel
+ * enqueue        what cuLaunchKernel takes in the caller, nobody waiting: the
+ *                median and p99 of single calls while the queue has room
+ * launches       completed launches per second, queue kept full
+ * round_trip     one empty kernel and cuStreamSynchronize
+ * local_query    cuCtxGetCurrent, answered locally
+ * calls          cuMemGetInfo per second: must cross and come back
+ * alloc_* event_* stream_* graph_* eager   see below; the mean of many
+ * module_*       PTX that no cache can know, the same again, and small copies of it
+ * htod, dtoh     bandwidth, host to device and back, pageable and pinned
+ *
+ * --start: only the first; --copies: only the last, for every size to 1 GiB.
  */
 #include "vg_drv.h"
 #include "vg_image.h"
@@ -18,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 VG_IMAGE(vg_client_ptx, "tests/client/kernels.ptx");
 
@@ -130,9 +136,157 @@ static void query_rates(void)
     report("calls", remote / (vg_drv_now() - start), "per_s");
 }
 
+/* ---- pairs of calls, mean time of one round ---- */
+
+static CUevent event;
+static CUdeviceptr block;
+static CUgraphExec graph;
+
+static void alloc_small(void)
+{
+    VG_CU(cuMemFree_v2(vg_drv_alloc(64 << 10)));
+}
+
+static void alloc_large(void)
+{
+    VG_CU(cuMemFree_v2(vg_drv_alloc(64 << 20)));
+}
+
+static void alloc_async(void)
+{
+    CUdeviceptr p;
+
+    VG_CU(cuMemAllocAsync(&p, 1 << 20, stream));
+    VG_CU(cuMemFreeAsync(p, stream));
+}
+
+static void event_new(void)
+{
+    CUevent e;
+
+    VG_CU(cuEventCreate(&e, CU_EVENT_DISABLE_TIMING));
+    VG_CU(cuEventDestroy_v2(e));
+}
+
+static void event_record(void)
+{
+    VG_CU(cuEventRecord(event, stream));
+}
+
+static void event_sync(void)
+{
+    VG_CU(cuEventRecord(event, stream));
+    VG_CU(cuEventSynchronize(event));
+}
+
+static void stream_new(void)
+{
+    CUstream s;
+
+    VG_CU(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+    VG_CU(cuStreamDestroy_v2(s));
+}
+
+static void stream_sync(void)
+{
+    VG_CU(cuStreamSynchronize(stream));
+}
+
+static void graph_replay(void)
+{
+    VG_CU(cuGraphLaunch(graph, stream));
+    VG_CU(cuStreamSynchronize(stream));
+}
+
+/* What an eager framework does for one small operation and its result's first element. */
+static void eager(void)
+{
+    uint32_t word;
+
+    for (int i = 0; i < 8; i++)
+        launch_empty();
+    VG_CU(cuMemsetD8Async(block, 1, 4096, stream));
+    VG_CU(cuEventRecord(event, stream));
+    VG_CU(cuMemcpyDtoHAsync_v2(&word, block, sizeof(word), stream));
+    VG_CU(cuStreamSynchronize(stream));
+}
+
+static void make_graph(void)
+{
+    CUgraph g;
+
+    VG_CU(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+    for (int i = 0; i < 64; i++)
+        launch_empty();
+    VG_CU(cuStreamEndCapture(stream, &g));
+    VG_CU(cuGraphInstantiateWithFlags(&graph, g, 0));
+    VG_CU(cuGraphDestroy(g));
+}
+
+static void pair_costs(void)
+{
+    static const struct {
+        const char *name;
+        void (*round)(void);
+        int n;
+    } pairs[] = {
+        {"alloc_free_64k", alloc_small, 20},   {"alloc_free_64m", alloc_large, 10},
+        {"alloc_free_async", alloc_async, 50}, {"event_new", event_new, 50},
+        {"event_record", event_record, 50},    {"event_sync", event_sync, 50},
+        {"stream_new", stream_new, 10},        {"stream_sync_idle", stream_sync, 50},
+        {"graph_64_replay", graph_replay, 20}, {"eager_10_ops", eager, 20},
+    };
+
+    VG_CU(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+    block = vg_drv_alloc(4096);
+    make_graph();
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        const int n = pairs[i].n * scale;
+
+        for (int k = 0; k < 3; k++)
+            pairs[i].round();
+        VG_CU(cuStreamSynchronize(stream));
+        double start = vg_drv_now();
+        for (int k = 0; k < n; k++)
+            pairs[i].round();
+        VG_CU(cuStreamSynchronize(stream));
+        report(pairs[i].name, (vg_drv_now() - start) / n * 1e6, "us");
+    }
+    VG_CU(cuGraphExecDestroy(graph));
+    VG_CU(cuMemFree_v2(block));
+    VG_CU(cuEventDestroy_v2(event));
+}
+
+/* ---- modules ---- */
+
+/* A comment that was never there before makes it new to every cache. */
+static double module_ms(char *text)
+{
+    double start = vg_drv_now();
+
+    VG_CU(cuModuleUnload(vg_drv_module(text)));
+    return (vg_drv_now() - start) * 1e3;
+}
+
+static void module_costs(void)
+{
+    const size_t room = strlen(vg_client_ptx) + 64;
+    char *text = malloc(room);
+
+    if (!text)
+        vg_drv_fail("out of memory");
+    snprintf(text, room, "%s\n// %d %.9f\n", vg_client_ptx, (int)getpid(), vg_drv_now());
+    report("module_cold", module_ms(text), "ms");
+    module_ms(text);
+    report("module_warm", module_ms(text), "ms");
+    free(text);
+}
+
+/* ---- copies ---- */
+
 static double gib_per_s(CUdeviceptr device, void *host, size_t bytes, bool up)
 {
-    const int n = 2 * scale;
+    const int n = bytes > 64 << 20 ? 3 : 2 * scale;
     double start = 0;
 
     for (int i = -1; i < n; i++) { /* the first one is not counted */
@@ -146,36 +300,68 @@ static double gib_per_s(CUdeviceptr device, void *host, size_t bytes, bool up)
     return n * (double)bytes / (vg_drv_now() - start) / (1 << 30);
 }
 
-static void copy_rates(void)
+static const size_t sizes[] = {4ull << 10, 16ull << 10, 64ull << 10, 256ull << 10, 1ull << 20,
+                               4ull << 20, 16ull << 20, 64ull << 20, 256ull << 20, 1ull << 30};
+#define SIZES (sizeof(sizes) / sizeof(sizes[0]))
+
+static void name_of(char *name, size_t cap, int way, size_t bytes)
 {
-    static const size_t sizes[] = {64 << 10, 1 << 20, 16 << 20};
-    static const char *const names[] = {"64k", "1m", "16m"};
-    CUdeviceptr device = vg_drv_alloc(16 << 20);
-    void *pageable = malloc(16 << 20), *pinned;
+    const char *unit = bytes >= 1 << 30 ? "g" : bytes >= 1 << 20 ? "m" : "k";
+    unsigned shift = bytes >= 1 << 30 ? 30 : bytes >= 1 << 20 ? 20 : 10;
+
+    snprintf(name, cap, "%s_%s_%zu%s", way & 1 ? "dtoh" : "htod", way & 2 ? "pinned" : "pageable",
+             bytes >> shift, unit);
+}
+
+/* Host memory of the largest size that the region of this process has room for. */
+static void *pinned_of(size_t *bytes)
+{
+    void *p;
+
+    while (vg_drv.cuMemHostAlloc(&p, *bytes, 0) != CUDA_SUCCESS)
+        if ((*bytes /= 4) < sizes[0])
+            vg_drv_fail("no pinned memory");
+    return p;
+}
+
+static void rates_of(CUdeviceptr device, void *host, size_t most, int pinned, bool all)
+{
     char name[64];
+
+    for (size_t i = 0; i < SIZES && sizes[i] <= most; i++) {
+        if (!all && sizes[i] != 64 << 10 && sizes[i] != 1 << 20 && sizes[i] != 16 << 20)
+            continue;
+        for (int way = pinned * 2; way < pinned * 2 + 2; way++) {
+            name_of(name, sizeof(name), way, sizes[i]);
+            report(name, gib_per_s(device, host, sizes[i], !(way & 1)), "GiB/s");
+        }
+    }
+}
+
+static void copy_rates(bool all)
+{
+    size_t most = all ? sizes[SIZES - 1] : 16 << 20, most_pinned = most;
+    CUdeviceptr device = vg_drv_alloc(most);
+    void *pageable = malloc(most), *pinned;
 
     if (!pageable)
         vg_drv_fail("out of memory");
-    memset(pageable, 1, 16 << 20);
-    VG_CU(cuMemHostAlloc(&pinned, 16 << 20, 0));
-    memset(pinned, 1, 16 << 20);
-    for (int i = 0; i < 3; i++)
-        for (int way = 0; way < 4; way++) {
-            snprintf(name, sizeof(name), "%s_%s_%s", way & 1 ? "dtoh" : "htod",
-                     way & 2 ? "pinned" : "pageable", names[i]);
-            report(name, gib_per_s(device, way & 2 ? pinned : pageable, sizes[i], !(way & 1)),
-                   "GiB/s");
-        }
+    memset(pageable, 1, most);
+    rates_of(device, pageable, most, 0, all);
+    free(pageable);
+    pinned = pinned_of(&most_pinned);
+    memset(pinned, 1, most_pinned);
+    rates_of(device, pinned, most_pinned, 1, all);
     VG_CU(cuMemFreeHost(pinned));
     VG_CU(cuMemFree_v2(device));
-    free(pageable);
 }
 
 int main(int argc, char **argv)
 {
     double start = vg_drv_now();
+    const char *what = argc > 1 ? argv[1] : "";
 
-    if (argc > 1 && strcmp(argv[1], "--quick") == 0)
+    if (strcmp(what, "--quick") == 0)
         scale = 1;
     vg_drv_start();
     report("first_context", (vg_drv_now() - start) * 1e3, "ms");
@@ -183,11 +369,20 @@ int main(int argc, char **argv)
     empty = vg_drv_function(vg_drv_module(vg_client_ptx), "empty");
     launch_empty();
     VG_CU(cuStreamSynchronize(stream));
-    enqueue_cost();
-    launch_rate();
-    round_trip();
-    query_rates();
-    copy_rates();
+    report("first_kernel", (vg_drv_now() - start) * 1e3, "ms");
+    if (strcmp(what, "--start") != 0) {
+        bool all = strcmp(what, "--copies") == 0;
+
+        if (!all) {
+            enqueue_cost();
+            launch_rate();
+            round_trip();
+            query_rates();
+            pair_costs();
+            module_costs();
+        }
+        copy_rates(all);
+    }
     VG_CU(cuStreamDestroy_v2(stream));
     return 0;
 }

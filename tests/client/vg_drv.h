@@ -49,7 +49,10 @@
     X(cuMemPoolExportPointer) X(cuMemPoolImportPointer) X(cuStreamWaitEvent)           \
     X(cuModuleLoadData) X(cuModuleUnload) X(cuModuleGetFunction) X(cuLaunchKernel)     \
     X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemHostAlloc) X(cuMemFreeHost)                \
-    X(cuMemHostRegister_v2) X(cuStreamWriteValue32_v2)                                 \
+    X(cuMemHostRegister_v2) X(cuStreamWriteValue32_v2) X(cuMemAllocAsync)              \
+    X(cuMemFreeAsync) X(cuStreamBeginCapture_v2) X(cuStreamEndCapture)                 \
+    X(cuGraphInstantiateWithFlags) X(cuGraphLaunch) X(cuGraphDestroy)                  \
+    X(cuGraphExecDestroy)                                                              \
     X(cuMemHostGetDevicePointer_v2) X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2)              \
     X(cuMemcpyDtoD_v2) X(cuMemcpyHtoDAsync_v2) X(cuMemcpyDtoHAsync_v2)                 \
     X(cuMemcpyDtoDAsync_v2) X(cuMemsetD8_v2) X(cuMemsetD32_v2) X(cuMemsetD8Async)      \
