@@ -8,9 +8,13 @@
 #include <string.h>
 
 #include "mediator/executor/args.h"
+#include "mediator/executor/aside.h"
 #include "mediator/executor/image.h"
 #include "mediator/executor/load.h"
 
+#define SLOW_BYTES (64u << 10)
+#define FAT_HEADER 16u        /* bytes before the first entry, which begins with its kind */
+#define FAT_CUBIN  2u
 #define IMAGE_PAD 64u         /* zero bytes behind an image: text ends, headers stay in bounds */
 
 static void drop_upload(struct vg_exec *x)
@@ -81,8 +85,19 @@ uint64_t vg_image_options_at(const struct vg_req *r)
 
 /* ---- Loading ---- */
 
-static CUresult load_module(struct vg_exec *x, unsigned kind, const void *image, struct vg_jit *j,
-                            uint64_t *ret_handle)
+struct load {
+    struct vg_aside aside;
+    unsigned kind;
+    CUcontext home;
+    uint8_t *image;
+    uint64_t handle;
+    CUresult rc;
+    struct vg_jit jit;
+};
+
+/* Driver calls only: it may run beside the serve thread. */
+static CUresult make(struct vg_exec *x, unsigned kind, const void *image, struct vg_jit *j,
+                     uint64_t *ret_handle)
 {
     unsigned n = j ? j->count : 0;
     CUjit_option *option = j ? j->option : NULL;
@@ -94,36 +109,86 @@ static CUresult load_module(struct vg_exec *x, unsigned kind, const void *image,
     if (kind == VG_IMAGE_LIBRARY) {
         rc = x->cuda.cuLibraryLoadData(&library, image, option, value, n, NULL, NULL, 0);
         *ret_handle = (uintptr_t)library;
-        return rc ? rc : vg_own_add(x, VG_OBJ_CUlibrary, *ret_handle, 0, 0);
+        return rc;
     }
     rc = x->cuda.cuModuleLoadDataEx(&module, image, n, option, value);
     *ret_handle = (uintptr_t)module;
-    return rc ? rc : vg_own_add(x, VG_OBJ_CUmodule, *ret_handle, (uintptr_t)x->home, 0);
-}
-
-static CUresult load(struct vg_exec *x, uint64_t kind, const uint8_t *image, uint64_t len,
-                     struct vg_jit *j, uint64_t *ret_handle)
-{
-    if (!vg_image_ok(image, len))
-        return CUDA_ERROR_INVALID_IMAGE;
-    if (kind & VG_IMAGE_UNITS)
-        return vg_link_units(x, image, j, load_module, (unsigned)kind & ~VG_IMAGE_UNITS,
-                             ret_handle);
-    return load_module(x, (unsigned)kind, image, j, ret_handle);
-}
-
-static CUresult load_checked(struct vg_exec *x, struct vg_req *r, struct vg_jit *j)
-{
-    uint64_t len, handle = 0;
-    uint8_t *image = vg_image_take(x, r, &len);
-    CUresult rc = image ? load(x, r->call.arg[0], image, len, j, &handle)
-                        : CUDA_ERROR_INVALID_IMAGE;
-
-    if (rc == CUDA_SUCCESS)
-        vg_enc_word(&r->enc, handle);
-    VG_STAT_ADD(x, bytes_in, image && r->call.arg[1] ? len : 0);
-    free(image);
     return rc;
+}
+
+static CUresult own(struct vg_exec *x, unsigned kind, uint64_t handle, CUcontext home)
+{
+    if (kind == VG_IMAGE_LIBRARY)
+        return vg_own_add(x, VG_OBJ_CUlibrary, handle, 0, 0);
+    /* Another thread of the guest may have ended the context meanwhile. */
+    if (!vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)home))
+        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    return vg_own_add(x, VG_OBJ_CUmodule, handle, (uintptr_t)home, 0);
+}
+
+static CUresult load_linked(struct vg_exec *x, unsigned kind, const void *image, struct vg_jit *j,
+                            uint64_t *ret_handle)
+{
+    CUresult rc = make(x, kind, image, j, ret_handle);
+
+    return rc ? rc : own(x, kind, *ret_handle, x->home);
+}
+
+static void load_work(struct vg_exec *x, struct vg_aside *a)
+{
+    struct load *l = (struct load *)a;
+
+    l->rc = make(x, l->kind, l->image, &l->jit, &l->handle);
+}
+
+/* Answers and frees. */
+static CUresult load_end(struct vg_req *r, struct load *l, CUresult rc)
+{
+    if (rc == CUDA_SUCCESS)
+        vg_enc_word(&r->enc, l->handle);
+    vg_jit_send_logs(r, &l->jit);
+    free(l->image);
+    free(l);
+    return rc;
+}
+
+static CUresult load_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
+{
+    struct load *l = (struct load *)a;
+
+    return load_end(r, l, l->rc ? l->rc : own(x, l->kind, l->handle, l->home));
+}
+
+/*
+ * What the driver has to compile, or much of anything; the rest is done sooner than handed over.
+ * A fat binary says what its first entry is; the guest sends the one that fits.
+ */
+static bool is_slow(const uint8_t *image, uint64_t len)
+{
+    static const uint8_t elf[4] = {0x7f, 'E', 'L', 'F'}, fat[4] = {0x50, 0xed, 0x55, 0xba};
+
+    if (len > SLOW_BYTES)
+        return true;
+    if (len > FAT_HEADER + 2 && memcmp(image, fat, sizeof(fat)) == 0)
+        return image[FAT_HEADER] != FAT_CUBIN;
+    return memcmp(image, elf, sizeof(elf)) != 0;
+}
+
+static CUresult load_checked(struct vg_exec *x, struct vg_req *r, struct load *l)
+{
+    uint64_t len;
+
+    l->image = vg_image_take(x, r, &len);
+    VG_STAT_ADD(x, bytes_in, l->image && r->call.arg[1] ? len : 0);
+    if (!l->image || !vg_image_ok(l->image, len))
+        return load_end(r, l, CUDA_ERROR_INVALID_IMAGE);
+    if (r->call.arg[0] & VG_IMAGE_UNITS)
+        return load_end(r, l, vg_link_units(x, l->image, &l->jit, load_linked, l->kind,
+                                            &l->handle));
+    if (is_slow(l->image, len))
+        return vg_aside_run(x, r, &l->aside);
+    load_work(x, &l->aside);
+    return load_finish(x, r, &l->aside);
 }
 
 /* The guest's options stand in the payload behind the image, if that is there. */
@@ -144,18 +209,18 @@ CUresult vg_do_IMAGE_LOAD(struct vg_exec *x, struct vg_req *r)
     if (r->call.arg[0] == VG_IMAGE_LINK_INPUT)
         return vg_link_input(x, r);
 
-    struct vg_jit *j = calloc(1, sizeof(*j));
-    CUresult rc = CUDA_ERROR_INVALID_VALUE;
-
-    if (!j)
+    struct load *l = calloc(1, sizeof(*l));
+    if (!l)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    vg_jit_add_logs(j, r->call.flags & VG_F_BULK ? r->enc.cap : 0);
-    if (options_ok(r, j)) {
-        rc = load_checked(x, r, j);
-        vg_jit_send_logs(r, j);
-    } else {
+    vg_jit_add_logs(&l->jit, r->call.flags & VG_F_BULK ? r->enc.cap : 0);
+    if (!options_ok(r, &l->jit)) {
+        free(l);
         r->breach = "malformed image load";
+        return CUDA_ERROR_INVALID_VALUE;
     }
-    free(j);
-    return rc;
+    l->kind = (unsigned)r->call.arg[0] & ~VG_IMAGE_UNITS;
+    l->home = x->home;
+    l->aside.work = load_work;
+    l->aside.finish = load_finish;
+    return load_checked(x, r, l);
 }

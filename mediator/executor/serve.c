@@ -65,7 +65,7 @@ static int serve_ring(struct vg_exec *x, const char **why)
         case VG_RING_RECORD:
             break;
         }
-        vg_waits_settle(x);
+        vg_waits_give_bells(x);
         if (!vg_serve_record(x, &r)) {
             *why = r.breach;
             return -1;
@@ -135,8 +135,7 @@ static bool must_yield(const struct vg_exec *x, struct loop *l)
 static bool pause_loop(struct vg_exec *x, struct loop *l)
 {
     if (l->now - l->active >= spin_ns(x)) {
-        if (x->opt.software)
-            vg_waits_settle(x); /* so that it rings */
+        vg_waits_give_bells(x);
         return sleep_on_doorbell(x, l);
     }
     if (must_yield(x, l))

@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mediator/executor/aside.h"
 #include "mediator/executor/executor.h"
 #include "vg_atomic.h"
 
 #define CONSOLE_PATIENCE_NS 1000000000ull /* a guest that fetches nothing for so long never will   \
                                            */
 
-enum wait_kind { WAIT_REPLY, WAIT_REDO, WAIT_STAGE, WAIT_CONSOLE };
+enum wait_kind { WAIT_REPLY, WAIT_REDO, WAIT_STAGE, WAIT_CONSOLE, WAIT_ASIDE };
 
 struct wait_event {
     CUevent event;
@@ -27,13 +28,14 @@ struct vg_wait {
     CUcontext ctx;
     enum wait_kind kind;
     bool rings; /* the doorbell tells of each of its events */
-    bool lazy;  /* no event yet: the stream itself is asked, as nothing came behind */
-    CUstream stream; /* of a lazy one */
+    bool mute;  /* shall ring, and has not been given its bell yet */
+    CUstream stream; /* of a mute one: nothing came behind its event */
     struct {
         uint64_t target, head, since;
         CUresult result;
     } console;              /* CONSOLE: wanted and last seen position, when it moved, the answer */
     unsigned stage;         /* STAGE */
+    struct vg_aside *aside; /* ASIDE */
     unsigned cap;           /* places for events */
     unsigned count, passed; /* events, and how many of them are known to have passed */
     struct vg_req req;      /* REPLY, REDO */
@@ -143,7 +145,7 @@ static bool ring_when_here(struct vg_exec *x, CUstream stream)
 }
 
 /* Adds "the stream has come here" to the wait. */
-static CUresult mark_stream(struct vg_exec *x, struct vg_wait *w, CUstream stream)
+static CUresult mark_quietly(struct vg_exec *x, struct vg_wait *w, CUstream stream)
 {
     CUevent event;
 
@@ -157,10 +159,19 @@ static CUresult mark_stream(struct vg_exec *x, struct vg_wait *w, CUstream strea
         event_put(x, x->ctx, event);
         return rc;
     }
-    w->rings = ring_when_here(x, stream) && (w->rings || w->count == 0);
     w->event[w->count].event = event;
     w->event[w->count++].ours = true;
     return CUDA_SUCCESS;
+}
+
+/* The same, with a bell. */
+static CUresult mark_stream(struct vg_exec *x, struct vg_wait *w, CUstream stream)
+{
+    CUresult rc = mark_quietly(x, w, stream);
+
+    if (rc == CUDA_SUCCESS)
+        w->rings = ring_when_here(x, stream) && (w->rings || w->count == 1);
+    return rc;
 }
 
 static CUresult wait_drop(struct vg_exec *x, struct vg_wait *w, CUresult rc)
@@ -177,51 +188,45 @@ static void answer_later(struct vg_exec *x, struct vg_wait *w, struct vg_req *r)
     wait_push(x, w);
 }
 
-static CUresult stream_look(struct vg_exec *x, CUstream stream)
-{
-    CUresult rc = x->cuda.cuStreamQuery(stream);
+static CUresult wait_look(struct vg_exec *x, struct vg_wait *w);
 
-    /* Free now, and passes on what kernels printed. */
-    return rc == CUDA_SUCCESS ? x->cuda.cuStreamSynchronize(stream) : rc;
-}
-
-/* Most waits end before the next record comes: then no event was needed to tell them apart. */
+/*
+ * The event goes in at once: asking the stream first costs more than an event that is
+ * not needed, and delays the one that is (measured: 1.4 us on an H200 behind a launch).
+ */
 CUresult vg_wait_stream(struct vg_exec *x, struct vg_req *r, CUstream stream)
 {
-    CUresult rc = stream_look(x, stream);
+    struct vg_wait *w = wait_new(x, WAIT_REPLY, 1);
 
     r->sync = true;
-    if (rc != CUDA_ERROR_NOT_READY)
-        return rc;
-    struct vg_wait *w = wait_new(x, WAIT_REPLY, 1);
     if (!w)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    w->lazy = true;
+    CUresult rc = mark_quietly(x, w, stream);
+    if (rc == CUDA_SUCCESS)
+        rc = wait_look(x, w);
+    if (rc != CUDA_ERROR_NOT_READY)
+        return wait_drop(x, w, rc);
+    w->mute = x->opt.software;
     w->stream = stream;
-    x->waits.lazy++;
+    x->waits.mute += w->mute;
     answer_later(x, w, r);
     return CUDA_SUCCESS;
 }
 
-/* Where that fails, the stream fails: asking it goes on and says so. */
-static void settle(struct vg_exec *x, struct vg_wait *w)
-{
-    if (vg_context_set(x, w->ctx) != CUDA_SUCCESS || mark_stream(x, w, w->stream) != CUDA_SUCCESS)
-        return;
-    w->lazy = false;
-    x->waits.lazy--;
-    x->waits.unheard -= w->rings;
-}
-
-void vg_waits_settle(struct vg_exec *x)
+void vg_waits_give_bells(struct vg_exec *x)
 {
     CUcontext before = x->ctx;
 
-    if (x->waits.lazy == 0)
+    if (x->waits.mute == 0)
         return;
-    for (struct vg_wait *w = x->waits.first; w; w = w->next)
-        if (w->lazy)
-            settle(x, w);
+    for (struct vg_wait *w = x->waits.first; w; w = w->next) {
+        if (!w->mute)
+            continue;
+        w->mute = false;
+        w->rings = vg_context_set(x, w->ctx) == CUDA_SUCCESS && ring_when_here(x, w->stream);
+        x->waits.unheard -= w->rings;
+    }
+    x->waits.mute = 0;
     vg_context_set(x, before);
 }
 
@@ -356,8 +361,6 @@ static bool context_idle(struct vg_exec *x)
 /* NOT_READY while an event has not passed; else the result of the wait. */
 static CUresult wait_look(struct vg_exec *x, struct vg_wait *w)
 {
-    if (w->lazy)
-        return stream_look(x, w->stream);
     for (; w->passed < w->count; w->passed++) {
         const struct wait_event *e = &w->event[w->passed];
         if (!e->ours && !vg_obj_find(&x->obj, VG_OBJ_CUevent, (uintptr_t)e->event))
@@ -453,11 +456,37 @@ static CUresult console_look(struct vg_exec *x, struct vg_wait *w)
     return CUDA_SUCCESS;
 }
 
+bool vg_wait_aside(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
+{
+    struct vg_wait *w = wait_new(x, WAIT_ASIDE, 0);
+
+    if (!w)
+        return false;
+    if (!vg_aside_queue(x, a)) {
+        wait_free(w);
+        return false;
+    }
+    w->aside = a;
+    w->rings = true;
+    answer_later(x, w, r);
+    return true;
+}
+
 /* ---- Completing waits ---- */
+
+/* The request is a copy, and other replies were built in its buffer meanwhile. */
+static void finish_aside(struct vg_exec *x, struct vg_wait *w)
+{
+    struct vg_req *r = &w->req;
+
+    vg_enc_init_result(&r->enc, &r->res, x->out, vg_reply_capacity(&r->call));
+    r->later = false;
+    vg_reply(x, r, w->aside->finish(x, r, w->aside));
+}
 
 static void redo(struct vg_exec *x, struct vg_wait *w)
 {
-    vg_waits_settle(x);
+    vg_waits_give_bells(x);
     w->req.payload = w->payload;
     w->req.drained = true;
     w->req.later = false;
@@ -474,6 +503,9 @@ static void complete(struct vg_exec *x, struct vg_wait *w, CUresult rc)
         break;
     case WAIT_REDO:
         redo(x, w);
+        break;
+    case WAIT_ASIDE:
+        finish_aside(x, w);
         break;
     case WAIT_CONSOLE:
         w->req.sync = false;
@@ -498,8 +530,21 @@ static struct vg_wait *unlink_wait(struct vg_waits *l, struct vg_wait **at)
         l->last = at;
     l->count--;
     l->unheard -= !w->rings;
-    l->lazy -= w->lazy;
+    l->mute -= w->mute;
     return w;
+}
+
+static CUresult look(struct vg_exec *x, struct vg_wait *w)
+{
+    switch (w->kind) {
+    case WAIT_ASIDE:
+        return vg_aside_is_done(w->aside) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+    case WAIT_CONSOLE:
+        return console_look(x, w);
+    default:
+        vg_context_set(x, w->ctx);
+        return wait_look(x, w);
+    }
 }
 
 unsigned vg_waits_poll(struct vg_exec *x)
@@ -510,8 +555,7 @@ unsigned vg_waits_poll(struct vg_exec *x)
     unsigned n = 0;
 
     while (*at) {
-        vg_context_set(x, (*at)->ctx);
-        CUresult rc = (*at)->kind == WAIT_CONSOLE ? console_look(x, *at) : wait_look(x, *at);
+        CUresult rc = look(x, *at);
         if (rc == CUDA_ERROR_NOT_READY) {
             at = &(*at)->next;
             continue;
@@ -540,7 +584,8 @@ void vg_waits_drop_context(struct vg_exec *x, CUcontext ctx)
         if (p->at[i].ctx == ctx)
             p->at[i] = p->at[--p->count];
     for (struct vg_wait **at = &x->waits.first; *at;) {
-        if ((*at)->ctx != ctx) {
+        /* What is done aside goes on, and ends without a context. */
+        if ((*at)->ctx != ctx || (*at)->kind == WAIT_ASIDE) {
             at = &(*at)->next;
             continue;
         }

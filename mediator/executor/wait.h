@@ -32,7 +32,7 @@ struct vg_waits {
     struct vg_wait *first, **last;
     unsigned count;
     unsigned unheard; /* waits of which no doorbell tells: they must be polled */
-    unsigned lazy;    /* waits for all that a stream has to do, which is to grow by nothing */
+    unsigned mute;    /* of these, such as get a bell before anything can come behind them */
     struct vg_event_pool pool;
 };
 
@@ -61,11 +61,15 @@ bool vg_wait_drained(struct vg_exec *x, struct vg_req *r);
  */
 bool vg_wait_console(struct vg_exec *x, struct vg_req *r, CUresult result);
 
+struct vg_aside;
+/* Answers when what is done aside (aside.h) is done. False: it cannot be done aside. */
+bool vg_wait_aside(struct vg_exec *x, struct vg_req *r, struct vg_aside *a);
+
 /* Clears stage_busy[stage] when the stream has come here. */
 CUresult vg_wait_stage(struct vg_exec *x, CUstream stream, unsigned stage);
 
-/* Before a record is served, and before sleeping: gives lazy waits what they need for it. */
-void vg_waits_settle(struct vg_exec *x);
+/* Before a record is served, and before sleeping: most waits end sooner, and need no bell. */
+void vg_waits_give_bells(struct vg_exec *x);
 
 /* Looks at every wait once; answers what is complete. Returns how many were. */
 unsigned vg_waits_poll(struct vg_exec *x);

@@ -286,7 +286,8 @@ static void module_costs(void)
 
 static double gib_per_s(CUdeviceptr device, void *host, size_t bytes, bool up)
 {
-    const int n = bytes > 64 << 20 ? 3 : 2 * scale;
+    const size_t most = (size_t)scale << 25; /* bytes in all: long enough to be no accident */
+    const int n = bytes > most / 3 ? 3 : bytes < most / 2000 ? 2000 : (int)(most / bytes);
     double start = 0;
 
     for (int i = -1; i < n; i++) { /* the first one is not counted */

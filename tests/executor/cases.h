@@ -21,4 +21,7 @@ TCase *work_cases(void);
 /* Started before there is a guest (check_ahead.c). */
 TCase *ahead_cases(void);
 
+/* Calls that take long (check_aside.c). */
+TCase *aside_cases(void);
+
 #endif
