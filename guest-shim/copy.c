@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "guest-shim/bulk.h"
 #include "guest-shim/call.h"
 #include "guest-shim/state.h"
 #include "guest-shim/transfer.h"
@@ -15,6 +16,11 @@
 
 #define INLINE_MAX   (16u << 10)    /* bytes; beyond this a second copy costs more than a chunk */
 #define OUT_PIECES   4u             /* pieces of one copy to ordinary memory in flight */
+
+/* Measured on an H200's host (tests/client/ways.c), as is when to stream. */
+#define SHORT_PIECE  (256u << 10)   /* bytes; of copies that are to overlap with themselves */
+#define SHORT_COPY   (2u << 20)     /* bytes; up to here */
+#define STREAM_IN_MAX (64u << 20)   /* bytes; beyond, memory is slower than plain stores are */
 
 enum vg_end vg_end_of(uintptr_t p, size_t bytes)
 {
@@ -51,12 +57,18 @@ static CUresult in_inline(CUdeviceptr dst, const void *src, size_t bytes, uint64
     return vg_post(&tx);
 }
 
-static CUresult in_piece(CUdeviceptr dst, const uint8_t *src, size_t bytes, uint64_t stream,
+static size_t piece_of(size_t total, size_t left, const struct vg_stage *stage)
+{
+    size_t most = total <= SHORT_COPY && stage->size > SHORT_PIECE ? SHORT_PIECE : stage->size;
+
+    return left < most ? left : most;
+}
+
+static CUresult in_piece(CUdeviceptr dst, size_t bytes, uint64_t stream,
                          const struct vg_stage *stage)
 {
     struct vg_tx tx;
 
-    memcpy(stage->bytes, src, bytes);
     vg_stage_lend(stage);
     CUresult r = vg_begin(&tx, VG_CALL_COPY_IN, 0);
     if (r != CUDA_SUCCESS) {
@@ -76,6 +88,7 @@ static CUresult in_piece(CUdeviceptr dst, const uint8_t *src, size_t bytes, uint
 /* A latched error of an earlier call does not stop the pieces: it is returned at the end. */
 static CUresult in_staged(CUdeviceptr dst, const uint8_t *src, size_t bytes, uint64_t stream)
 {
+    const size_t total = bytes;
     CUresult first = CUDA_SUCCESS;
 
     while (bytes) {
@@ -83,8 +96,12 @@ static CUresult in_staged(CUdeviceptr dst, const uint8_t *src, size_t bytes, uin
         CUresult r = vg_stage_acquire(&stage);
         if (r != CUDA_SUCCESS)
             return r;
-        size_t n = bytes < stage.size ? bytes : stage.size;
-        r = in_piece(dst, src, n, stream, &stage);
+        size_t n = piece_of(total, bytes, &stage);
+        if (total <= STREAM_IN_MAX)
+            vg_bulk_copy(stage.bytes, src, n);
+        else
+            memcpy(stage.bytes, src, n);
+        r = in_piece(dst, n, stream, &stage);
         if (r != CUDA_SUCCESS && first == CUDA_SUCCESS)
             first = r;
         if (vg_process.lost)
@@ -139,6 +156,7 @@ struct piece {
     struct vg_stage stage;
     uint8_t *dst;
     size_t bytes;
+    bool is_long;           /* a piece of a copy that fits no cache */
 };
 
 static CUresult out_send(struct piece *p, CUdeviceptr src, uint64_t stream)
@@ -160,7 +178,9 @@ static CUresult out_receive(struct piece *p)
 {
     CUresult r = vg_wait(&p->tx, NULL);
 
-    if (r == CUDA_SUCCESS)
+    if (r == CUDA_SUCCESS && p->is_long)
+        vg_bulk_copy(p->dst, p->stage.bytes, p->bytes);
+    else if (r == CUDA_SUCCESS)
         memcpy(p->dst, p->stage.bytes, p->bytes);
     vg_stage_release(&p->stage);
     return r;
@@ -169,6 +189,7 @@ static CUresult out_receive(struct piece *p)
 /* A queue of pieces: as many under way as there are chunks to be had without waiting. */
 static CUresult out_staged(uint8_t *dst, CUdeviceptr src, size_t bytes, uint64_t stream)
 {
+    const size_t total = bytes;
     struct piece piece[OUT_PIECES];
     unsigned sent = 0, received = 0;
     CUresult first = CUDA_SUCCESS;
@@ -182,7 +203,8 @@ static CUresult out_staged(uint8_t *dst, CUdeviceptr src, size_t bytes, uint64_t
             more = vg_stage_try(&p->stage);
         if (more && first == CUDA_SUCCESS) {
             p->dst = dst;
-            p->bytes = bytes < p->stage.size ? bytes : p->stage.size;
+            p->bytes = piece_of(total, bytes, &p->stage);
+            p->is_long = total > SHORT_COPY;
             first = out_send(p, src, stream);
             if (first != CUDA_SUCCESS) {
                 vg_stage_release(&p->stage);

@@ -11,8 +11,8 @@
 #include "guest-shim/state.h"
 #include "vg_atomic.h"
 
-/* Bytes: large enough to hide a call's cost in its copy, and a few of them stay in a cache. */
-#define CHUNK_WANT  (256u << 10)
+/* Bytes: large enough to hide a call's cost in its copy; few of them hide a long one's. */
+#define CHUNK_WANT  (512u << 10)
 #define CHUNK_MIN   VG_EXTENT_SIZE
 #define CHUNKS_MAX  16u
 #define SHARE       8u                  /* one process stages through 1/8 of the region at most */
