@@ -50,7 +50,7 @@
     X(cuModuleLoadData) X(cuModuleUnload) X(cuModuleGetFunction) X(cuLaunchKernel)     \
     X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemHostAlloc) X(cuMemFreeHost)                \
     X(cuMemHostRegister_v2) X(cuStreamWriteValue32_v2) X(cuMemAllocAsync)              \
-    X(cuMemFreeAsync) X(cuStreamBeginCapture_v2) X(cuStreamEndCapture)                 \
+    X(cuStreamBeginCapture_v2) X(cuStreamEndCapture)                                   \
     X(cuGraphInstantiateWithFlags) X(cuGraphLaunch) X(cuGraphDestroy)                  \
     X(cuGraphExecDestroy)                                                              \
     X(cuMemHostGetDevicePointer_v2) X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2)              \
