@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Modules and the cuModule* entry points; see module.h. */
+#include "guest-shim/fwd.h"
 #include "guest-shim/module.h"
 
 #include <stdio.h>
@@ -459,4 +460,30 @@ CUresult cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule hmod, c
     if (!name || (!dptr && !bytes))
         return CUDA_ERROR_INVALID_VALUE;
     return vg_module_global(m, VG_CALL_cuModuleGetGlobal_v2, m->handle, name, dptr, bytes);
+}
+
+static CUresult ask_texref(VG_PARAMS(cuModuleGetTexRef))
+VG_FWD_BODY(cuModuleGetTexRef)
+
+static CUresult ask_surfref(VG_PARAMS(cuModuleGetSurfRef))
+VG_FWD_BODY(cuModuleGetSurfRef)
+
+CUresult cuModuleGetTexRef(CUtexref *pTexRef, CUmodule hmod, const char *name)
+{
+    struct vg_module *m;
+    CUresult r = enter_module(hmod, &m);
+
+    if (!r && (!pTexRef || !name))
+        r = CUDA_ERROR_INVALID_VALUE;
+    return r ? r : ask_texref(pTexRef, (CUmodule)(uintptr_t)m->handle, name);
+}
+
+CUresult cuModuleGetSurfRef(CUsurfref *pSurfRef, CUmodule hmod, const char *name)
+{
+    struct vg_module *m;
+    CUresult r = enter_module(hmod, &m);
+
+    if (!r && (!pSurfRef || !name))
+        r = CUDA_ERROR_INVALID_VALUE;
+    return r ? r : ask_surfref(pSurfRef, (CUmodule)(uintptr_t)m->handle, name);
 }

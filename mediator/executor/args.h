@@ -62,10 +62,12 @@
     X(cuTensorMapReplaceAddress)                                                               \
     X(cuArrayCreate_v2) X(cuArray3DCreate_v2) X(cuArrayDestroy) X(cuArray3DGetDescriptor_v2)   \
     X(cuArrayGetPlane) X(cuMipmappedArrayCreate) X(cuMipmappedArrayGetLevel)                   \
-    X(cuMipmappedArrayDestroy)
+    X(cuMipmappedArrayDestroy) X(cuTexObjectCreate) X(cuSurfObjectCreate)                      \
+    X(cuModuleGetTexRef) X(cuModuleGetSurfRef) X(cuTexRefSetAddress2D_v3)
 
 /* Decoded by hand: rows with PTR arguments, and the internal calls of vg_wire.h. */
 #define VG_RAW_CALLS(X)                                                                        \
+    X(cuTexRefSetBorderColor) X(cuTexRefGetBorderColor)                                        \
     X(cuLinkCreate_v2) X(cuLinkComplete) X(cuDevSmResourceSplitByCount)                        \
     X(cuDevResourceGenerateDesc)                                                               \
     X(cuMemPoolSetAttribute) X(cuMemPoolGetAttribute) X(cuDeviceGetGraphMemAttribute)          \

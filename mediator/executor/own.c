@@ -22,6 +22,8 @@ static CUresult not_a_handle(enum vg_obj_type type)
     case VG_OBJ_CUgraphConditionalHandle:
     case VG_OBJ_CUuserObject:
     case VG_OBJ_CUmemGenericAllocationHandle:
+    case VG_OBJ_CUtexObject:
+    case VG_OBJ_CUsurfObject:
         return CUDA_ERROR_INVALID_VALUE;
     default:
         return CUDA_ERROR_INVALID_HANDLE;

@@ -14,6 +14,7 @@
 #include "hostmem.h"
 #include "module.h"
 #include "stream.h"
+#include "texture.h"
 
 #define VG_STACK_DEPTH 64
 
@@ -55,6 +56,7 @@ static void ctx_fall(struct vg_ctx *ctx)
     vg_event_end_ctx(ctx);
     vg_module_end_ctx(ctx);
     vg_hostmem_end_ctx(ctx);
+    vg_texture_end_ctx(ctx);
     vg_array_end_ctx(ctx);
     vg_arena_free_ctx(ctx);
 }

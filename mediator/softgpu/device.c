@@ -570,16 +570,3 @@ VG_ENTRY(cuDeviceGetP2PAtomicCapabilities, (unsigned *caps, const CUatomicOperat
         rc = vg_device_enter(dst, &p);
     return rc != CUDA_SUCCESS ? rc : atomic_capabilities(caps, ops, n);
 }
-
-/* There are no textures. */
-VG_ENTRY(cuDeviceGetTexture1DLinearMaxWidth,
-         (size_t *width, CUarray_format format, unsigned channels, CUdevice dev))
-{
-    struct vg_device *d;
-    CUresult rc = vg_device_enter(dev, &d);
-
-    (void)width;
-    (void)format;
-    (void)channels;
-    return rc != CUDA_SUCCESS ? rc : CUDA_ERROR_NOT_SUPPORTED;
-}

@@ -17,6 +17,7 @@
 #include "hostmem.h"
 #include "module.h"
 #include "ptx/ptx.h"
+#include "texture.h"
 
 #define VG_STACK_LEAST (64u << 10)
 
@@ -113,6 +114,7 @@ CUresult vg_kernel_run(const struct vg_op_kernel *k, struct vg_ctx *ctx)
         .print = kernel_print, .print_ctx = &printed,
         .heap = { .ctx = ctx, .alloc = heap_alloc, .release = heap_release },
         .set_condition = vg_condition_set,
+        .textures = { .ctx = ctx, .find = vg_texture_find },
     };
     struct ptx_result r;
     int rc;

@@ -453,3 +453,24 @@ VG_ENTRY(cuModuleGetGlobal_v2,
         return CUDA_ERROR_INVALID_VALUE;
     return vg_module_global(m, name, dptr, bytes);
 }
+
+/* PTX with texture or surface references does not load here, so no module has any. */
+static CUresult no_reference(CUmodule module, const char *name, const void *out)
+{
+    struct vg_module *m;
+    CUresult rc = module_enter(module, &m);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    return name != NULL && out != NULL ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_VALUE;
+}
+
+VG_ENTRY(cuModuleGetTexRef, (CUtexref *ref, CUmodule module, const char *name))
+{
+    return no_reference(module, name, ref);
+}
+
+VG_ENTRY(cuModuleGetSurfRef, (CUsurfref *ref, CUmodule module, const char *name))
+{
+    return no_reference(module, name, ref);
+}

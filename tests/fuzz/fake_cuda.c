@@ -142,7 +142,9 @@ static void fill(void *p, size_t n)
                                                     X(cuCtxSynchronize) X(cuLibraryGetManaged)         \
                                                         X(cuTensorMapReplaceAddress) X(cuArrayCreate_v2)   \
     X(cuArray3DCreate_v2) X(cuArrayDestroy) X(cuArray3DGetDescriptor_v2) X(cuArrayGetPlane)       \
-    X(cuMipmappedArrayCreate) X(cuMipmappedArrayGetLevel) X(cuMipmappedArrayDestroy)
+    X(cuMipmappedArrayCreate) X(cuMipmappedArrayGetLevel) X(cuMipmappedArrayDestroy)      \
+    X(cuTexObjectCreate) X(cuSurfObjectCreate) X(cuModuleGetTexRef) X(cuModuleGetSurfRef)          \
+    X(cuTexRefSetAddress2D_v3)
 PLAIN(BODY_FWD)
 
 /* ---- By hand: what has buffers, addresses or states ---- */
@@ -523,6 +525,20 @@ static CUresult fake_wide(VG_PARAMS(cuTensorMapEncodeIm2colWide))
     return fake_map(tensorMap, tensorRank, globalDim, globalStrides, elementStrides);
 }
 
+static CUresult fake_set_border(CUtexref ref, float *color)
+{
+    (void)ref;
+    read_bytes(color, 4 * sizeof(*color));
+    return outcome();
+}
+
+static CUresult fake_get_border(float *color, CUtexref ref)
+{
+    (void)ref;
+    fill(color, 4 * sizeof(*color));
+    return outcome();
+}
+
 static CUresult fake_state(CUdevice d, unsigned *flags, int *active)
 {
     (void)d;
@@ -612,6 +628,8 @@ void fake_cuda_fill(struct vg_cuda *c)
     c->cuGraphNodeGetDependentNodes = fake_near;
     c->cuGraphNodeGetDependentNodes_v2 = fake_near_v2;
     c->cuStreamBatchMemOp_v2 = fake_batch;
+    c->cuTexRefSetBorderColor = fake_set_border;
+    c->cuTexRefGetBorderColor = fake_get_border;
     c->cuTensorMapEncodeTiled = fake_tiled;
     c->cuTensorMapEncodeIm2col = fake_im2col;
     c->cuTensorMapEncodeIm2colWide = fake_wide;

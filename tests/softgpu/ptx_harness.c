@@ -132,6 +132,7 @@ enum ptx_fault ptx_test_run(struct ptx_test *t, const char *entry, unsigned grid
     l.print_ctx = t;
     l.stack_limit = t->stack_limit;
     l.cooperative = t->cooperative;
+    l.textures = t->textures;
     ck_assert_int_eq(ptx_launch(t->pool, &l, &t->result), 0);
     return t->result.fault;
 }

@@ -27,6 +27,7 @@ struct ptx_test {
     size_t out_len;
     uint32_t stack_limit;
     int cooperative;
+    struct ptx_textures textures;
 };
 
 /* Aborts the test program when the machine has no memory. */

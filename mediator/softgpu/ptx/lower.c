@@ -127,7 +127,8 @@ static void lower_instruction(struct lower *l)
 {
     static int (*const groups[])(struct lower *) = {
         lower_mem, lower_float, lower_int,  lower_set,  lower_cvt,  lower_ctl,
-        lower_half, lower_bits, lower_atom, lower_warp, lower_misc, lower_matrix};
+        lower_half, lower_bits, lower_atom, lower_warp, lower_misc, lower_matrix,
+        lower_tex};
     size_t i;
 
     lower_split_opcode(l);

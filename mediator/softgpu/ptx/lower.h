@@ -138,6 +138,7 @@ int lower_ctl(struct lower *l);
 int lower_warp(struct lower *l);
 int lower_misc(struct lower *l);
 int lower_matrix(struct lower *l);
+int lower_tex(struct lower *l);
 
 /* regalloc.c: encoded operands to frame offsets; fills fn's frame fields. */
 void lower_allocate(struct lower *l);

@@ -27,6 +27,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "texture.h"
+
 /* Generic-address windows. None can be memory of a user process. */
 #define PTX_WINDOW_SHARED 0x800000000000ull
 #define PTX_WINDOW_LOCAL  0x800100000000ull
@@ -186,6 +188,7 @@ struct ptx_launch {
     void *print_ctx;
     struct ptx_heap heap;
     int (*set_condition)(uint64_t handle, uint32_t value);  /* NULL: there are none; 0 or -errno */
+    struct ptx_textures textures;
 };
 
 struct ptx_result {
