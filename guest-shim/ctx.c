@@ -83,6 +83,7 @@ static struct vg_ctx *note(CUcontext handle, CUdevice dev, unsigned flags, bool 
     c->flags = flags;
     c->primary = primary;
     c->green = NULL;
+    c->users = 1;
     c->limit_known = 0;
     vg_store_release(&c->dead, primary);    /* a primary one lives while somebody retains it */
     if (fresh) {
@@ -363,6 +364,32 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
     if (!r && vg_tls.ctx == c)
         cuCtxPopCurrent_v2(NULL);
     return r;
+}
+
+/* The oldest way to share a context: it goes with the last of its users. */
+CUresult cuCtxAttach(CUcontext *pctx, unsigned flags)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (r)
+        return r;
+    if (!pctx || flags)
+        return CUDA_ERROR_INVALID_VALUE;
+    vg_fetch_add(&vg_ctx_current()->users, 1);
+    *pctx = vg_ctx_current()->handle;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuCtxDetach(CUcontext ctx)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (r)
+        return r;
+    struct vg_ctx *c = vg_ctx_current();
+    if (c->handle != ctx || c->primary || c->green)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    return vg_fetch_add(&c->users, (uint32_t)-1) == 1 ? cuCtxDestroy_v2(ctx) : CUDA_SUCCESS;
 }
 
 CUresult cuCtxSetFlags(unsigned flags)

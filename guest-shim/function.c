@@ -34,6 +34,7 @@ static void func_free(struct vg_func *f)
 {
     vg_occupancy_forget(f);
     free(f->asked);
+    free(f->legacy);
     free(f);
 }
 

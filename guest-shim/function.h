@@ -21,6 +21,7 @@
 struct vg_module;
 struct vg_library;
 struct vg_occupancy;
+struct vg_legacy;
 
 struct vg_param { uint16_t offset, size; };
 
@@ -66,6 +67,7 @@ struct vg_func {
     uint32_t attrs_stamp;           /* low half: bit per CUfunction_attribute; stored with release */
     int32_t attr[VG_FUNC_ATTRS];
     struct vg_func_set set;         /* attribute.c's, under its lock */
+    struct vg_legacy *legacy;       /* legacy.c's, or NULL */
     struct vg_occupancy *occupancy; /* occupancy.c's cache */
     struct vg_param param[];
 };

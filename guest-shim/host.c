@@ -106,6 +106,11 @@ CUresult cuMemAllocHost_v2(void **pp, size_t bytesize)
     return cuMemHostAlloc(pp, bytesize, 0);
 }
 
+CUresult cuMemAllocHost(void **pp, unsigned bytesize)
+{
+    return cuMemHostAlloc(pp, bytesize, 0);
+}
+
 /* As natively, this waits for the context: the GPU may still be using the memory. */
 CUresult cuMemFreeHost(void *p)
 {

@@ -20,6 +20,7 @@
 #include "guest-shim/chan.h"
 #include "guest-shim/features.h"
 #include "guest-shim/lock.h"
+#include "guest-shim/logs.h"
 #include "guest-shim/state.h"
 #include "guest-shim/stats.h"
 #include "vg_api.h"
@@ -39,12 +40,16 @@ void vg_log(unsigned level, const char *format, ...)
     char line[512];
     va_list ap;
 
-    if (level > vg_log_level)
+    if (level > vg_log_level && level > 1)
         return;
     int n = snprintf(line, sizeof(line), "vgpu[%d]: ", (int)getpid());
     va_start(ap, format);
     vsnprintf(line + n, sizeof(line) - (size_t)n - 1, format, ap);
     va_end(ap);
+    if (level == 1)
+        vg_logs_add(line + n);
+    if (level > vg_log_level)
+        return;
     strcat(line, "\n");
     ssize_t written = write(STDERR_FILENO, line, strlen(line));
     (void)written;

@@ -80,6 +80,7 @@ struct vg_ctx {
     CUdevice dev;
     uint32_t flags;                 /* CU_CTX_* */
     bool primary;
+    uint32_t users;                 /* cuCtxAttach and the creation; atomic */
     CUgreenCtx green;               /* what it is the context form of, or NULL */
     bool dead;                      /* destroyed or reset; calls on it fail. Atomic. */
     uint64_t epoch;                 /* times it has ended: a primary context comes back to life */

@@ -9,5 +9,7 @@ set -u
 
 mediator_start || { echo 'no mediator'; exit 1; }
 check 'linking' host "$build/client/link"
+check 'batches of copies' host "$build/client/batch"
+check 'the oldest calls and the newest' host "$build/client/legacy"
 check 'green contexts' host "$build/client/green"
 [ $failures = 0 ]

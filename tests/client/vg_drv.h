@@ -19,6 +19,12 @@
 /* Every function that some client calls. */
 #define VG_DRV_FUNCTIONS(X)                                                            \
     X(cuLinkCreate_v2) X(cuLinkAddData_v2) X(cuLinkAddFile_v2) X(cuLinkComplete)       \
+    X(cuMemcpyBatchAsync_v2) X(cuMemcpy3DBatchAsync_v2) X(cuFuncSetBlockShape)         \
+    X(cuFuncSetSharedSize) X(cuParamSetSize) X(cuParamSetv) X(cuParamSeti)             \
+    X(cuLaunch) X(cuLaunchGrid) X(cuLaunchGridAsync) X(cuCtxAttach) X(cuCtxDetach)     \
+    X(cuMemAllocHost) X(cuCtxCreate_v2) X(cuDeviceRegisterAsyncNotification)           \
+    X(cuDeviceUnregisterAsyncNotification) X(cuLogsRegisterCallback)                   \
+    X(cuLogsUnregisterCallback) X(cuLogsCurrent) X(cuLogsDumpToMemory)                 \
     X(cuDeviceGetDevResource) X(cuCtxGetDevResource) X(cuGreenCtxGetDevResource)       \
     X(cuDevSmResourceSplitByCount) X(cuDevResourceGenerateDesc) X(cuGreenCtxCreate)    \
     X(cuGreenCtxDestroy) X(cuCtxFromGreenCtx) X(cuGreenCtxRecordEvent)                 \

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The oldest parts of the driver API that still are there: launches whose parameters are
+ * set one by one, contexts that are attached to, pinned memory by a 32-bit size. And
+ * its newest: the error log, and notifications.
+ */
+#include "vg_drv.h"
+#include "vg_image.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define WORDS 1000u
+
+VG_IMAGE(vg_client_ptx, "tests/client/kernels.ptx");
+
+static void prepare(CUfunction mix, CUdeviceptr data, unsigned key)
+{
+    VG_CU(cuFuncSetBlockShape(mix, 100, 1, 1));
+    VG_CU(cuFuncSetSharedSize(mix, 0));
+    VG_CU(cuParamSetSize(mix, 16));
+    VG_CU(cuParamSetv(mix, 0, &data, sizeof(data)));
+    VG_CU(cuParamSeti(mix, 8, key));
+    VG_CU(cuParamSeti(mix, 12, WORDS));
+}
+
+/* words[i] = i, then * 3 + key, and the first half so again. */
+static void launches(CUfunction mix)
+{
+    static uint32_t host[WORDS];
+    CUdeviceptr data = vg_drv_alloc(sizeof(host));
+
+    for (uint32_t i = 0; i < WORDS; i++)
+        host[i] = i;
+    VG_CU(cuMemcpyHtoD_v2(data, host, sizeof(host)));
+    prepare(mix, data, 5);
+    VG_CU(cuLaunchGrid(mix, 10, 1));
+    VG_CU(cuParamSeti(mix, 8, 7));
+    VG_CU(cuLaunchGridAsync(mix, 5, 1, NULL));     /* the first half */
+    VG_CU(cuMemcpyDtoH_v2(host, data, sizeof(host)));
+    VG_CU(cuMemFree_v2(data));
+    for (uint32_t i = 0; i < WORDS; i++) {
+        uint32_t once = i * 3 + 5, want = i < WORDS / 2 ? once * 3 + 7 : once;
+        if (host[i] != want)
+            vg_drv_fail("word %u is %u, not %u", i, host[i], want);
+    }
+    VG_CU_IS(CUDA_ERROR_INVALID_VALUE, cuFuncSetBlockShape(mix, 0, 1, 1));
+    VG_CU_IS(CUDA_ERROR_INVALID_VALUE, cuParamSetSize(mix, 1u << 20));
+}
+
+static void one_block(CUfunction empty)
+{
+    VG_CU(cuFuncSetBlockShape(empty, 1, 1, 1));
+    VG_CU(cuLaunch(empty));
+    VG_CU(cuCtxSynchronize());
+}
+
+static void attaching(void)
+{
+    CUcontext ctx, same = NULL, now = NULL;
+
+    VG_CU(cuCtxCreate_v2(&ctx, 0, 0));
+    VG_CU(cuCtxAttach(&same, 0));
+    if (same != ctx)
+        vg_drv_fail("attached to %p, not %p", (void *)same, (void *)ctx);
+    VG_CU(cuCtxDetach(ctx));
+    VG_CU(cuCtxGetCurrent(&now));
+    if (now != ctx)
+        vg_drv_fail("the context went with the first of two users");
+    VG_CU(cuCtxDetach(ctx));
+    VG_CU(cuCtxGetCurrent(&now));
+    if (now == ctx)
+        vg_drv_fail("the context did not go with its last user");
+}
+
+static void pinned(void)
+{
+    uint32_t *p = NULL;
+
+    VG_CU(cuMemAllocHost(&(*(void **)&p), 4096));
+    p[1023] = 1;
+    VG_CU(cuMemFreeHost(p));
+}
+
+static void ignore_notice(CUasyncNotificationInfo *info, void *user, CUasyncCallbackHandle handle)
+{
+    (void)info;
+    (void)user;
+    (void)handle;
+}
+
+static void notifications(void)
+{
+    CUasyncCallbackHandle handle = NULL;
+
+    VG_CU(cuDeviceRegisterAsyncNotification(0, ignore_notice, NULL, &handle));
+    VG_CU(cuDeviceUnregisterAsyncNotification(0, handle));
+}
+
+static size_t heard;
+
+static void hear(void *user, CUlogLevel level, char *message, size_t length)
+{
+    (void)user;
+    (void)level;
+    if (strlen(message) == length)
+        heard += length;
+}
+
+/* A module that cannot be loaded is something to say on every driver that keeps a log. */
+static void logs(void)
+{
+    CUlogsCallbackHandle handle = NULL;
+    CUlogIterator it = 0;
+    CUmodule module;
+    char text[8192] = "x";
+    size_t size = sizeof(text);
+
+    VG_CU(cuLogsRegisterCallback(hear, NULL, &handle));
+    VG_CU(cuLogsCurrent(&it, 0));
+    if (vg_drv.cuModuleLoadData(&module, "this is no module") == CUDA_SUCCESS)
+        vg_drv_fail("prose was loaded");
+    VG_CU(cuLogsDumpToMemory(&it, text, &size, 0));
+    if (size != strlen(text))
+        vg_drv_fail("%zu bytes of log, said to be %zu", strlen(text), size);
+    printf("log: %zu bytes, %zu heard\n", size, heard);
+    size = sizeof(text);
+    VG_CU(cuLogsDumpToMemory(&it, text, &size, 0));
+    if (size != 0)
+        vg_drv_fail("a log is read twice");
+    VG_CU(cuLogsUnregisterCallback(handle));
+    VG_CU_IS(CUDA_ERROR_INVALID_VALUE, cuLogsCurrent(NULL, 0));
+}
+
+int main(void)
+{
+    vg_drv_start();
+    CUmodule module = vg_drv_module(vg_client_ptx);
+    launches(vg_drv_function(module, "mix"));
+    one_block(vg_drv_function(module, "empty"));
+    attaching();
+    pinned();
+    notifications();
+    logs();
+    puts("old and new");
+    return 0;
+}
