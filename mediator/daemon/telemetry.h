@@ -12,7 +12,7 @@
 #include "mediator/base/loop.h"
 #include "mediator/vg_gauges.h"
 
-#define VG_HELPER_ANSWER_MS 10000u  /* a helper that takes longer is replaced */
+#define VG_HELPER_ANSWER_MS 30000u  /* a helper that takes longer is replaced */
 #define VG_HELPER_RETRY_MS  5000u   /* between two attempts to start one */
 #define VG_HELPER_IDLE_MS   60000u  /* it holds the driver open, so not forever */
 

@@ -29,8 +29,15 @@ int vg_gauge_driver_open(struct vg_gauge_driver *d, const char *library, char *w
 bool vg_gauge_parse_pci(const char *text, struct vg_nv_pci *ret_pci);
 
 /* The host's NVML. False: there is none, which vg_gauge_nvml_failure explains. */
-bool vg_gauge_nvml_open(const struct vg_gauge_driver *d, const char *library, struct vg_gauges *g);
+bool vg_gauge_nvml_open(const char *library, struct vg_gauges *g);
 const char *vg_gauge_nvml_failure(void);
+
+/*
+ * True if NVML's one device is what the driver would count, so that nobody need ask it: cuInit
+ * takes a quarter of a second, and longer when many start. Else vg_gauge_nvml_bind follows.
+ */
+bool vg_gauge_nvml_alone(struct vg_gauges *g);
+void vg_gauge_nvml_bind(const struct vg_gauge_driver *d, struct vg_gauges *g);
 
 /* Fills devices' changing answers and g->process. */
 void vg_gauge_nvml_read(struct vg_gauges *g);
@@ -40,6 +47,9 @@ void vg_gauge_plain(const struct vg_gauge_driver *d, struct vg_gauges *g);
 
 /* The software GPU's load: processor time of its executors. */
 void vg_gauge_soft_read(struct vg_gauges *g, const struct vg_gauges_ask *ask);
+
+/* Nothing is known: every answer NOT_SUPPORTED. */
+void vg_gauge_clear(struct vg_telemetry_device *d);
 
 /* Sets an answer whose size is the item's. */
 void vg_gauge_set(struct vg_telemetry_device *d, enum vg_nv_item item, unsigned element,

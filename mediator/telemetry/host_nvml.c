@@ -6,6 +6,7 @@
  */
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mediator/base/util.h"
@@ -28,7 +29,9 @@ union nv_call {
     int (*at)(nv_device, uint32_t, char *, unsigned);
     int (*init)(void);
     int (*text)(char *, unsigned);
+    int (*number)(int *);
     int (*handle)(const char *, nv_device *);
+    int (*by_index)(unsigned, nv_device *);
     int (*processes)(nv_device, unsigned *, struct vg_nv_process *);
     int (*samples)(nv_device, struct vg_nv_sample *, unsigned *, unsigned long long);
     int (*fields)(nv_device, int, struct vg_nv_field *);
@@ -217,11 +220,15 @@ static void ask_system(struct vg_gauges *g)
 {
     union nv_call driver = find("nvmlSystemGetDriverVersion");
     union nv_call nvml = find("nvmlSystemGetNVMLVersion");
+    union nv_call cuda = find("nvmlSystemGetCudaDriverVersion_v2");
+    int version = 0;
 
     if (driver.address)
         driver.text(g->driver_version, sizeof(g->driver_version));
     if (nvml.address)
         nvml.text(g->nvml_version, sizeof(g->nvml_version));
+    if (cuda.address && cuda.number(&version) == VG_NV_SUCCESS)
+        g->cuda_version = (uint32_t)version;
 }
 
 static bool start(const char *library)
@@ -241,20 +248,40 @@ static bool start(const char *library)
     return rc == VG_NV_SUCCESS;
 }
 
-bool vg_gauge_nvml_open(const struct vg_gauge_driver *d, const char *library, struct vg_gauges *g)
+bool vg_gauge_nvml_open(const char *library, struct vg_gauges *g)
 {
-    union nv_call handle;
-
     if (!start(library))
         return false;
     find_calls();
     ask_system(g);
-    handle = find("nvmlDeviceGetHandleByPciBusId_v2");
+    return true;
+}
+
+bool vg_gauge_nvml_alone(struct vg_gauges *g)
+{
+    union nv_call count = find("nvmlDeviceGetCount_v2");
+    union nv_call handle = find("nvmlDeviceGetHandleByIndex_v2");
+    int n = 0;
+
+    /* Which of several devices is the first, and which are hidden, only the driver knows. */
+    if (getenv("CUDA_VISIBLE_DEVICES") || !count.address || !handle.address ||
+        count.number(&n) != VG_NV_SUCCESS || n != 1 ||
+        handle.by_index(0, &nv.device[0]) != VG_NV_SUCCESS)
+        return false;
+    g->device_count = 1;
+    vg_gauge_clear(&g->device[0]);
+    ask_rows(&g->device[0], nv.device[0], 0, FIRST_CHANGING);
+    return true;
+}
+
+void vg_gauge_nvml_bind(const struct vg_gauge_driver *d, struct vg_gauges *g)
+{
+    union nv_call handle = find("nvmlDeviceGetHandleByPciBusId_v2");
+
     for (int i = 0; i < d->count && handle.address; i++) {
         if (handle.handle(d->device[i].pci, &nv.device[i]) != VG_NV_SUCCESS)
             nv.device[i] = NULL;
         else
             ask_rows(&g->device[i], nv.device[i], 0, FIRST_CHANGING);
     }
-    return true;
 }

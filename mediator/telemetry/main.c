@@ -18,9 +18,9 @@
 
 /*
  * What the software GPU reports as the driver's version: the generation whose
- * interface it has, for programs that compare the first number, and its nature.
+ * interface it has. Programs compare the numbers and want nothing but numbers.
  */
-#define SOFTWARE_VERSION "580.0-soft"
+#define SOFTWARE_VERSION "580.0"
 
 struct options {
     const char *driver, *nvml;  /* nvml: NULL for the software GPU */
@@ -54,27 +54,36 @@ static uint64_t clock_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
 }
 
+static bool open_nvml(const struct options *o, struct vg_gauges *g)
+{
+    if (!o->nvml)
+        return false;
+    if (vg_gauge_nvml_open(o->nvml, g))
+        return true;
+    fprintf(stderr, "telemetry: no NVML: %s\n", vg_gauge_nvml_failure());
+    return false;
+}
+
 /* True with NVML. */
 static bool start(const struct options *o, struct vg_gauges *g)
 {
     static struct vg_gauge_driver driver;
+    const char *version = o->nvml ? "unknown" : SOFTWARE_VERSION;
+    bool nvml;
 
     g->magic = VG_GAUGES_MAGIC;
     g->software = o->nvml == NULL;
+    strcpy(g->driver_version, version);
+    strcpy(g->nvml_version, version);
+    nvml = open_nvml(o, g);
+    if (nvml && vg_gauge_nvml_alone(g))
+        return true;
     if (vg_gauge_driver_open(&driver, o->driver, g->failure, sizeof(g->failure)) < 0)
         return false;
     vg_gauge_plain(&driver, g);
-    if (!o->nvml) {
-        strcpy(g->driver_version, SOFTWARE_VERSION);
-        strcpy(g->nvml_version, SOFTWARE_VERSION);
-        return false;
-    }
-    if (vg_gauge_nvml_open(&driver, o->nvml, g))
-        return true;
-    fprintf(stderr, "telemetry: no NVML: %s\n", vg_gauge_nvml_failure());
-    strcpy(g->driver_version, "unknown");
-    strcpy(g->nvml_version, "unknown");
-    return false;
+    if (nvml)
+        vg_gauge_nvml_bind(&driver, g);
+    return nvml;
 }
 
 static ssize_t receive(struct vg_gauges_ask *ask)

@@ -30,6 +30,13 @@ void vg_gauge_set_text(struct vg_telemetry_device *d, enum vg_nv_item item, cons
     vg_nv_status_at(d, item)[0] = VG_NV_SUCCESS;
 }
 
+void vg_gauge_clear(struct vg_telemetry_device *d)
+{
+    memset(&d->status, VG_NV_NOT_SUPPORTED, sizeof(d->status));
+    for (unsigned i = 0; i < VG_TELEMETRY_FIELDS; i++)
+        d->field[i].status = VG_NV_NOT_SUPPORTED;
+}
+
 static void set_uuid(struct vg_telemetry_device *d, const CUuuid *uuid)
 {
     char text[64];
@@ -63,9 +70,7 @@ static void describe(const struct vg_gauge_identity *id, struct vg_telemetry_dev
     uint32_t capability[2] = { (uint32_t)id->major, (uint32_t)id->minor };
     struct vg_nv_pci pci = { .domain = 0 };
 
-    memset(&d->status, VG_NV_NOT_SUPPORTED, sizeof(d->status));
-    for (unsigned i = 0; i < VG_TELEMETRY_FIELDS; i++)
-        d->field[i].status = VG_NV_NOT_SUPPORTED;
+    vg_gauge_clear(d);
     vg_gauge_set_text(d, VG_NV_NAME, id->name);
     set_uuid(d, &id->uuid);
     if (vg_gauge_parse_pci(id->pci, &pci))

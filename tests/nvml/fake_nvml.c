@@ -93,6 +93,21 @@ DEFINE(nvmlSystemGetNVMLVersion, (char *version, unsigned length))
     return VG_NV_SUCCESS;
 }
 
+/* More than one, if a test says so: then the driver is asked which is which. */
+DEFINE(nvmlDeviceGetCount_v2, (unsigned *count))
+{
+    const char *text = getenv("VG_FAKE_DEVICES");
+
+    *count = text ? (unsigned)atoi(text) : 1;
+    return VG_NV_SUCCESS;
+}
+
+DEFINE(nvmlSystemGetCudaDriverVersion_v2, (int *version))
+{
+    *version = 13000;
+    return VG_NV_SUCCESS;
+}
+
 DEFINE(nvmlDeviceGetHandleByPciBusId_v2, (const char *bus_id, void **ret_dev))
 {
     *ret_dev = DEVICE;

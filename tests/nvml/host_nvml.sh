@@ -47,4 +47,9 @@ replaced() {
     [ -n "$now" ] && [ "$now" != "$helper" ]
 }
 check 'a new helper after its death' within 12 replaced
+mediator_stop
+# With several devices NVML's order is not the driver's, so the driver is asked.
+export VG_FAKE_DEVICES=2
+VGPU_BACKEND=cuda mediator_start --set cuda_library="$fake/libcuda.so.1" --set prestart=0
+check 'the driver says which devices' same
 [ $failures = 0 ]

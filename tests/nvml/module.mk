@@ -27,4 +27,4 @@ $(fake-gpu)/libnvidia-ml.so.1: $(OBJ)/tests/nvml/fake_nvml.o $(B)/lib/libvgproto
 	$(Q)ln -sfn ../../lib/libvgpu-softcuda.so $(@D)/libcuda.so.1
 objects          += $(OBJ)/tests/nvml/fake_nvml.o
 extra-test-files += $(fake-gpu)/libnvidia-ml.so.1
-test-scripts     += tests/nvml/host_nvml.sh tests/nvml/vm.sh
+test-scripts     += tests/nvml/host_nvml.sh tests/nvml/vm.sh tests/nvml/others.sh

@@ -29,7 +29,7 @@ holder=$!
 within 10 eval 'host "$smi" --query-compute-apps=pid --format=csv,noheader | grep -q [0-9]'
 
 check 'table: device'    prints '^\|   0  vGPU software device .* 00000000:FE:00.0' "$smi"
-check 'table: versions'  prints 'Driver Version: 580.0-soft +CUDA Version: 13.0' "$smi"
+check 'table: versions'  prints 'Driver Version: 580.0 +CUDA Version: 13.0' "$smi"
 check 'table: memory'    prints ' 256MiB / +[0-9]+MiB ' "$smi"
 check 'table: process'   prints ' [0-9]+ +C +.*nvml-answers +256MiB' "$smi"
 check '-L'               prints '^GPU 0: vGPU software device \(UUID: GPU-[0-9a-f-]{36}\)' "$smi" -L
