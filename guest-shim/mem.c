@@ -3,6 +3,7 @@
 #include "guest-shim/mem.h"
 
 #include "guest-shim/call.h"
+#include "guest-shim/managed.h"
 #include "guest-shim/state.h"
 #include "vg_api.h"
 
@@ -125,6 +126,8 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
     CUresult r = vg_enter_ctx();
 
     if (r != CUDA_SUCCESS || dptr == 0)
+        return r;
+    if (vg_managed_free(dptr, &r))
         return r;
     if (!forget(dptr))
         return CUDA_ERROR_INVALID_VALUE;

@@ -26,13 +26,14 @@ enum vg_mem_kind {
     VG_MEM_ALIAS,           /* the application's own pages, replaced by the region's (mapped) */
     VG_MEM_MAPPED,          /* mapped by cuMemMap; such ranges may continue one another */
     VG_MEM_IPC,             /* another process's, opened by cuIpcOpenMemHandle */
+    VG_MEM_MANAGED,         /* cuMemAllocManaged: in the shared region, as PINNED */
 };
 
 struct vg_mem {
     uintptr_t base;
     size_t size;            /* bytes the application asked for */
-    size_t span;            /* bytes of extents behind PINNED and ALIAS */
-    uint64_t off;           /* region offset of PINNED and ALIAS */
+    size_t span;            /* bytes of extents behind PINNED, ALIAS and MANAGED */
+    uint64_t off;           /* region offset of PINNED, ALIAS and MANAGED */
     enum vg_mem_kind kind;
     unsigned flags;         /* CU_MEMHOSTALLOC_* or CU_MEMHOSTREGISTER_* */
     bool registered;        /* made by cuMemHostRegister */
@@ -66,13 +67,16 @@ void vg_mem_forget_mapped(uintptr_t base, size_t size);
 /* Forgets the range that begins at base, if `kinds` (bits 1 << kind) has its kind. */
 bool vg_mem_take(uintptr_t base, unsigned kinds, struct vg_mem *ret_mem);
 
+/* The same for any one range of the context. */
+bool vg_mem_take_of(CUcontext ctx, unsigned kinds, struct vg_mem *ret_mem);
+
 /* Forgets a module variable's range when its module goes; no error if it is not there. */
 void vg_mem_forget_global(uintptr_t base);
 
 #define VG_MEM_ON_GPU  (1u << VG_MEM_DEVICE | 1u << VG_MEM_POOLED | 1u << VG_MEM_GLOBAL | \
                         1u << VG_MEM_MAPPED | 1u << VG_MEM_GRAPH | 1u << VG_MEM_IPC)
-#define VG_MEM_SHARED  (1u << VG_MEM_PINNED | 1u << VG_MEM_ALIAS)
-#define VG_MEM_HOST    (VG_MEM_SHARED | 1u << VG_MEM_LOOSE)
+#define VG_MEM_SHARED  (1u << VG_MEM_PINNED | 1u << VG_MEM_ALIAS | 1u << VG_MEM_MANAGED)
+#define VG_MEM_HOST    (1u << VG_MEM_PINNED | 1u << VG_MEM_ALIAS | 1u << VG_MEM_LOOSE)
 static inline bool vg_mem_is(const struct vg_mem *m, unsigned kinds)
 {
     return kinds >> m->kind & 1u;

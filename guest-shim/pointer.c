@@ -54,13 +54,13 @@ static struct answer look_up(CUpointer_attribute a, uintptr_t p, const struct vg
     case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
         return gpu_reaches(m) ? value_of(p, 8) : absent(8);
     case CU_POINTER_ATTRIBUTE_HOST_POINTER:
-        return host ? value_of(p, 8) : absent(8);
+        return host || m->kind == VG_MEM_MANAGED ? value_of(p, 8) : absent(8);
     case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
         return known ? value_of(0, 4) : absent(4);
     case CU_POINTER_ATTRIBUTE_BUFFER_ID:
         return known ? value_of(m->id, 8) : absent(8);
     case CU_POINTER_ATTRIBUTE_IS_MANAGED:
-        return known ? value_of(0, 4) : absent(4);
+        return known ? value_of(m->kind == VG_MEM_MANAGED, 4) : absent(4);
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
         return known ? value_of((uint32_t)m->dev, 4) : absent(4);
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:

@@ -152,6 +152,23 @@ bool vg_mem_take(uintptr_t base, unsigned kinds, struct vg_mem *ret_mem)
     return found;
 }
 
+bool vg_mem_take_of(CUcontext ctx, unsigned kinds, struct vg_mem *ret_mem)
+{
+    bool found = false;
+
+    pthread_rwlock_wrlock(&lock);
+    for (size_t at = 0; !found && at < count; at++) {
+        found = table[at].ctx == ctx && vg_mem_is(&table[at], kinds);
+        if (found) {
+            *ret_mem = table[at];
+            count--;
+            memmove(&table[at], &table[at + 1], (count - at) * sizeof(*table));
+        }
+    }
+    pthread_rwlock_unlock(&lock);
+    return found;
+}
+
 void vg_mem_forget_global(uintptr_t base)
 {
     struct vg_mem m;

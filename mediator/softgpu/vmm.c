@@ -243,12 +243,16 @@ VG_ENTRY(cuMemMap, (CUdeviceptr ptr, size_t size, size_t offset,
 
     if (rc != CUDA_SUCCESS)
         return rc;
-    if (size == 0 || !vg_is_granular(ptr) || !vg_is_granular(size) || offset != 0 || flags != 0)
+    if (size == 0 || !vg_is_granular(ptr) || flags != 0)
         return CUDA_ERROR_INVALID_VALUE;
     vg_vmm_lock();
     p = vg_phys_get_locked(handle);
-    rc = p != NULL && size <= p->size && is_reserved(ptr, size) ? map_locked(ptr, size, p)
-                                                                : CUDA_ERROR_INVALID_VALUE;
+    if (p == NULL || !is_reserved(ptr, size))
+        rc = CUDA_ERROR_INVALID_VALUE;
+    else if (size != p->size || offset != 0)
+        rc = CUDA_ERROR_NOT_SUPPORTED;  /* memory is mapped whole, as NVIDIA's driver has it */
+    else
+        rc = map_locked(ptr, size, p);
     vg_vmm_unlock();
     return rc;
 }
@@ -271,6 +275,21 @@ static size_t whole_mappings(uint64_t addr, uint64_t size, size_t *ret_first)
     return at == addr + size ? n : 0;
 }
 
+/* How many mappings lie in [addr, addr + size), from index first on; SIZE_MAX: one sticks out, or is
+ * not the program's. */
+static size_t inside(uint64_t addr, uint64_t size, size_t first)
+{
+    size_t n = 0;
+
+    for (; first + n < mapped_count && mapped[first + n].at.base < addr + size; n++) {
+        const struct vg_mapping *m = &mapped[first + n];
+
+        if (m->at.base < addr || m->at.base + m->at.size > addr + size || m->phys->fd < 0)
+            return SIZE_MAX;
+    }
+    return n;
+}
+
 /* Nothing there any more, for kernels and for us. */
 static int empty(uint64_t addr, size_t size)
 {
@@ -282,9 +301,10 @@ static int empty(uint64_t addr, size_t size)
 
 static CUresult unmap_locked(uint64_t addr, size_t size)
 {
-    size_t first = 0, n = whole_mappings(addr, size, &first), i;
+    size_t first = mapped_position(addr), n = inside(addr, size, first), i;
 
-    if (n == 0)
+    if (size == 0 || !vg_is_granular(addr) || !vg_is_granular(size) || !is_reserved(addr, size) ||
+        n == SIZE_MAX)
         return CUDA_ERROR_INVALID_VALUE;
     if (empty(addr, size) != 0)
         return CUDA_ERROR_OUT_OF_MEMORY;

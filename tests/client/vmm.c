@@ -175,7 +175,7 @@ static void empty_middle(struct segment *s)
     unmap(middle, grain);
     VG_CU_IS(CUDA_ERROR_INVALID_VALUE, cuMemsetD8_v2(middle, 1, 16));
     VG_CU_IS(CUDA_ERROR_INVALID_VALUE, cuMemsetD8_v2(s->base, 1, grain + 1));
-    expect(vg_drv.cuMemUnmap(middle, grain) != CUDA_SUCCESS, "unmapped twice");
+    VG_CU(cuMemUnmap(middle, grain));   /* nothing is there to unmap */
     VG_CU(cuMemsetD8_v2(s->base, 1, grain));
 }
 

@@ -123,8 +123,9 @@ static void everything_twice(struct guest *g)
     MUST(CALL(g, VG_CALL_cuMemAddressFree, at, 2 * GRAIN) != CUDA_SUCCESS);
     MUST(CALL(g, VG_CALL_cuMemUnmap, at, GRAIN / 2) != CUDA_SUCCESS);
     MUST(CALL(g, VG_CALL_cuMemUnmap, at, 2 * GRAIN) == CUDA_SUCCESS);
-    MUST(CALL(g, VG_CALL_cuMemUnmap, at, 2 * GRAIN) != CUDA_SUCCESS);
+    MUST(CALL(g, VG_CALL_cuMemUnmap, at, 2 * GRAIN) == CUDA_SUCCESS);
     MUST(CALL(g, VG_CALL_cuMemAddressFree, at, 2 * GRAIN) == CUDA_SUCCESS);
+    MUST(CALL(g, VG_CALL_cuMemUnmap, at, 2 * GRAIN) != CUDA_SUCCESS);
     MUST(CALL(g, VG_CALL_cuMemAddressFree, at, 2 * GRAIN) != CUDA_SUCCESS);
 }
 
