@@ -46,7 +46,8 @@ bool vg_ring_commit(struct vg_ring_producer *p, struct vg_call *call)
 struct vg_ring_consumer {
     struct vg_slot *slot;
     const uint8_t *bytes;
-    uint64_t tail;          /* private; published by consume */
+    uint64_t tail;          /* private */
+    uint64_t published;     /* what slot->tail says; behind tail by a part of the ring at most */
 };
 
 enum vg_ring_verdict {
@@ -59,7 +60,8 @@ void vg_ring_consumer_init(struct vg_ring_consumer *c, struct vg_slot *slot);
 
 /*
  * Copies the next record to *call and its payload to payload[VG_PAYLOAD_MAX] and
- * gives its room back to the guest. *why names what is wrong when BROKEN.
+ * gives its room back to the guest: soon, and at the latest when the ring is empty. *why
+ * names what is wrong when BROKEN.
  */
 enum vg_ring_verdict vg_ring_take(struct vg_ring_consumer *c, struct vg_call *call, uint8_t *payload,
                                   const char **why);
