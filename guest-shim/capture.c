@@ -7,6 +7,9 @@
  */
 #include "guest-shim/capture.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "guest-shim/call.h"
 #include "guest-shim/fwd.h"
 #include "guest-shim/state.h"
@@ -120,9 +123,53 @@ struct info {
     CUgraph graph;
     size_t count;
     const CUgraphNode *nodes;       /* the thread's, until its next question */
+    const CUgraphEdgeData *edges;   /* behind them */
 };
 
-/* Reply: val0 status, val1 id, val2 graph, val3 number of nodes; payload: the nodes. */
+#define PER_NODE (sizeof(CUgraphNode) + sizeof(CUgraphEdgeData))
+#define NODES_MAX (1u << 20)
+
+/* Room for the answer, which the thread keeps. */
+static bool make_room(struct vg_thread *t, size_t count)
+{
+    if (count <= t->capture_room)
+        return true;
+    CUgraphNode *bigger = realloc(t->capture_nodes, count * PER_NODE);
+    if (!bigger)
+        return false;
+    t->capture_nodes = bigger;
+    t->capture_room = count;
+    return true;
+}
+
+/* Asks again, for more nodes than a reply cell holds. */
+static CUresult fetch_nodes(struct vg_thread *t, uint64_t stream, size_t count,
+                            struct vg_reply *ret_reply)
+{
+    size_t room, bytes = count * PER_NODE;
+    uint8_t *window = vg_window_get(bytes, bytes, &room);
+    struct vg_tx tx;
+
+    if (!window)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    CUresult r = vg_begin_quiet(&tx, VG_CALL_cuStreamGetCaptureInfo_v2, 0);
+    if (!r) {
+        tx.call->flags |= VG_F_BULK;
+        tx.call->arg[0] = stream;
+        tx.call->arg[6] = vg_window_off(window);
+        tx.call->arg[7] = room;
+        r = vg_finish(&tx, ret_reply);
+    }
+    /* Other threads may have captured more meanwhile. */
+    if (!r && (ret_reply->val[3] > count || ret_reply->len < ret_reply->val[3] * PER_NODE))
+        r = CUDA_ERROR_UNKNOWN;
+    if (!r)
+        memcpy(t->capture_nodes, window, ret_reply->val[3] * PER_NODE);
+    vg_window_put(window, room);
+    return r;
+}
+
+/* Reply: val0 status, val1 id, val2 graph, val3 number of nodes; payload: nodes, then edges. */
 static CUresult host_info(CUstream hStream, struct info *ret_info)
 {
     struct vg_thread *t = vg_thread();
@@ -134,12 +181,28 @@ static CUresult host_info(CUstream hStream, struct info *ret_info)
         r = vg_call_reply(VG_CALL_cuStreamGetCaptureInfo_v2, VG_WORDS(stream), &reply);
     if (r)
         return r;
-    if (reply.val[3] > VG_CAPTURE_NODES || reply.len < reply.val[3] * sizeof(uint64_t))
-        return vg_unsupported("cuStreamGetCaptureInfo with this many dependencies");
-    memcpy(t->capture_nodes, reply.data, reply.val[3] * sizeof(uint64_t));
+    if (reply.val[3] > NODES_MAX || !make_room(t, reply.val[3]))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    if (reply.len >= reply.val[3] * PER_NODE)
+        memcpy(t->capture_nodes, reply.data, reply.val[3] * PER_NODE);
+    else
+        r = fetch_nodes(t, stream, reply.val[3], &reply);
+    size_t n = reply.val[3];
     *ret_info = (struct info){(CUstreamCaptureStatus)reply.val[0], reply.val[1],
-                              (CUgraph)(uintptr_t)reply.val[2], reply.val[3], t->capture_nodes};
-    return CUDA_SUCCESS;
+                              (CUgraph)(uintptr_t)reply.val[2], n, t->capture_nodes,
+                              (const CUgraphEdgeData *)(t->capture_nodes + n)};
+    return r;
+}
+
+/* What is not plain order: kernels that begin before others have ended. */
+static bool edges_plain(const CUgraphEdgeData *edge, size_t count)
+{
+    static const CUgraphEdgeData plain;
+
+    for (size_t i = 0; edge && i < count; i++)
+        if (memcmp(&edge[i], &plain, sizeof(plain)) != 0)
+            return false;
+    return true;
 }
 
 static CUresult capture_info(CUstream hStream, CUstreamCaptureStatus *status, uint64_t *id,
@@ -166,18 +229,20 @@ CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus *capt
                                    const CUgraphEdgeData **edgeData_out,
                                    size_t *numDependencies_out)
 {
-    static const CUgraphEdgeData plain[VG_CAPTURE_NODES];
     struct info info;
     CUresult r = capture_info(hStream, captureStatus_out, id_out, &info);
 
     if (r || info.status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
         return r;
+    /* Who asks for the nodes alone must not lose what stands in the edges. */
+    if (dependencies_out && !edgeData_out && !edges_plain(info.edges, info.count))
+        return CUDA_ERROR_LOSSY_QUERY;
     if (graph_out)
         *graph_out = info.graph;
     if (dependencies_out)
         *dependencies_out = info.nodes;
     if (edgeData_out)
-        *edgeData_out = plain;
+        *edgeData_out = info.edges;
     if (numDependencies_out)
         *numDependencies_out = info.count;
     return CUDA_SUCCESS;
@@ -198,31 +263,22 @@ CUresult cuStreamGetCaptureInfo(CUstream hStream, CUstreamCaptureStatus *capture
     return cuStreamGetCaptureInfo_v3(hStream, captureStatus_out, id_out, NULL, NULL, NULL, NULL);
 }
 
-/* Edge data other than plain order is not remoted: its consumers are kernels of one graph. */
-static bool edges_plain(const CUgraphEdgeData *edge, size_t count)
-{
-    static const CUgraphEdgeData plain;
-
-    for (size_t i = 0; edge && i < count; i++)
-        if (memcmp(&edge[i], &plain, sizeof(plain)) != 0)
-            return false;
-    return true;
-}
-
-static CUresult host_update(uint64_t stream, const CUgraphNode *node, size_t count, unsigned flags)
+static CUresult host_update(uint64_t stream, const CUgraphNode *node, const CUgraphEdgeData *edge,
+                            size_t count, unsigned flags)
 {
     struct vg_tx tx;
     struct vg_enc e;
-    size_t bytes = node ? count * sizeof(*node) : 0;
+    size_t bytes = node ? count * sizeof(*node) : 0, edge_bytes = edge ? count * sizeof(*edge) : 0;
 
-    if (count > VG_PAYLOAD_MAX / sizeof(*node) - 8)
+    if (count > VG_PAYLOAD_MAX / PER_NODE - 8)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult r = vg_begin_reply(&tx, VG_CALL_cuStreamUpdateCaptureDependencies, bytes);
+    CUresult r = vg_begin_reply(&tx, VG_CALL_cuStreamUpdateCaptureDependencies, bytes + edge_bytes);
     if (r)
         return r;
     vg_tx_encoder(&tx, &e);
     vg_enc_word(&e, stream);
     vg_enc_block(&e, node, bytes);
+    vg_enc_block(&e, edge, edge_bytes);
     vg_enc_word(&e, count);
     vg_enc_word(&e, flags);
     if (!vg_tx_encoded(&tx, &e)) {
@@ -243,9 +299,9 @@ CUresult cuStreamUpdateCaptureDependencies_v2(CUstream hStream, CUgraphNode *dep
         r = vg_stream(hStream, &stream);
     if (r)
         return r;
-    if (!edges_plain(dependencyData, numDependencies))
-        return vg_unsupported("cuStreamUpdateCaptureDependencies with edge data");
-    return host_update(stream, dependencies, numDependencies, flags);
+    const CUgraphEdgeData *edge = edges_plain(dependencyData, numDependencies) ? NULL
+                                                                               : dependencyData;
+    return host_update(stream, dependencies, edge, numDependencies, flags);
 }
 
 CUresult cuStreamUpdateCaptureDependencies(CUstream hStream, CUgraphNode *dependencies,

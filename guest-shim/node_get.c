@@ -8,6 +8,7 @@
 #include "guest-shim/call.h"
 #include "guest-shim/callback.h"
 #include "guest-shim/fwd.h"
+#include "guest-shim/module.h"
 #include "guest-shim/node.h"
 #include "guest-shim/state.h"
 #include "guest-shim/transfer.h"
@@ -118,6 +119,19 @@ static void **list_params(CUgraphNode node, const struct vg_node_facts *f)
     return param;
 }
 
+/* A kernel launched by its library's handle: the function that stands for it becomes known. */
+static void learn_function(const CUDA_KERNEL_NODE_PARAMS *p)
+{
+    struct vg_func *kernel = vg_kernel_find(p->kern), *f;
+    struct vg_module *m;
+
+    if (!p->func || vg_func_find(p->func) || !kernel || vg_enter_ctx())
+        return;
+    m = vg_module_of_library(kernel->library);
+    if (m)
+        (void)!vg_func_of_kernel(kernel, m, (uintptr_t)p->func, &f);
+}
+
 CUresult cuGraphKernelNodeGetParams_v2(CUgraphNode hNode, CUDA_KERNEL_NODE_PARAMS *nodeParams)
 {
     struct vg_node_facts f;
@@ -128,6 +142,7 @@ CUresult cuGraphKernelNodeGetParams_v2(CUgraphNode hNode, CUDA_KERNEL_NODE_PARAM
     *nodeParams = f.p.kernel;
     nodeParams->extra = NULL;
     nodeParams->kernelParams = list_params(hNode, &f);
+    learn_function(nodeParams);
     vg_node_facts_fini(&f);
     return nodeParams->kernelParams ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }

@@ -33,6 +33,7 @@ static void end_thread(void *arg)
     vg_tls.ctx = NULL;
     vg_tls.more = NULL;
     free(t->below);
+    free(t->capture_nodes);
     free(t);
 }
 

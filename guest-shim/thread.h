@@ -5,8 +5,6 @@
 
 #include "guest-shim/state.h"
 
-#define VG_CAPTURE_NODES 64u
-
 struct vg_own_stream {
     struct vg_ctx *ctx;
     uint64_t epoch;                 /* vg_ctx.epoch when it was made */
@@ -18,7 +16,8 @@ struct vg_thread {
     struct vg_ctx **below;          /* the contexts under the current one, bottom first */
     unsigned depth, room;
     struct vg_own_stream *streams;
-    CUgraphNode capture_nodes[VG_CAPTURE_NODES];
+    CUgraphNode *capture_nodes;     /* and behind them their edges; capture.c */
+    size_t capture_room;            /* nodes */
 };
 
 /* The calling thread's, made at the first call; NULL: no memory. Freed when the thread ends. */

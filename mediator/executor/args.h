@@ -94,7 +94,7 @@
     X(cuGraphExecBatchMemOpNodeSetParams) X(cuGraphExecNodeSetParams)                          \
     X(cuGraphKernelNodeGetParams_v2) X(cuGraphMemcpyNodeGetParams) X(cuGraphHostNodeGetParams) \
     X(cuGraphBatchMemOpNodeGetParams) X(cuGraphMemAllocNodeGetParams)                          \
-    X(cuGraphExecUpdate_v2) X(cuUserObjectCreate)
+    X(cuGraphExecUpdate_v2) X(cuUserObjectCreate) X(cuGraphDebugDotPrint)
 
 #define VG_INTERNAL_CALLS(X)                                                                   \
     X(LINK_READ)                                                                               \

@@ -166,71 +166,95 @@ CUresult vg_do_cuStreamIsCapturing(struct vg_exec *x, struct vg_req *r,
     return x->cuda.cuStreamIsCapturing(a->hStream, &a->captureStatus);
 }
 
-/* The dependencies go back as bare handles, as many as fit. */
-static void send_nodes(struct vg_exec *x, struct vg_req *r, const CUgraphNode *node, size_t count,
-                       CUgraph graph)
-{
-    size_t fit = r->enc.cap / sizeof(uint64_t);
+struct capture_info {
+    CUstreamCaptureStatus status;
+    uint64_t id;
+    CUgraph graph;
+    const CUgraphNode *node;
+    const CUgraphEdgeData *edge; /* NULL: all plain */
+    size_t count;
+};
 
-    if (count > fit)
-        count = fit;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t handle = (uintptr_t)node[i];
-        if (!vg_obj_find(&x->obj, VG_OBJ_CUgraphNode, handle))
-            vg_own_add(x, VG_OBJ_CUgraphNode, handle, (uintptr_t)graph, 0);
-        memcpy(r->enc.payload + i * sizeof(handle), &handle, sizeof(handle));
+/* A driver before 12.3 knows plain edges only. */
+static CUresult ask_capture(struct vg_exec *x, CUstream stream, struct capture_info *i)
+{
+    memset(i, 0, sizeof(*i));
+    CUresult rc = x->cuda.cuStreamGetCaptureInfo_v3(stream, &i->status, &i->id, &i->graph, &i->node,
+                                                    &i->edge, &i->count);
+    if (rc == CUDA_ERROR_NOT_SUPPORTED)
+        rc = x->cuda.cuStreamGetCaptureInfo_v2(stream, &i->status, &i->id, &i->graph, &i->node,
+                                               &i->count);
+    if (i->status != CU_STREAM_CAPTURE_STATUS_ACTIVE) {
+        i->graph = NULL;
+        i->count = 0;
     }
-    r->enc.len = count * sizeof(uint64_t);
+    return rc;
+}
+
+/* Bare handles, then as many edges: all, or nothing where they do not fit. */
+static void send_nodes(struct vg_exec *x, struct vg_req *r, const struct capture_info *info)
+{
+    size_t size = sizeof(CUgraphNode) + sizeof(CUgraphEdgeData), n = info->count;
+    uint8_t *to = r->enc.payload;
+
+    if (n > r->enc.cap / size)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t handle = (uintptr_t)info->node[i];
+        if (!vg_obj_find(&x->obj, VG_OBJ_CUgraphNode, handle))
+            vg_own_add(x, VG_OBJ_CUgraphNode, handle, (uintptr_t)info->graph, 0);
+        memcpy(to + i * sizeof(handle), &handle, sizeof(handle));
+    }
+    if (info->edge)
+        memcpy(to + n * sizeof(CUgraphNode), info->edge, n * sizeof(CUgraphEdgeData));
+    else
+        memset(to + n * sizeof(CUgraphNode), 0, n * sizeof(CUgraphEdgeData));
+    r->enc.len = n * size;
 }
 
 CUresult vg_do_cuStreamGetCaptureInfo_v2(struct vg_exec *x, struct vg_req *r)
 {
     CUstream stream = (CUstream)(uintptr_t)vg_dec_word(&r->dec);
-    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-    const CUgraphNode *node = NULL;
-    CUgraph graph = NULL;
-    uint64_t id = 0;
-    size_t count = 0;
+    struct capture_info info;
 
     if (!vg_req_decoded(r))
         return CUDA_ERROR_INVALID_VALUE;
     CUresult rc = vg_own_stream(x, stream);
     if (rc == CUDA_SUCCESS)
-        rc = x->cuda.cuStreamGetCaptureInfo_v2(stream, &status, &id, &graph, &node, &count);
+        rc = ask_capture(x, stream, &info);
     if (rc != CUDA_SUCCESS)
         return rc;
-    if (status != CU_STREAM_CAPTURE_STATUS_ACTIVE) {
-        graph = NULL;
-        count = 0;
-    }
-    if (graph && !vg_obj_find(&x->obj, VG_OBJ_CUgraph, (uintptr_t)graph))
-        vg_own_add(x, VG_OBJ_CUgraph, (uintptr_t)graph, 0, 0);
-    vg_enc_word(&r->enc, status);
-    vg_enc_word(&r->enc, id);
-    vg_enc_word(&r->enc, (uintptr_t)graph);
-    vg_enc_word(&r->enc, count);
-    send_nodes(x, r, node, count, graph);
+    if (info.graph && !vg_obj_find(&x->obj, VG_OBJ_CUgraph, (uintptr_t)info.graph))
+        vg_own_add(x, VG_OBJ_CUgraph, (uintptr_t)info.graph, 0, 0);
+    vg_enc_word(&r->enc, info.status);
+    vg_enc_word(&r->enc, info.id);
+    vg_enc_word(&r->enc, (uintptr_t)info.graph);
+    vg_enc_word(&r->enc, info.count);
+    send_nodes(x, r, &info);
     return CUDA_SUCCESS;
 }
 
+/* Words stream, block nodes, block edges or none, word count, word flags. */
 CUresult vg_do_cuStreamUpdateCaptureDependencies(struct vg_exec *x, struct vg_req *r)
 {
     CUstream stream = (CUstream)(uintptr_t)vg_dec_word(&r->dec);
-    size_t bytes;
-    const void *block = vg_dec_block(&r->dec, &bytes);
+    size_t bytes, edge_bytes;
+    CUgraphNode *node = (CUgraphNode *)(uintptr_t)vg_dec_block(&r->dec, &bytes);
+    const CUgraphEdgeData *edge = vg_dec_block(&r->dec, &edge_bytes);
     uint64_t count = vg_dec_word(&r->dec), flags = vg_dec_word(&r->dec);
-    CUgraphNode node[VG_PAYLOAD_MAX / sizeof(CUgraphNode)];
 
     if (!vg_req_decoded(r))
         return CUDA_ERROR_INVALID_VALUE;
-    if (bytes != count * sizeof(node[0]) || bytes > sizeof(node))
+    if ((node ? bytes : 0) != count * sizeof(*node) ||
+        (edge && edge_bytes != count * sizeof(*edge)))
         return CUDA_ERROR_INVALID_VALUE;
-    if (block)
-        memcpy(node, block, bytes);
     CUresult rc = vg_own_stream(x, stream);
     if (rc == CUDA_SUCCESS)
         rc = vg_own_nodes(x, node, count);
     if (rc != CUDA_SUCCESS)
         return rc;
+    if (edge)
+        return x->cuda.cuStreamUpdateCaptureDependencies_v2(stream, node, edge, count,
+                                                            (unsigned)flags);
     return x->cuda.cuStreamUpdateCaptureDependencies(stream, node, count, (unsigned)flags);
 }

@@ -345,16 +345,38 @@ VG_ENTRY(cuGraphAddBatchMemOpNode,
                                : CUDA_ERROR_INVALID_VALUE;
 }
 
+/* The first form of the struct is how the present one begins. */
+static const CUDA_KERNEL_NODE_PARAMS *newer(const CUDA_KERNEL_NODE_PARAMS_v1 *old,
+                                            CUDA_KERNEL_NODE_PARAMS *p)
+{
+    memset(p, 0, sizeof(*p));
+    if (old != NULL)
+        memcpy(p, old, sizeof(*old));
+    return old != NULL ? p : NULL;
+}
+
 VG_ENTRY(cuGraphAddKernelNode,
          (CUgraphNode *ret, CUgraph graph, const CUgraphNode *deps, size_t n,
           const CUDA_KERNEL_NODE_PARAMS_v1 *params))
 {
-    CUDA_KERNEL_NODE_PARAMS p = { 0 };
+    CUDA_KERNEL_NODE_PARAMS p;
 
-    if (params == NULL)
-        return CUDA_ERROR_INVALID_VALUE;
-    memcpy(&p, params, sizeof(*params));
-    return cuGraphAddKernelNode_v2(ret, graph, deps, n, &p);
+    return cuGraphAddKernelNode_v2(ret, graph, deps, n, newer(params, &p));
+}
+
+VG_ENTRY(cuGraphKernelNodeSetParams, (CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS_v1 *params))
+{
+    CUDA_KERNEL_NODE_PARAMS p;
+
+    return cuGraphKernelNodeSetParams_v2(node, newer(params, &p));
+}
+
+VG_ENTRY(cuGraphExecKernelNodeSetParams,
+         (CUgraphExec exec, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS_v1 *params))
+{
+    CUDA_KERNEL_NODE_PARAMS p;
+
+    return cuGraphExecKernelNodeSetParams_v2(exec, node, newer(params, &p));
 }
 
 VG_ENTRY(cuGraphAddMemcpyNode,

@@ -6,6 +6,7 @@
 #include "common.cuh"
 
 #include <algorithm>
+#include <unistd.h>
 
 #define N 4096
 
@@ -325,6 +326,56 @@ static void wide(const struct world *w)
     RT(cudaGraphDestroy(g));
 }
 
+/* The picture: a file of this machine, wherever the GPU is. */
+static void picture(const struct pipeline *p)
+{
+    char path[] = "/tmp/graph_nodes-XXXXXX", line[4096];
+    int fd = mkstemp(path), arrows = 0;
+    bool digraph = false;
+
+    EXPECT(fd >= 0, "no temporary file");
+    RT(cudaGraphDebugDotPrint(p->graph, path, cudaGraphDebugDotFlagsVerbose));
+    FILE *file = fdopen(fd, "r");
+    while (fgets(line, sizeof(line), file)) {
+        digraph |= strstr(line, "digraph") != NULL;
+        arrows += strstr(line, "->") != NULL;
+    }
+    fclose(file);
+    unlink(path);
+    EXPECT(digraph && arrows >= 4, "the picture has %d edges instead of 4", arrows);
+}
+
+/* Two streams with many ends each: more nodes to wait for than one answer holds. */
+static void many_ends(const struct world *w)
+{
+    const cudaGraphNode_t *deps = NULL;
+    cudaStreamCaptureStatus status;
+    const cudaGraphEdgeData *edges = NULL;
+    std::vector<cudaGraphNode_t> nodes;
+    unsigned long long id = 0;
+    size_t count = 0;
+    cudaGraph_t g, captured;
+
+    RT(cudaStreamBeginCapture(w->stream, cudaStreamCaptureModeRelaxed));
+    RT(cudaStreamGetCaptureInfo(w->stream, &status, &id, &g, &deps, &edges, &count));
+    EXPECT(status == cudaStreamCaptureStatusActive && count == 0, "a capture begins with %zu nodes",
+           count);
+    for (int i = 0; i < 300; i++) {
+        cudaGraphNode_t node;
+        RT(cudaGraphAddEmptyNode(&node, g, NULL, 0));
+        nodes.push_back(node);
+    }
+    RT(cudaStreamUpdateCaptureDependencies(w->stream, nodes.data(), NULL, nodes.size(),
+                                           cudaStreamSetCaptureDependencies));
+    RT(cudaStreamGetCaptureInfo(w->stream, &status, &id, &g, &deps, &edges, &count));
+    EXPECT(count == 300, "%zu nodes to wait for, not 300", count);
+    for (auto node : nodes)
+        EXPECT(std::find(deps, deps + count, node) != deps + count, "a node is missing");
+    RT(cudaStreamEndCapture(w->stream, &captured));
+    EXPECT(captured == g, "the capture gave another graph");
+    RT(cudaGraphDestroy(g));
+}
+
 static void refusals(const struct world *w, const struct pipeline *p)
 {
     cudaGraph_t g;
@@ -365,6 +416,8 @@ int main(void)
     events(&w);
     update(&w, &p, &weight);
     wide(&w);
+    picture(&p);
+    many_ends(&w);
     refusals(&w, &p);
     RT(cudaGraphDestroy(p.graph));
     RT(cudaStreamDestroy(w.stream));
