@@ -240,12 +240,22 @@ static unsigned visit_functions(CUcontext ctx, CUmodule module, function_visitor
 #define TOOLS_MODULE_SLOTS 99u
 static vg_function *tools_module_table[TOOLS_MODULE_SLOTS];
 
+/*
+ * cuBLASLt asks slot 4 which SMs stand together, and does without where it is refused; without the
+ * table it crashes.
+ */
+#define TOPOLOGY_SLOTS 17u
+static vg_function *topology_table[TOPOLOGY_SLOTS];
+
 static void __attribute__((constructor)) fill_tables(void)
 {
     for (unsigned i = 0; i < TOOLS_CONTEXT_SLOTS; i++)
         tools_context_table[i] = NO;
     for (unsigned i = 0; i < TOOLS_MODULE_SLOTS; i++)
         tools_module_table[i] = NO;
+    for (unsigned i = 0; i < TOPOLOGY_SLOTS; i++)
+        topology_table[i] = NO;
+    topology_table[0] = SIZE(TOPOLOGY_SLOTS);
     tools_context_table[0] = SIZE(TOOLS_CONTEXT_SLOTS);
     tools_context_table[4] = SLOT(context_kind);
     tools_context_table[39] = SLOT(stream_object_value);
@@ -269,6 +279,7 @@ static const struct {
     {"\x21\x31\x8c\x60\x97\x14\x32\x48\x8c\xa6\x41\xff\x73\x24\xc8\xf2", tools_context_table},
     {"\x6e\x16\x3f\xbe\xb9\x58\x44\x4d\x83\x5c\xe1\x82\xaf\xf1\x99\x1e", tools_module_table},
     {"\xf8\xcf\xf9\x51\x21\x46\x8b\x4e\xb9\xe2\xfb\x46\x9e\x7c\x0d\xd9", start_table},
+    {"\x17\x34\xdc\x26\x80\x0d\x47\x45\x87\x26\xc0\xf1\xe7\xdd\x8b\xca", topology_table},
 };
 
 /* Asked for by libraries that run without: what they lose. */
@@ -287,8 +298,6 @@ static const struct {
     {"\xbf\xdb\x43\x2d\xbf\x3c\x5a\x4a\x94\x5e\xb3\x40\x29\xe8\x1e\x75", PROFILING},
     {"\xcc\x52\x9e\x94\x5c\x4e\x9d\x46\x83\x7c\x96\x25\x86\x83\x34\xe4", PROFILING},
     {"\x69\xa2\x8e\x9f\x24\x49\x8b\x47\xb0\x30\xc5\xda\x33\x0e\xa4\xe9", PROFILING},
-    {"\x17\x34\xdc\x26\x80\x0d\x47\x45\x87\x26\xc0\xf1\xe7\xdd\x8b\xca",
-     "what cuBLASLt asks about the GPU beyond the public functions"},
     {"\xda\x91\x51\xd3\x3a\xe6\xcc\x41\xa5\xc0\x4f\x26\xd5\x33\xe3\x28",
      "the driver's compiler for nvJitLink and NVRTC, which use their own"},
     {"\x9a\xf0\x70\x7b\x8e\x2d\xd8\x4c\x8e\x4e\xb9\x94\xc8\x2d\xdc\x35", "optical flow"},

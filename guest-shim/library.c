@@ -80,12 +80,14 @@ CUresult vg_library_host(struct vg_library *library, uint64_t *ret_host)
     return CUDA_SUCCESS;
 }
 
-/* The table of host functions and data (option 0) means nothing to a host that has neither. */
-static CUresult check_options(CUlibraryOption *options, void **values, unsigned count,
-                              bool *ret_preserved)
+/*
+ * The table of host functions and data (option 0) means nothing to a host that has neither. Values
+ * may be missing: the other option takes none, and cuBLASLt gives none.
+ */
+static CUresult check_options(const CUlibraryOption *options, unsigned count, bool *ret_preserved)
 {
     *ret_preserved = false;
-    if (count && (!options || !values))
+    if (count && !options)
         return CUDA_ERROR_INVALID_VALUE;
     for (unsigned i = 0; i < count; i++) {
         if ((unsigned)options[i] >= CU_LIBRARY_NUM_OPTIONS)
@@ -146,13 +148,13 @@ static CUresult publish(struct vg_library *l, CUlibrary *ret_library)
 
 static CUresult enter_load(struct vg_jit *jit, unsigned jit_count, CUjit_option *jit_options,
                            void **jit_values, unsigned count, CUlibraryOption *options,
-                           void **values, bool *ret_preserved)
+                           bool *ret_preserved)
 {
     CUresult r = vg_enter();
 
     if (!r)
         r = vg_jit_init(jit, jit_count, jit_options, jit_values);
-    return r ? r : check_options(options, values, count, ret_preserved);
+    return r ? r : check_options(options, count, ret_preserved);
 }
 
 CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *jitOptions,
@@ -164,8 +166,9 @@ CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *j
     struct vg_jit jit;
     bool preserved;
     CUresult r = enter_load(&jit, numJitOptions, jitOptions, jitOptionsValues, numLibraryOptions,
-                            libraryOptions, libraryOptionValues, &preserved);
+                            libraryOptions, &preserved);
 
+    (void)libraryOptionValues;
     if (r)
         return r;
     if (!library || !code)
@@ -195,8 +198,9 @@ CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *fileName, CUjit_o
     char *bytes;
     size_t size;
     CUresult r = enter_load(&jit, numJitOptions, jitOptions, jitOptionsValues, numLibraryOptions,
-                            libraryOptions, libraryOptionValues, &preserved);
+                            libraryOptions, &preserved);
 
+    (void)libraryOptionValues;
     if (r)
         return r;
     if (!library || !fileName)

@@ -119,7 +119,7 @@ static void jit_log(const char *what, const char *image)
 static void options(void)
 {
     CUjit_option bad = (CUjit_option)99;
-    CUlibraryOption bad_library = (CUlibraryOption)99;
+    CUlibraryOption bad_library = (CUlibraryOption)99, preserved = CU_LIBRARY_BINARY_IS_PRESERVED;
     void *value = NULL;
     CUmodule m;
     CUlibrary l;
@@ -129,6 +129,7 @@ static void options(void)
     SAY(cuModuleLoadDataEx(&m, ptx, 1, &bad, &value));
     SAY(cuModuleLoadDataEx(&m, ptx, 1, NULL, NULL));
     SAY(cuLibraryLoadData(&l, ptx, NULL, NULL, 0, &bad_library, &value, 1));
+    SAY(cuLibraryLoadData(&l, ptx, NULL, NULL, 0, &preserved, NULL, 1));
     SAY(cuLibraryLoadData(&l, ptx, NULL, NULL, 1, NULL, NULL, 0));
     SAY(cuLibraryLoadData(NULL, ptx, NULL, NULL, 0, NULL, NULL, 0));
     SAY(cuModuleLoadData(NULL, ptx));
