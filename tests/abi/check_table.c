@@ -4,9 +4,11 @@
  *   check-api-table          the tests
  *   check-api-table --list   the rows, one a line: symbol base since mode class target
  *   check-api-table --doc    the text of tests/abi/API.txt (make api-doc)
+ *   check-api-table --unserved  what is not served, for the README (the same)
  */
 #include <string.h>
 
+#include "tests/abi/unserved.h"
 #include "tests/protocol/vg_test.h"
 #include "vg_api.h"
 #include "vg_error.h"
@@ -319,6 +321,27 @@ START_TEST(the_document_is_current)
 }
 END_TEST
 
+START_TEST(what_is_not_served_is_explained_to_users)
+{
+    static char readme[256 << 10], section[64 << 10];
+    FILE *f = fopen("README.md", "r"), *now = tmpfile();
+
+    ck_assert_msg(unserved_without_reason() == NULL, "%s is not served, and unserved.c has no "
+                  "reason", unserved_without_reason());
+    ck_assert_msg(f && now, "run from the root of the tree");
+    ck_assert(fread(readme, 1, sizeof(readme) - 1, f) > 0);
+    fputs("<!-- unserved: made by make api-doc -->\n", now);
+    unserved_print(now);
+    fputs("<!-- end -->\n", now);
+    rewind(now);
+    ck_assert(fread(section, 1, sizeof(section) - 1, now) > 0);
+    ck_assert_msg(strstr(readme, section) != NULL, "the README's table of what is not served is "
+                  "old: make api-doc");
+    fclose(f);
+    fclose(now);
+}
+END_TEST
+
 static Suite *table_suite(void)
 {
     Suite *suite = suite_create("api table");
@@ -335,12 +358,17 @@ static Suite *table_suite(void)
     tcase_add_test(table, every_status_has_one_name_and_a_text);
     tcase_add_test(table, names_of_modes_and_classes);
     tcase_add_test(table, the_document_is_current);
+    tcase_add_test(table, what_is_not_served_is_explained_to_users);
     suite_add_tcase(suite, table);
     return suite;
 }
 
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "--unserved") == 0) {
+        unserved_print(stdout);
+        return 0;
+    }
     if (argc == 2 && strcmp(argv[1], "--list") == 0) {
         print_list(stdout);
         return EXIT_SUCCESS;
