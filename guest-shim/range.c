@@ -51,6 +51,8 @@ static void displace_graph_memory(size_t at, const struct vg_mem *m)
 
     while (end < count && table[end].base < m->base + m->size && table[end].kind == VG_MEM_GRAPH)
         end++;
+    if (end == at)
+        return;
     memmove(&table[at], &table[end], (count - end) * sizeof(*table));
     count -= end - at;
 }
