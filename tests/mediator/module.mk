@@ -25,6 +25,10 @@ check-base-pkgs   := check
 check-daemon-src  := tests/mediator/check_daemon.c
 check-daemon-libs := libvgdaemon.a libvgbase.a libvgproto.a
 check-daemon-pkgs := check json-c
+tests += check-page
+check-page-src  := tests/mediator/check_page.c
+check-page-libs := libvgdaemon.a libvgbase.a libvgproto.a
+check-page-pkgs := check json-c
 test-scripts += tests/mediator/programs.sh
 
 # `make fuzz-mediator`: both doors of the daemon, FUZZ_SECONDS each.
