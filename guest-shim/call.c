@@ -263,23 +263,36 @@ void vg_call_forget_context(void)
     vg_unlock(&out.lock);
 }
 
-static CUresult may_begin(void)
+/* Contexts are made, waited for and ended whatever the current one is; all else needs it alive. */
+static bool survives_context(uint32_t id)
 {
+    const struct vg_api_row *row = vg_api_by_id(id);
+
+    return row ? row->class == VG_CLASS_CONTEXT || row->class == VG_CLASS_FREE
+               : !needs_context(id);
+}
+
+static CUresult may_begin(uint32_t id)
+{
+    const struct vg_ctx *ctx = vg_tls.ctx;
+
     if (VG_UNLIKELY(!vg_process.slot || vg_phase() > VG_PHASE_RUNNING))
         return vg_not_running();
+    if (VG_UNLIKELY(ctx && !vg_ctx_alive(ctx)) && !survives_context(id))
+        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
     return fatal_error();
 }
 
 CUresult vg_begin(struct vg_tx *tx, uint32_t id, size_t payload)
 {
-    CUresult r = may_begin();
+    CUresult r = may_begin(id);
 
     return VG_UNLIKELY(r) ? r : begin(tx, id, payload, -1, false);
 }
 
 static CUresult begin_with_cell(struct vg_tx *tx, uint32_t id, size_t payload, bool quiet)
 {
-    CUresult r = may_begin();
+    CUresult r = may_begin(id);
 
     if (VG_UNLIKELY(r))
         return r;

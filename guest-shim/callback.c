@@ -103,6 +103,7 @@ static void *callback_main(void *arg)
     struct vg_slot *s = arg;
     struct vg_backoff idle = {0};
 
+    vg_tls.in_callback = true;
     while (vg_phase() == VG_PHASE_RUNNING && !vg_load_relaxed(&vg_process.lost)) {
         if (vg_load_acquire(&s->callback_head) != s->callback_tail) {
             run_next(s);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stream capture. The host's driver keeps the graphs; we count captures under way,
- * so that the usual question "is this stream capturing" costs nothing outside of
- * them. The capture mode of a thread lives here, because the host runs the calls of
- * all threads in one, whose own mode is relaxed.
+ * Stream capture. The host's driver keeps the graphs; we note captures under way, so
+ * that the usual question "is this stream capturing" costs nothing outside of them.
+ * Modes and threads are judged here, because the host runs the calls of all threads
+ * in one, whose own mode is relaxed, and begins every capture relaxed.
  */
 #include "guest-shim/capture.h"
 
@@ -12,25 +12,183 @@
 
 #include "guest-shim/call.h"
 #include "guest-shim/fwd.h"
+#include "guest-shim/lock.h"
 #include "guest-shim/state.h"
 #include "guest-shim/thread.h"
 #include "vg_atomic.h"
 
-static int32_t under_way;
+struct capture {
+    uint64_t stream;
+    CUstreamCaptureMode mode;
+    const struct vg_tls *thread;    /* that began it: only compared */
+    const struct vg_ctx *ctx;
+    struct capture *next;
+};
 
-bool vg_capture_possible(void)
+static struct vg_lock lock;
+static struct capture *captures;
+uint32_t vg_captures_under_way;     /* how many there are */
+
+/* ---- which there are --------------------------------------------------------- */
+
+static void note_begin(struct capture *c, uint64_t stream, CUstreamCaptureMode mode)
 {
-    return vg_load_relaxed(&under_way) > 0;
+    *c = (struct capture){.stream = stream, .mode = mode, .thread = &vg_tls, .ctx = vg_tls.ctx};
+    vg_lock(&lock);
+    c->next = captures;
+    captures = c;
+    vg_fetch_add(&vg_captures_under_way, 1);
+    vg_unlock(&lock);
 }
 
-static CUresult host_begin(CUstream hStream, CUstreamCaptureMode mode)
+/* The capture that began on the stream; NULL: it has joined one, or is in none. */
+static struct capture **find(uint64_t stream)
+{
+    struct capture **p = &captures;
+
+    while (*p && (*p)->stream != stream)
+        p = &(*p)->next;
+    return *p ? p : NULL;
+}
+
+void vg_capture_forget(uint64_t stream)
+{
+    struct capture *c = NULL;
+
+    vg_lock(&lock);
+    struct capture **p = find(stream);
+    if (p) {
+        c = *p;
+        *p = c->next;
+        vg_fetch_add(&vg_captures_under_way, -1);
+    }
+    vg_unlock(&lock);
+    free(c);
+}
+
+static void forget_of_ctx(struct vg_ctx *ctx)
+{
+    vg_lock(&lock);
+    for (struct capture **p = &captures; *p;) {
+        struct capture *c = *p;
+        if (c->ctx != ctx) {
+            p = &c->next;
+            continue;
+        }
+        *p = c->next;
+        vg_fetch_add(&vg_captures_under_way, -1);
+        free(c);
+    }
+    vg_unlock(&lock);
+}
+
+static void __attribute__((constructor)) watch_contexts(void)
+{
+    vg_ctx_on_end(forget_of_ctx);
+}
+
+/* Only the thread that began it may end a capture, unless it is relaxed. */
+static bool is_foreign(uint64_t stream)
+{
+    vg_lock(&lock);
+    struct capture **p = find(stream);
+    bool foreign = p && (*p)->mode != CU_STREAM_CAPTURE_MODE_RELAXED && (*p)->thread != &vg_tls;
+    vg_unlock(&lock);
+    return foreign;
+}
+
+/* ---- what they forbid -------------------------------------------------------- */
+
+static bool forbids_unsafe(const struct capture *c)
+{
+    if (vg_tls.capture_mode == CU_STREAM_CAPTURE_MODE_RELAXED ||
+        c->mode == CU_STREAM_CAPTURE_MODE_RELAXED)
+        return false;
+    return c->thread == &vg_tls || (vg_tls.capture_mode == CU_STREAM_CAPTURE_MODE_GLOBAL &&
+                                    c->mode == CU_STREAM_CAPTURE_MODE_GLOBAL);
+}
+
+static bool forbids_sync(const struct capture *c)
+{
+    return c->ctx == vg_tls.ctx;
+}
+
+static CUresult check(bool (*forbids)(const struct capture *))
+{
+    uint64_t stream[64];
+    unsigned n = 0;
+
+    vg_lock(&lock);
+    for (const struct capture *c = captures; c && n < 64; c = c->next)
+        if (forbids(c))
+            stream[n++] = c->stream;
+    vg_unlock(&lock);
+    for (unsigned i = 0; i < n; i++)
+        vg_capture_break(stream[i]);
+    return n ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
+}
+
+CUresult vg_capture_check_unsafe(void)
+{
+    return check(forbids_unsafe);
+}
+
+CUresult vg_capture_check_sync(void)
+{
+    return check(forbids_sync);
+}
+
+bool vg_capture_has(uint64_t stream)
+{
+    struct vg_reply reply;
+
+    return vg_capture_possible() &&
+           !vg_call_reply(VG_CALL_cuStreamIsCapturing, VG_WORDS(stream, 1), &reply) &&
+           reply.val[0] != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+CUresult vg_capture_break(uint64_t stream)
+{
+    return vg_call_reply(VG_CALL_cuStreamQuery, VG_WORDS(stream), &(struct vg_reply){.len = 0});
+}
+
+/* Rows that are forwarded as they stand, but for captures. */
+static CUresult host_event_query(VG_PARAMS(cuEventQuery))
+VG_FWD_BODY(cuEventQuery)
+
+CUresult cuEventQuery(CUevent hEvent)
+{
+    CUresult r = vg_enter();
+
+    if (!r)
+        r = vg_capture_allows();
+    return r ? r : host_event_query(hEvent);
+}
+
+static CUresult host_trim(VG_PARAMS(cuMemPoolTrimTo))
+VG_FWD_BODY(cuMemPoolTrimTo)
+
+CUresult cuMemPoolTrimTo(CUmemoryPool pool, size_t minBytesToKeep)
+{
+    CUresult r = vg_enter();
+
+    if (!r)
+        r = vg_capture_allows();
+    return r ? r : host_trim(pool, minBytesToKeep);
+}
+
+/* ---- beginning and ending ---------------------------------------------------- */
+
+static CUresult begin(CUstream hStream, CUstreamCaptureMode mode, struct capture *c)
 {
     uint64_t stream;
     CUresult r = vg_stream(hStream, &stream);
 
-    if (r)
-        return r;
-    return vg_call_reply(VG_CALL_cuStreamBeginCapture_v2, VG_WORDS(stream, mode), NULL);
+    if (!r)
+        r = vg_call_reply(VG_CALL_cuStreamBeginCapture_v2, VG_WORDS(stream, mode), NULL);
+    if (!r)
+        note_begin(c, stream, mode);
+    return r;
 }
 
 CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode)
@@ -39,10 +197,12 @@ CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode)
 
     if (!r && (unsigned)mode > CU_STREAM_CAPTURE_MODE_RELAXED)
         r = CUDA_ERROR_INVALID_VALUE;
-    if (!r)
-        r = host_begin(hStream, mode);
-    if (!r)
-        vg_fetch_add(&under_way, 1);
+    if (r)
+        return r;
+    struct capture *c = malloc(sizeof(*c));
+    r = c ? begin(hStream, mode, c) : CUDA_ERROR_OUT_OF_MEMORY;
+    if (r)
+        free(c);
     return r;
 }
 
@@ -59,11 +219,23 @@ CUresult cuStreamBeginCaptureToGraph(CUstream hStream, CUgraph hGraph,
                                      const CUgraphEdgeData *dependencyData, size_t numDependencies,
                                      CUstreamCaptureMode mode)
 {
-    CUresult r = host_begin_to_graph(hStream, hGraph, dependencies, dependencyData, numDependencies,
-                                     mode);
+    uint64_t stream;
+    CUresult r = vg_enter_stream(hStream);
 
+    if (!r && (unsigned)mode > CU_STREAM_CAPTURE_MODE_RELAXED)
+        r = CUDA_ERROR_INVALID_VALUE;
     if (!r)
-        vg_fetch_add(&under_way, 1);
+        r = vg_stream(hStream, &stream);
+    if (r)
+        return r;
+    struct capture *c = malloc(sizeof(*c));
+    if (!c)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    r = host_begin_to_graph(hStream, hGraph, dependencies, dependencyData, numDependencies, mode);
+    if (r)
+        free(c);
+    else
+        note_begin(c, stream, mode);
     return r;
 }
 
@@ -74,23 +246,33 @@ static bool has_ended(CUresult r)
            r == CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
 }
 
+/* A capture that its own thread should have ended ends all the same, and its graph is lost. */
+static CUresult end_capture(uint64_t stream, CUgraph *ret_graph)
+{
+    bool foreign = is_foreign(stream);
+    struct vg_reply reply;
+    CUresult r = vg_call_reply(VG_CALL_cuStreamEndCapture, VG_WORDS(stream, 1), &reply);
+    CUgraph graph = r ? NULL : (CUgraph)(uintptr_t)reply.val[0];
+
+    if (has_ended(r))
+        vg_capture_forget(stream);
+    if (graph && (foreign || !ret_graph)) {
+        cuGraphDestroy(graph);
+        graph = NULL;
+    }
+    if (ret_graph)
+        *ret_graph = graph;
+    return !r && foreign ? CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD : r;
+}
+
 CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
 {
-    struct vg_reply reply;
     uint64_t stream;
     CUresult r = vg_enter_stream(hStream);
 
-    if (!r && !phGraph)
-        r = CUDA_ERROR_INVALID_VALUE;
     if (!r)
         r = vg_stream(hStream, &stream);
-    if (r)
-        return r;
-    r = vg_call_reply(VG_CALL_cuStreamEndCapture, VG_WORDS(stream, 1), &reply);
-    *phGraph = r ? NULL : (CUgraph)(uintptr_t)reply.val[0];
-    if (has_ended(r) && vg_load_relaxed(&under_way) > 0)
-        vg_fetch_add(&under_way, -1);
-    return r;
+    return r ? r : end_capture(stream, phGraph);
 }
 
 CUresult cuStreamIsCapturing(CUstream hStream, CUstreamCaptureStatus *captureStatus)
@@ -101,6 +283,8 @@ CUresult cuStreamIsCapturing(CUstream hStream, CUstreamCaptureStatus *captureSta
 
     if (!r && !captureStatus)
         r = CUDA_ERROR_INVALID_VALUE;
+    if (!r)
+        r = vg_sticky();
     if (r)
         return r;
     if (!vg_capture_possible()) {

@@ -50,7 +50,7 @@ static CUresult set_end(struct end *e, CUmemorytype type, const void *host, CUde
         return CUDA_SUCCESS;
     case CU_MEMORYTYPE_ARRAY:
         e->array = array;
-        return array ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+        return array ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     default:
         return CUDA_ERROR_INVALID_VALUE;
     }
@@ -396,7 +396,7 @@ static CUresult copy_3d(const CUDA_MEMCPY3D *c, CUstream stream, bool wait)
 
     if (r != CUDA_SUCCESS)
         return r;
-    if (!c || c->srcLOD || c->dstLOD)
+    if (!c)
         return CUDA_ERROR_INVALID_VALUE;
     struct box b = {ENDS_OF_2D(c), .depth = c->Depth};
     b.dst.z = c->dstZ;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "guest-shim/call.h"
+#include "guest-shim/capture.h"
 #include "guest-shim/call_private.h"
 #include "guest-shim/cls.h"
 #include "guest-shim/fwd.h"
@@ -221,7 +222,7 @@ static CUresult end_primary(struct primary *p, uint32_t call, CUdevice dev)
     CUresult r = vg_call_reply(call, VG_WORDS((uint64_t)dev), NULL);
     p->held = false;
     end(c);
-    return r;
+    return vg_sticky() ? CUDA_SUCCESS : r;  /* a broken context can be ended, not replaced */
 }
 
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
@@ -308,7 +309,8 @@ CUresult cuCtxCreate_v2(CUcontext *pctx, unsigned flags, CUdevice dev)
         return CUDA_ERROR_INVALID_VALUE;
     if (!vg_device(dev))
         return CUDA_ERROR_INVALID_DEVICE;
-    if (flags & ~(unsigned)FLAGS_SETTABLE)
+    unsigned how = flags & CU_CTX_SCHED_MASK;
+    if (flags & ~(unsigned)FLAGS_SETTABLE || how & (how - 1))
         return CUDA_ERROR_INVALID_VALUE;
     vg_lock(&lock);
     r = host_create(&handle, flags, dev);
@@ -357,6 +359,8 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
         r = CUDA_ERROR_CONTEXT_IS_DESTROYED;
     } else {
         r = vg_call_reply(VG_CALL_cuCtxDestroy_v2, VG_WORDS((uintptr_t)ctx), NULL);
+        if (vg_sticky())
+            r = CUDA_SUCCESS;
         if (!r)
             end(c);
     }
@@ -407,6 +411,8 @@ CUresult cuCtxSynchronize(void)
 {
     CUresult r = vg_enter_ctx();
 
+    if (!r && vg_capture_possible())
+        r = vg_capture_check_sync();
     return r ? r : vg_sync(VG_SYNC_CONTEXT, (uintptr_t)vg_ctx_current()->handle);
 }
 

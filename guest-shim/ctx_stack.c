@@ -16,6 +16,8 @@ CUresult vg_no_ctx(void)
 {
     if (vg_phase() != VG_PHASE_RUNNING)
         return vg_not_running();
+    if (vg_tls.in_callback)
+        return CUDA_ERROR_NOT_PERMITTED;
     return vg_tls.ctx ? CUDA_ERROR_CONTEXT_IS_DESTROYED : CUDA_ERROR_INVALID_CONTEXT;
 }
 
@@ -101,9 +103,15 @@ CUresult cuCtxGetCurrent(CUcontext *pctx)
     return r;
 }
 
+/* A destroyed context still says what it was. */
+static CUresult enter_with_any(void)
+{
+    return vg_tls.ctx ? vg_enter() : vg_no_ctx();
+}
+
 CUresult cuCtxGetDevice(CUdevice *device)
 {
-    CUresult r = vg_enter_ctx();
+    CUresult r = enter_with_any();
 
     if (!r && !device)
         r = CUDA_ERROR_INVALID_VALUE;
@@ -130,7 +138,7 @@ CUresult cuCtxGetDevice_v2(CUdevice *device, CUcontext ctx)
 
 CUresult cuCtxGetFlags(unsigned *flags)
 {
-    CUresult r = vg_enter_ctx();
+    CUresult r = enter_with_any();
 
     if (!r && !flags)
         r = CUDA_ERROR_INVALID_VALUE;
@@ -157,6 +165,8 @@ CUresult cuCtxGetStreamPriorityRange(int *leastPriority, int *greatestPriority)
 {
     CUresult r = vg_enter_ctx();
 
+    if (!r)
+        r = vg_sticky();
     if (r)
         return r;
     const struct vg_device_info *d = vg_device(vg_ctx_current()->dev);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Events: what must be said at the call although the call itself is only posted. */
 #include "guest-shim/call.h"
+#include "guest-shim/capture.h"
 #include "guest-shim/fwd.h"
 #include "guest-shim/state.h"
 #include "vg_api.h"
@@ -14,6 +15,8 @@ CUresult cuEventRecordWithFlags(CUevent hEvent, CUstream hStream, unsigned flags
 
     if (!r && flags & ~(unsigned)CU_EVENT_RECORD_EXTERNAL)
         r = CUDA_ERROR_INVALID_VALUE;
+    if (!r && flags & CU_EVENT_RECORD_EXTERNAL && !vg_capture_possible())
+        r = CUDA_ERROR_ILLEGAL_STATE;
     return r ? r : post_record(hEvent, hStream, flags);
 }
 
@@ -26,6 +29,8 @@ CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned Flags)
 
     if (!r && Flags & ~(unsigned)CU_EVENT_WAIT_EXTERNAL)
         r = CUDA_ERROR_INVALID_VALUE;
+    if (!r && Flags & CU_EVENT_WAIT_EXTERNAL && !vg_capture_possible())
+        r = CUDA_ERROR_ILLEGAL_STATE;
     return r ? r : post_wait(hStream, hEvent, Flags);
 }
 
@@ -35,5 +40,7 @@ CUresult cuEventSynchronize(CUevent hEvent)
 
     if (!r && !hEvent)
         r = CUDA_ERROR_INVALID_HANDLE;
+    if (!r)
+        r = vg_capture_allows();
     return r ? r : vg_sync(VG_SYNC_EVENT, (uintptr_t)hEvent);
 }

@@ -419,8 +419,10 @@ CUresult vg_func_param(const struct vg_func *f, size_t index, size_t *ret_offset
 
 CUresult vg_func_enter(CUfunction hfunc, struct vg_func **ret_func)
 {
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter();
 
+    if (!r)
+        r = vg_sticky();
     if (r)
         return r;
     struct vg_func *f = vg_func_find(hfunc);

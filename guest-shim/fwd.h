@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "guest-shim/call.h"
+#include "guest-shim/capture.h"
 #include "guest-shim/known.h"
 #include "guest-shim/mem.h"
 #include "guest-shim/state.h"
@@ -92,7 +93,7 @@
 #define VG_FWD_IS_OUT_OUTBUF 1
 
 /* Before the ring is taken: streams that stand for another, addresses nobody handed out. */
-#define VG_FWD_PREP(kind, type, name, aux) VG_FWD_PREP_##kind(name)
+#define VG_FWD_PREP(kind, type, name, aux) VG_FWD_PREP_##kind(name) VG_FWD_ENDS_##kind(type, name, aux)
 #define VG_FWD_PREP_VAL(name)
 #define VG_FWD_PREP_HND(name)
 #define VG_FWD_PREP_STRM(name)                                                                     \
@@ -110,6 +111,20 @@
 #define VG_FWD_PREP_OUTBUF(name)
 #define VG_FWD_PREP_NONE(name)
 
+/* A handle that the call ends is known no more. */
+#define VG_FWD_ENDS_VAL(type, name, aux)
+#define VG_FWD_ENDS_HND(type, name, aux) VG_POST_ENDS_##aux(type, name)
+#define VG_FWD_ENDS_STRM(type, name, aux)
+#define VG_FWD_ENDS_DPTR(type, name, aux)
+#define VG_FWD_ENDS_IN(type, name, aux)
+#define VG_FWD_ENDS_INOUT(type, name, aux)
+#define VG_FWD_ENDS_STR(type, name, aux)
+#define VG_FWD_ENDS_INBUF(type, name, aux)
+#define VG_FWD_ENDS_OUT(type, name, aux)
+#define VG_FWD_ENDS_OUTH(type, name, aux)
+#define VG_FWD_ENDS_OUTBUF(type, name, aux)
+#define VG_FWD_ENDS_NONE(type, name, aux)
+
 /*
  * What the host might reject makes the call unsure: handles that it has not accepted, a stream of
  * another context. No event is an error that is known here.
@@ -117,7 +132,7 @@
 #define VG_POST_PREP(kind, type, name, aux) VG_POST_PREP_##kind(type, name, aux)
 #define VG_POST_PREP_VAL(type, name, aux)
 #define VG_POST_PREP_HND(type, name, aux)                                                          \
-    if (__builtin_types_compatible_p(type, CUevent) && !(name))                                    \
+    if (__builtin_types_compatible_p(type, CUevent) && !(name) && !vg_capture_possible())          \
         return CUDA_ERROR_INVALID_HANDLE;                                                          \
     vg_sure_ = vg_sure_ && vg_known(VG_KNOWN_KIND(type), vg_fwd_word(&(name), sizeof(name)));      \
     VG_POST_ENDS_##aux(type, name)

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "guest-shim/call.h"
+#include "guest-shim/capture.h"
 #include "guest-shim/chan.h"
 #include "guest-shim/mem.h"
 #include "guest-shim/state.h"
@@ -84,10 +85,18 @@ CUresult cuMemHostAlloc(void **pp, size_t bytesize, unsigned Flags)
     struct vg_mem m;
     CUresult r = vg_enter_ctx();
 
+    if (r == CUDA_SUCCESS)
+        r = vg_sticky();
+    if (r == CUDA_SUCCESS)
+        r = vg_capture_allows();
     if (r != CUDA_SUCCESS)
         return r;
-    if (!pp || bytesize == 0 || (Flags & ~ALLOC_FLAGS))
+    if (!pp || (Flags & ~ALLOC_FLAGS))
         return CUDA_ERROR_INVALID_VALUE;
+    if (bytesize == 0) {
+        *pp = NULL;
+        return CUDA_SUCCESS;
+    }
     r = alloc_shared(bytesize, Flags, &m);
     if (r == CUDA_ERROR_OUT_OF_MEMORY)
         r = alloc_loose(bytesize, Flags, &m);
@@ -183,17 +192,39 @@ static bool whole_pages(const void *p, size_t bytes)
     return ((uintptr_t)p | bytes) % VG_PAGE == 0;
 }
 
-static bool overlaps_known(uintptr_t base, size_t size)
+/* Pages that the application has: the kernel tells which of them are in memory, or that some are not. */
+static bool is_mapped(uintptr_t base, size_t bytes)
+{
+    uintptr_t end = (base + bytes + VG_PAGE - 1) & ~(uintptr_t)(VG_PAGE - 1);
+
+    for (uintptr_t at = base & ~(uintptr_t)(VG_PAGE - 1); at < end;) {
+        unsigned char in_memory[256];
+        size_t n = end - at < sizeof(in_memory) * VG_PAGE ? end - at : sizeof(in_memory) * VG_PAGE;
+        if (mincore((void *)at, n, in_memory) != 0)
+            return false;
+        at += n;
+    }
+    return true;
+}
+
+/* Ordinary memory, or what has been registered: memory of CUDA's own cannot be. */
+static CUresult may_register(uintptr_t base, size_t size)
 {
     struct vg_mem m;
 
-    return vg_mem_find(base, &m) || vg_mem_find(base + size - 1, &m);
+    if (vg_mem_find(base, &m) || vg_mem_find(base + size - 1, &m))
+        return m.registered ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED : CUDA_ERROR_INVALID_VALUE;
+    return is_mapped(base, size) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned Flags)
 {
     CUresult r = vg_enter_ctx();
 
+    if (r == CUDA_SUCCESS)
+        r = vg_sticky();
+    if (r == CUDA_SUCCESS)
+        r = vg_capture_allows();
     if (r != CUDA_SUCCESS)
         return r;
     if (!p || bytesize == 0 || (uintptr_t)p + bytesize < (uintptr_t)p)
@@ -202,8 +233,9 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned Flags)
         return Flags & CU_MEMHOSTREGISTER_IOMEMORY
                    ? vg_unsupported("cuMemHostRegister of I/O memory")
                    : CUDA_ERROR_INVALID_VALUE;
-    if (overlaps_known((uintptr_t)p, bytesize))
-        return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+    r = may_register((uintptr_t)p, bytesize);
+    if (r != CUDA_SUCCESS)
+        return r;
     struct vg_mem m = new_host_mem(VG_MEM_LOOSE, p, bytesize, Flags);
     m.registered = true;
     if ((Flags & CU_MEMHOSTREGISTER_DEVICEMAP) && whole_pages(p, bytesize)) {
@@ -225,12 +257,16 @@ CUresult cuMemHostUnregister(void *p)
     struct vg_mem m;
     CUresult r = vg_enter_ctx();
 
+    if (r == CUDA_SUCCESS)
+        r = vg_capture_allows();
     if (r != CUDA_SUCCESS)
         return r;
     if (!p)
         return CUDA_ERROR_INVALID_VALUE;
-    if (!vg_mem_find((uintptr_t)p, &m) || m.base != (uintptr_t)p || !m.registered)
+    if (!vg_mem_find((uintptr_t)p, &m))
         return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+    if (m.base != (uintptr_t)p || !m.registered)
+        return CUDA_ERROR_INVALID_VALUE;
     r = vg_sync(VG_SYNC_CONTEXT, (uintptr_t)vg_ctx_current()->handle);
     if (!vg_mem_take((uintptr_t)p, VG_MEM_HOST, &m))
         return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
@@ -270,6 +306,6 @@ CUresult cuMemHostGetFlags(unsigned *pFlags, void *p)
     if (!pFlags || !vg_mem_find((uintptr_t)p, &m) || !vg_mem_is(&m, VG_MEM_HOST))
         return CUDA_ERROR_INVALID_VALUE;
     /* With unified addressing every pinned page is mapped, asked for or not. */
-    *pFlags = m.flags | (m.kind == VG_MEM_LOOSE ? 0 : CU_MEMHOSTALLOC_DEVICEMAP);
+    *pFlags = m.flags | CU_MEMHOSTALLOC_DEVICEMAP;
     return CUDA_SUCCESS;
 }

@@ -44,6 +44,7 @@ static void take(struct vg_jit *jit, CUjit_option option, void **value)
     switch (option) {
     case CU_JIT_ERROR_LOG_BUFFER:
         jit->error.buffer = *value;
+        jit->error.given = true;
         break;
     case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
         jit->error.size = (uint32_t)(uintptr_t)*value;
@@ -51,6 +52,7 @@ static void take(struct vg_jit *jit, CUjit_option option, void **value)
         break;
     case CU_JIT_INFO_LOG_BUFFER:
         jit->info.buffer = *value;
+        jit->info.given = true;
         break;
     case CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES:
         jit->info.size = (uint32_t)(uintptr_t)*value;
@@ -65,6 +67,12 @@ static void take(struct vg_jit *jit, CUjit_option option, void **value)
     }
 }
 
+/* A buffer comes with its size, and a size with its buffer. */
+static bool is_whole(const struct vg_jit_log *log)
+{
+    return log->given == (log->ret_used != NULL);
+}
+
 CUresult vg_jit_init(struct vg_jit *jit, unsigned count, const CUjit_option *options, void **values)
 {
     memset(jit, 0, sizeof(*jit));
@@ -75,7 +83,7 @@ CUresult vg_jit_init(struct vg_jit *jit, unsigned count, const CUjit_option *opt
             return CUDA_ERROR_INVALID_VALUE;
         take(jit, options[i], &values[i]);
     }
-    return CUDA_SUCCESS;
+    return is_whole(&jit->error) && is_whole(&jit->info) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 void vg_jit_took(const struct vg_jit *jit, double ms)

@@ -16,6 +16,7 @@ struct vg_jit_log {
     char *buffer;               /* the application's, or NULL */
     size_t size;                /* bytes at buffer */
     void **ret_used;            /* where the application learns how much was written, or NULL */
+    bool given;         /* the buffer was named, be it NULL */
 };
 
 struct vg_jit {

@@ -244,7 +244,7 @@ static CUresult launch(const struct launch *l)
         return r;
     struct vg_func *f = vg_func_find(l->f);
     if (VG_UNLIKELY(!f))
-        return CUDA_ERROR_INVALID_HANDLE;
+        return vg_sticky() ? vg_sticky() : CUDA_ERROR_INVALID_HANDLE;
     r = vg_func_limits(f);
     if (VG_LIKELY(!r))
         r = vg_stream(l->stream, &stream);

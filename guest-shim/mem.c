@@ -3,9 +3,12 @@
 #include "guest-shim/mem.h"
 
 #include "guest-shim/call.h"
+#include "guest-shim/capture.h"
 #include "guest-shim/managed.h"
 #include "guest-shim/state.h"
 #include "vg_api.h"
+
+#define SPACE (1ull << 48)      /* bytes: no row is longer */
 
 /* A range that collides with a mapping of the application is held back while another is asked for. */
 #define COLLISIONS_MAX 8
@@ -74,10 +77,13 @@ CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize)
     struct vg_reply reply;
     CUresult r = vg_enter_ctx();
 
+    if (r == CUDA_SUCCESS)
+        r = vg_capture_allows();
     if (r != CUDA_SUCCESS)
         return r;
     if (!dptr || bytesize == 0)
         return CUDA_ERROR_INVALID_VALUE;
+    *dptr = 0;
     struct request q = new_request(VG_CALL_cuMemAlloc_v2, VG_MEM_DEVICE);
     q.arg[0] = 1;
     q.arg[1] = q.size = bytesize;
@@ -94,9 +100,11 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInByt
     struct vg_reply reply;
     CUresult r = vg_enter_ctx();
 
+    if (r == CUDA_SUCCESS)
+        r = vg_capture_allows();
     if (r != CUDA_SUCCESS)
         return r;
-    if (!dptr || !pPitch || WidthInBytes == 0 || Height == 0)
+    if (!dptr || !pPitch || WidthInBytes == 0 || WidthInBytes > SPACE || Height == 0)
         return CUDA_ERROR_INVALID_VALUE;
     struct request q = new_request(VG_CALL_cuMemAllocPitch_v2, VG_MEM_DEVICE);
     q.arg[0] = q.arg[1] = 1;
@@ -123,8 +131,10 @@ static bool forget(CUdeviceptr dptr)
 
 CUresult cuMemFree_v2(CUdeviceptr dptr)
 {
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter();
 
+    if (r == CUDA_SUCCESS)
+        r = vg_capture_allows();
     if (r != CUDA_SUCCESS || dptr == 0)
         return r;
     if (vg_managed_free(dptr, &r))
@@ -147,14 +157,24 @@ CUresult vg_graph_memory_add(CUdeviceptr base, size_t bytes, CUdevice dev)
 
 /* ---- stream-ordered ------------------------------------------------------------ */
 
+/* In a captured stream it becomes a node; in another one it is as unsafe as any allocation. */
+static CUresult may_order(uint64_t stream)
+{
+    return vg_capture_possible() && !vg_capture_has(stream) ? vg_capture_check_unsafe()
+                                                            : CUDA_SUCCESS;
+}
+
 static CUresult allocate_ordered(CUdeviceptr *dptr, size_t bytes, struct request *q, CUstream stream)
 {
     struct vg_reply reply;
 
-    if (!dptr || bytes == 0)
+    if (!dptr)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult r = vg_stream(stream, &q->arg[q->args++]);
-    if (r != CUDA_SUCCESS)
+    *dptr = 0;
+    CUresult r = vg_stream(stream, &q->arg[q->args]);
+    if (r == CUDA_SUCCESS)
+        r = may_order(q->arg[q->args++]);
+    if (r != CUDA_SUCCESS || bytes == 0)
         return r;
     q->size = bytes;
     r = allocate(q, &reply);
@@ -200,6 +220,8 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)
     if (r != CUDA_SUCCESS)
         return r;
     r = vg_stream(hStream, &stream);
+    if (r == CUDA_SUCCESS)
+        r = may_order(stream);
     if (r != CUDA_SUCCESS || dptr == 0)
         return r;
     if (!forget(dptr))
@@ -250,6 +272,8 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *pbase, size_t *psize, CUdeviceptr 
     struct vg_mem mem;
     CUresult r = vg_enter_ctx();
 
+    if (r == CUDA_SUCCESS)
+        r = vg_sticky();
     if (r != CUDA_SUCCESS)
         return r;
     if (!vg_mem_find(dptr, &mem) || !vg_mem_is(&mem, VG_MEM_ON_GPU | VG_MEM_SHARED))

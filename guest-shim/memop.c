@@ -21,7 +21,7 @@ static bool has_address(const CUstreamBatchMemOpParams *op)
 
 static CUresult check(const CUstreamBatchMemOpParams *op, unsigned count)
 {
-    if (!op || count == 0 || count > OPS_MAX)
+    if (!op || count > OPS_MAX)
         return CUDA_ERROR_INVALID_VALUE;
     for (unsigned i = 0; i < count; i++)
         if (has_address(&op[i]) && !vg_mem_on_gpu(op[i].waitValue.address, sizeof(uint32_t)))
@@ -41,6 +41,8 @@ CUresult cuStreamBatchMemOp_v2(CUstream stream, unsigned count,
         r = check(paramArray, count);
     if (!r)
         r = vg_stream(stream, &s);
+    if (!r && count == 0)
+        return CUDA_SUCCESS;
     if (!r)
         r = vg_begin_reply(&tx, VG_CALL_cuStreamBatchMemOp_v2, count * sizeof(*paramArray));
     if (r)
@@ -62,12 +64,21 @@ CUresult cuStreamBatchMemOp_v2(CUstream stream, unsigned count,
 #define WAIT_FLAGS  (CU_STREAM_WAIT_VALUE_NOR | CU_STREAM_WAIT_VALUE_FLUSH)
 #define WRITE_FLAGS CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER
 
+static bool can_flush(void)
+{
+    const struct vg_device_info *d = vg_device(vg_tls.ctx ? vg_tls.ctx->dev : 0);
+
+    return d->attr[CU_DEVICE_ATTRIBUTE_CAN_FLUSH_REMOTE_WRITES] != 0;
+}
+
 static CUresult check_one(CUdeviceptr addr, size_t unit, unsigned flags, unsigned allowed)
 {
     CUresult r = vg_enter();
 
     if (!r && (addr % unit || !vg_mem_on_gpu(addr, unit) || flags & ~allowed))
         r = CUDA_ERROR_INVALID_VALUE;
+    if (!r && allowed & flags & CU_STREAM_WAIT_VALUE_FLUSH && !can_flush())
+        r = CUDA_ERROR_NOT_SUPPORTED;
     return r;
 }
 

@@ -280,7 +280,7 @@ CUresult cuModuleLoad(CUmodule *module, const char *fname)
 /* The host frees the handles for reuse: forget them before that, not after. */
 CUresult cuModuleUnload(CUmodule hmod)
 {
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter();
 
     if (r)
         return r;
@@ -312,8 +312,10 @@ CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
 
 static CUresult enter_module(CUmodule hmod, struct vg_module **ret_module)
 {
-    CUresult r = vg_enter_ctx();
+    CUresult r = vg_enter();
 
+    if (!r)
+        r = vg_sticky();
     if (r)
         return r;
     *ret_module = module_find(hmod);

@@ -56,6 +56,12 @@ static inline CUresult vg_enter(void)
     return VG_LIKELY(vg_phase() == VG_PHASE_RUNNING) ? CUDA_SUCCESS : vg_not_running();
 }
 
+/* The error of the device that no call of this process survives; 0: none. */
+static inline CUresult vg_sticky(void)
+{
+    return (CUresult)vg_load_relaxed(&vg_process.slot->sticky_error);
+}
+
 /* Facts about device dev, or NULL if there is no such device. */
 const struct vg_device_info *vg_device(CUdevice dev);
 
@@ -112,6 +118,7 @@ struct vg_tls {
     struct vg_ctx *ctx;             /* current context or NULL */
     struct vg_thread *more;         /* NULL until needed; freed when the thread ends */
     CUstreamCaptureMode capture_mode;
+    bool in_callback;               /* runs the application's host functions, which must not call */
 };
 extern __thread struct vg_tls vg_tls __attribute__((tls_model("initial-exec")));
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "guest-shim/call.h"
+#include "guest-shim/capture.h"
 #include "guest-shim/ctx.h"
 #include "guest-shim/fwd.h"
 #include "guest-shim/known.h"
@@ -105,7 +106,10 @@ static CUresult look_up(CUstream handle, struct note *ret_note)
     if (n)
         *ret_note = *n;
     vg_unlock(&lock);
-    return n ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+    if (n)
+        return CUDA_SUCCESS;
+    return vg_tls.ctx && !vg_ctx_alive(vg_tls.ctx) ? CUDA_ERROR_CONTEXT_IS_DESTROYED
+                                                   : CUDA_ERROR_INVALID_HANDLE;
 }
 
 /* ---- creation ---------------------------------------------------------------- */
@@ -166,8 +170,10 @@ CUresult cuStreamDestroy_v2(CUstream hStream)
     vg_known_drop(VG_KNOWN_STREAM, (uintptr_t)hStream);
     vg_known_drop(VG_KNOWN_HOME, (uintptr_t)hStream);
     r = vg_call_reply(VG_CALL_cuStreamDestroy_v2, VG_WORDS((uintptr_t)hStream), NULL);
-    if (!r)
+    if (!r) {
         forget(hStream);
+        vg_capture_forget((uintptr_t)hStream);
+    }
     return r;
 }
 
@@ -259,6 +265,8 @@ CUresult cuStreamGetFlags(CUstream hStream, unsigned *flags)
 
     if (!r && !flags)
         r = CUDA_ERROR_INVALID_VALUE;
+    if (!r && !is_special(hStream) && vg_capture_has((uintptr_t)hStream))
+        r = vg_capture_break((uintptr_t)hStream);
     if (!r)
         *flags = n.flags;
     return r;
@@ -328,6 +336,8 @@ CUresult cuStreamQuery(CUstream hStream)
     if (!r)
         r = vg_stream(hStream, &stream);
     if (!r)
+        r = vg_capture_allows();
+    if (!r)
         r = vg_call_reply(VG_CALL_cuStreamQuery, VG_WORDS(stream), NULL);
     if (!r)
         vg_console_drain();
@@ -341,5 +351,7 @@ CUresult cuStreamSynchronize(CUstream hStream)
 
     if (!r)
         r = vg_stream(hStream, &stream);
+    if (!r)
+        r = vg_capture_allows();
     return r ? r : vg_sync(VG_SYNC_STREAM, stream);
 }

@@ -303,7 +303,7 @@ START_TEST(primary_context_counts_its_users)
     ck_assert_int_eq(active, 0);
     ck_assert_int_eq(cuCtxGetCurrent(&current), CUDA_SUCCESS);
     ck_assert_ptr_eq(current, a);
-    ck_assert_int_eq(cuCtxGetDevice(&dev), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+    ck_assert_int_eq(cuCtxSynchronize(), CUDA_ERROR_CONTEXT_IS_DESTROYED);
     ck_assert_int_eq(cuDevicePrimaryCtxRetain(&b, 0), CUDA_SUCCESS);
     ck_assert_int_eq(cuCtxGetDevice(&dev), CUDA_SUCCESS);
 }
