@@ -68,6 +68,7 @@ BESIDE = [
     *python("cuda-python", "cudapy_work", "bindings bindings_runtime core core_linker "
             "compiled_for_this_gpu"),
     *python("nvml", "nvml_work", "identity measured"),
+    Case("nvml/statuses", ["{product}/client/nvml-answers"], limit=30),
     Case("onnx/cuda", ["{py}", "{work}/onnx_work.py"]),
     Case("driver/answers", ["{product}/client/answers"]),
     *[Case(f"driver/fault-{kind}", ["{product}/client/fault", kind], compare="status")

@@ -24,14 +24,16 @@ mediator=$!
 holders=
 trap 'kill $holders $mediator 2>/dev/null; wait' EXIT
 
-# both NAME COMMAND...: NAME.native and NAME.ours; worse than natively is bad.
+# both NAME COMMAND...: NAME.native and NAME.ours, at once; worse than natively is bad.
 both() {
-    local name=$1 rc_native rc_ours
+    local name=$1 rc_native rc_ours pid
     shift
-    native timeout 30 "$@" >"$out/$name.native" 2>&1
-    rc_native=$?
+    native timeout 30 "$@" >"$out/$name.native" 2>&1 &
+    pid=$!
     ours timeout 30 "$@" >"$out/$name.ours" 2>&1
     rc_ours=$?
+    wait $pid
+    rc_native=$?
     printf '%-12s status %s natively, %s ours; %s and %s lines\n' "$name" $rc_native $rc_ours \
         "$(wc -l <"$out/$name.native")" "$(wc -l <"$out/$name.ours")"
     [ $rc_ours -le $rc_native ] || bad=1
@@ -40,9 +42,9 @@ both() {
 show() { printf '\n---- %s, natively and ours\n' "$1"; cat "$out/$1.native" "$out/$1.ours"; }
 
 for _ in $(seq 100); do [ -S "$out/mediator.sock" ] && break; sleep 0.1; done
-native "$product/client/nvml-answers" --hold 120 & holders=$!
-ours "$product/client/nvml-answers" --hold 120 & holders="$holders $!"
-sleep 6
+native "$product/client/nvml-answers" --hold 60 & holders=$!
+ours "$product/client/nvml-answers" --hold 60 & holders="$holders $!"
+sleep 4
 both smi nvidia-smi
 both list nvidia-smi -L
 both all nvidia-smi -q
