@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "guest-shim/fwd.h"
 #include "guest-shim/state.h"
 #include "vg_api.h"
 
@@ -179,7 +180,14 @@ CUresult cuDeviceGetDefaultMemPool(CUmemoryPool *pool_out, CUdevice dev)
     return r;
 }
 
-/* ---- peers: the devices of a guest do not reach each other's memory ------------ */
+/* ---- peers: what the host's devices can do for each other; a device and itself are known -- */
+
+static CUresult host_can(VG_PARAMS(cuDeviceCanAccessPeer)) VG_FWD_BODY(cuDeviceCanAccessPeer)
+static CUresult host_enable(VG_PARAMS(cuCtxEnablePeerAccess)) VG_FWD_BODY(cuCtxEnablePeerAccess)
+static CUresult host_disable(VG_PARAMS(cuCtxDisablePeerAccess)) VG_FWD_BODY(cuCtxDisablePeerAccess)
+static CUresult host_p2p(VG_PARAMS(cuDeviceGetP2PAttribute)) VG_FWD_BODY(cuDeviceGetP2PAttribute)
+static CUresult host_atomics(VG_PARAMS(cuDeviceGetP2PAtomicCapabilities))
+VG_FWD_BODY(cuDeviceGetP2PAtomicCapabilities)
 
 static CUresult query_pair(const void *out, CUdevice a, CUdevice b)
 {
@@ -193,6 +201,8 @@ CUresult cuDeviceCanAccessPeer(int *canAccessPeer, CUdevice dev, CUdevice peerDe
 {
     CUresult r = query_pair(canAccessPeer, dev, peerDev);
 
+    if (!r && dev != peerDev)
+        return host_can(canAccessPeer, dev, peerDev);
     if (!r)
         *canAccessPeer = 0;
     return r;
@@ -208,9 +218,7 @@ CUresult cuDeviceGetP2PAttribute(int *value, CUdevice_P2PAttribute attrib, CUdev
     if (!r && (attrib < CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK ||
                attrib > CU_DEVICE_P2P_ATTRIBUTE_ONLY_PARTIAL_NATIVE_ATOMIC_SUPPORTED))
         r = CUDA_ERROR_INVALID_VALUE;
-    if (!r)
-        *value = 0;
-    return r;
+    return r ? r : host_p2p(value, attrib, srcDevice, dstDevice);
 }
 
 CUresult cuDeviceGetP2PAtomicCapabilities(unsigned *capabilities,
@@ -223,9 +231,7 @@ CUresult cuDeviceGetP2PAtomicCapabilities(unsigned *capabilities,
         r = CUDA_ERROR_INVALID_VALUE;
     if (!r && srcDevice == dstDevice)
         r = CUDA_ERROR_INVALID_DEVICE;
-    if (!r)
-        memset(capabilities, 0, count * sizeof(*capabilities));
-    return r;
+    return r ? r : host_atomics(capabilities, operations, count, srcDevice, dstDevice);
 }
 
 CUresult cuCtxEnablePeerAccess(CUcontext peerContext, unsigned Flags)
@@ -234,16 +240,35 @@ CUresult cuCtxEnablePeerAccess(CUcontext peerContext, unsigned Flags)
 
     if (!r && Flags)
         r = CUDA_ERROR_INVALID_VALUE;
-    if (!r && (!vg_ctx_find(peerContext) || peerContext == vg_ctx_current()->handle))
+    struct vg_ctx *peer = r ? NULL : vg_ctx_find(peerContext);
+    if (!r && (!peer || peer == vg_ctx_current()))
         r = CUDA_ERROR_INVALID_CONTEXT;
-    return r ? r : CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
+    if (!r && peer->dev == vg_ctx_current()->dev)
+        r = CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
+    return r ? r : host_enable(peerContext, Flags);
 }
 
 CUresult cuCtxDisablePeerAccess(CUcontext peerContext)
 {
     CUresult r = vg_enter_ctx();
 
-    if (!r && !vg_ctx_find(peerContext))
+    struct vg_ctx *peer = r ? NULL : vg_ctx_find(peerContext);
+    if (!r && !peer)
         r = CUDA_ERROR_INVALID_CONTEXT;
-    return r ? r : CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
+    if (!r && peer->dev == vg_ctx_current()->dev)
+        r = CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
+    return r ? r : host_disable(peerContext);
+}
+
+/* No other device writes to the GPU's memory from within a VM, as the attributes say. */
+CUresult cuFlushGPUDirectRDMAWrites(CUflushGPUDirectRDMAWritesTarget target,
+                                    CUflushGPUDirectRDMAWritesScope scope)
+{
+    CUresult r = vg_enter_ctx();
+
+    if (!r && (target != CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TARGET_CURRENT_CTX ||
+               (scope != CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TO_OWNER &&
+                scope != CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TO_ALL_DEVICES)))
+        r = CUDA_ERROR_INVALID_VALUE;
+    return r ? r : vg_unsupported("cuFlushGPUDirectRDMAWrites");
 }

@@ -331,3 +331,7 @@ CUresult cuMemGetAccess(unsigned long long *flags, const CUmemLocation *location
         return CUDA_ERROR_INVALID_VALUE;
     return host_get_access(flags, location, ptr);
 }
+
+/* ---- multicast: an object is mapped like memory --------------------------------------- */
+
+CUresult cuMulticastCreate(VG_PARAMS(cuMulticastCreate)) VG_FWD_BODY(cuMulticastCreate)

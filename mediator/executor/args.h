@@ -48,7 +48,7 @@
     X(cuFuncGetAttribute) X(cuFuncSetAttribute) X(cuFuncGetParamInfo)                          \
     X(cuMemAlloc_v2) X(cuMemAllocPitch_v2) X(cuMemFree_v2) X(cuMemAllocAsync)                  \
     X(cuMemAddressReserve) X(cuMemAddressFree) X(cuMemCreate) X(cuMemRelease) X(cuMemMap)      \
-    X(cuMemPoolCreate) X(cuMemUnmap) X(cuMemSetAccess) X(cuMemGetAccess) X(cuMemGetAllocationGranularity)         \
+    X(cuMemPoolCreate) X(cuMulticastCreate) X(cuMemUnmap) X(cuMemSetAccess) X(cuMemGetAccess) X(cuMemGetAllocationGranularity)         \
     X(cuMemAllocFromPoolAsync) X(cuMemFreeAsync) X(cuMemcpyDtoD_v2) X(cuMemcpyDtoDAsync_v2)    \
     X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamQuery) X(cuStreamSynchronize)    \
     X(cuStreamDestroy_v2) X(cuEventSynchronize) X(cuStreamBeginCapture_v2)                     \

@@ -293,3 +293,17 @@ CUresult vg_do_cuMemGetAccess(struct vg_exec *x, struct vg_req *r, struct vg_arg
         return CUDA_ERROR_INVALID_VALUE;
     return x->cuda.cuMemGetAccess(&a->flags, a->location, a->ptr);
 }
+
+/* ---- Multicast: the object counts nothing, the memory bound to it does ---- */
+
+CUresult vg_do_cuMulticastCreate(struct vg_exec *x, struct vg_req *r,
+                                 struct vg_args_cuMulticastCreate *a)
+{
+    (void)r;
+    if (!a->prop)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (a->prop->handleTypes & ~(unsigned long long)CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    CUresult rc = x->cuda.cuMulticastCreate(&a->mcHandle, a->prop);
+    return rc ? rc : vg_vmm_keep(x, a->mcHandle, 0);
+}

@@ -38,6 +38,7 @@ static CUresult ctx_rise(struct vg_ctx *ctx)
     ctx->error = CUDA_SUCCESS;
     ctx->cancel = 0;
     ctx->heap_used = 0;
+    ctx->peers = 0;
     memcpy(ctx->limit, default_limit, sizeof(ctx->limit));
     if (vg_stream_new(ctx, CU_STREAM_DEFAULT, 0) == NULL)
         return CUDA_ERROR_OUT_OF_MEMORY;

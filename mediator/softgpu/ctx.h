@@ -35,6 +35,7 @@ struct vg_ctx {
     size_t limit[CU_LIMIT_MAX];
     CUfunc_cache cache_config;
     CUsharedconfig shared_config;
+    uint32_t peers;                     /* devices it has enabled access to, a bit each; atomic */
     /* Under the engine's lock: */
     unsigned pending;                   /* unfinished tasks */
     struct vg_stream *legacy;           /* the null stream */

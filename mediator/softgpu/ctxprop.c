@@ -204,6 +204,11 @@ VG_ENTRY(cuCtxResetPersistingL2Cache, (void))
 }
 
 /* Devices share one memory: access between them needs no switch, but the calls keep their rules. */
+static uint32_t peer_bit(const struct vg_ctx *peer)
+{
+    return 1u << peer->dev->ordinal;
+}
+
 VG_ENTRY(cuCtxEnablePeerAccess, (CUcontext peer, unsigned flags))
 {
     struct vg_ctx *ctx, *other;
@@ -216,7 +221,10 @@ VG_ENTRY(cuCtxEnablePeerAccess, (CUcontext peer, unsigned flags))
         return rc;
     if (flags != 0)
         return CUDA_ERROR_INVALID_VALUE;
-    return other->dev != ctx->dev ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+    if (other->dev == ctx->dev)
+        return CUDA_ERROR_INVALID_DEVICE;
+    return __atomic_fetch_or(&ctx->peers, peer_bit(other), __ATOMIC_RELAXED) & peer_bit(other)
+               ? CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED : CUDA_SUCCESS;
 }
 
 VG_ENTRY(cuCtxDisablePeerAccess, (CUcontext peer))
@@ -226,5 +234,9 @@ VG_ENTRY(cuCtxDisablePeerAccess, (CUcontext peer))
 
     if (rc != CUDA_SUCCESS)
         return rc;
-    return peer != NULL ? vg_ctx_from_handle(peer, &other) : CUDA_ERROR_INVALID_CONTEXT;
+    rc = peer != NULL ? vg_ctx_from_handle(peer, &other) : CUDA_ERROR_INVALID_CONTEXT;
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    return __atomic_fetch_and(&ctx->peers, ~peer_bit(other), __ATOMIC_RELAXED) & peer_bit(other)
+               ? CUDA_SUCCESS : CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
 }

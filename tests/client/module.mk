@@ -3,7 +3,7 @@
 # Test clients in plain C on the driver API: $(B)/client/<name>.  No toolkit
 # needed; they open libcuda.so.1 at run time.
 
-client-names := copies worker victim fault vmm share costs ways quiet tensormap profiler
+client-names := copies worker victim fault vmm share peers costs ways quiet tensormap profiler
 client-names += link crossings storm
 client-names += green batch legacy
 clients      := $(client-names:%=$(B)/client/%)

@@ -43,11 +43,16 @@ other_vms_token() {
     [ $? = 3 ] && [ $rc = 0 ]
 }
 
+two_devices() {
+    VGPU_SOFT_DEVICES=2 "$bin/vgpu-run" --backend soft -- "$build/client/peers"
+}
+
 # host [--vm NAME --] COMMAND...: the launcher's own options first.
 host() { VGPU_SOCKET=$work/mediator.sock "$bin/vgpu-run" "$@"; }
 
 mediator_start || { echo 'no mediator'; exit 1; }
 check 'a killed process gives its memory back' killed_gives_back
 check 'a handle is of one VM' other_vms_token
+check 'two devices beside each other' two_devices
 check 'processes beside each other' host -- "$top/tests/client/inside.sh" "$build/client"
 [ $failures = 0 ]

@@ -194,15 +194,13 @@ static void give_tensor(void)
     VG_CU(cuEventDestroy_v2(done));
     VG_CU(cuEventDestroy_v2(ready));
     VG_CU(cuMemFree_v2(p));
-    say(&t, sizeof(t), -1);
-    meet();
 }
 
 static void take_tensor(void)
 {
     struct tensor t;
     CUipcEventHandle done_handle;
-    CUdeviceptr p, again, other;
+    CUdeviceptr p, again;
     CUstream stream = new_stream();
     CUevent done = new_event(), ready;
     uint64_t size = 0;
@@ -226,10 +224,6 @@ static void take_tensor(void)
     VG_CU(cuIpcCloseMemHandle(p));
     expect(vg_drv.cuIpcCloseMemHandle(p) != CUDA_SUCCESS, "closed once too often");
     expect(vg_drv.cuMemsetD8_v2(p, 0, 16) != CUDA_SUCCESS, "used after it was closed");
-    meet();
-    hear(&t, sizeof(t), NULL);
-    expect(vg_drv.cuIpcOpenMemHandle_v2(&other, t.memory, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS) !=
-           CUDA_SUCCESS, "opened after it was freed");
     meet();
 }
 

@@ -52,6 +52,8 @@
     X(cuIpcCloseMemHandle) X(cuIpcGetEventHandle) X(cuIpcOpenEventHandle)              \
     X(cuMemPoolCreate) X(cuMemPoolDestroy) X(cuMemAllocFromPoolAsync) X(cuMemFreeAsync) \
     X(cuMemPoolExportToShareableHandle) X(cuMemPoolImportFromShareableHandle)          \
+    X(cuDeviceCanAccessPeer) X(cuDeviceGetP2PAttribute) X(cuCtxEnablePeerAccess)       \
+    X(cuCtxDisablePeerAccess) X(cuMemcpyPeer)                                          \
     X(cuMemPoolExportPointer) X(cuMemPoolImportPointer) X(cuStreamWaitEvent)           \
     X(cuModuleLoadData) X(cuModuleUnload) X(cuModuleGetFunction) X(cuLaunchKernel)     \
     X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemHostAlloc) X(cuMemFreeHost)                \

@@ -124,6 +124,7 @@ static void fill(void *p, size_t n)
 #define PLAIN(X)                                                                                   \
     X(cuMemAddressFree) X(cuMemCreate) X(cuMemRelease) X(cuMemMap) X(cuMemUnmap)                   \
     X(cuMemSetAccess) X(cuMemGetAccess) X(cuMemGetAllocationGranularity) X(cuMemPoolCreate)        \
+    X(cuMulticastCreate)                                                                           \
     X(cuMemExportToShareableHandle) X(cuMemPoolExportToShareableHandle) X(cuMemPoolExportPointer)  \
     X(cuIpcGetMemHandle) X(cuIpcGetEventHandle) X(cuIpcCloseMemHandle)                             \
     X(cuDevicePrimaryCtxRetain)                                                                    \
