@@ -30,8 +30,12 @@ void fake_cuda_reset(uint32_t seed)
     next_address = 0x200000000000ull;
 }
 
+/* What a graph runs may be tied to a user object too. */
 static void keep(void *p)
 {
+    for (unsigned i = 0; i < kept_count; i++)
+        if (kept[i] == p)
+            return;
     if (kept_count < KEPT_MAX)
         kept[kept_count++] = p;
 }
@@ -140,7 +144,12 @@ static void fill(void *p, size_t n)
                                         X(cuMemFreeAsync) X(cuMemFree_v2) X(cuStreamSynchronize)   \
                                             X(cuEventSynchronize) X(cuMemcpyAsync)                 \
                                                 X(cuCtxPopCurrent_v2) X(cuCtxSetCurrent)           \
-                                                    X(cuCtxSynchronize) X(cuLibraryGetManaged)         \
+                                                    X(cuCtxSynchronize) X(cuLibraryGetManaged)          \
+                                                    X(cuGraphDestroy) X(cuGraphExecDestroy)        \
+                                                    X(cuGraphNodeGetType)                          \
+                                                    X(cuGraphChildGraphNodeGetGraph)               \
+                                                    X(cuUserObjectRetain) X(cuUserObjectRelease)   \
+                                                    X(cuGraphAddDependencies_v2)         \
                                                         X(cuTensorMapReplaceAddress) X(cuArrayCreate_v2)   \
     X(cuArray3DCreate_v2) X(cuArrayDestroy) X(cuArray3DGetDescriptor_v2) X(cuArrayGetPlane)       \
     X(cuMipmappedArrayCreate) X(cuMipmappedArrayGetLevel) X(cuMipmappedArrayDestroy)      \
@@ -372,6 +381,126 @@ static CUresult fake_retain(CUgraph g, CUuserObject o, unsigned count, unsigned 
     (void)count;
     (void)flags;
     return CUDA_SUCCESS;
+}
+
+/* ---- Nodes: everything that a description names is read ---- */
+
+static void read_kernel(const CUDA_KERNEL_NODE_PARAMS *k)
+{
+    const void *bytes = NULL;
+
+    for (void **e = k->extra; e && e[0] != CU_LAUNCH_PARAM_END; e += 2) {
+        if (e[0] == CU_LAUNCH_PARAM_BUFFER_POINTER)
+            bytes = e[1];
+        else
+            read_bytes(bytes, *(size_t *)e[1]);
+    }
+}
+
+static void read_node(CUgraphNodeParams *p)
+{
+    static CUgraph branches[256];
+
+    switch (p->type) {
+    case CU_GRAPH_NODE_TYPE_KERNEL:
+        read_kernel(&p->kernel);
+        break;
+    case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
+        read_bytes(p->memOp.paramArray, p->memOp.count * sizeof(*p->memOp.paramArray));
+        break;
+    case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+        read_bytes(p->alloc.accessDescs,
+                   p->alloc.accessDescCount * sizeof(*p->alloc.accessDescs));
+        p->alloc.dptr = next_address;
+        next_address += 0x10000;
+        break;
+    case CU_GRAPH_NODE_TYPE_CONDITIONAL:
+        for (unsigned i = 0; i < 256; i++)
+            give_handle(&branches[i]);
+        p->conditional.phGraph_out = branches;
+        break;
+    default:
+        break;
+    }
+}
+
+static CUresult fake_add_node(CUgraphNode *node, CUgraph g, const CUgraphNode *deps,
+                              const CUgraphEdgeData *edges, size_t n, CUgraphNodeParams *p)
+{
+    CUresult rc = outcome();
+
+    (void)g;
+    read_bytes(deps, n * sizeof(*deps));
+    read_bytes(edges, edges ? n * sizeof(*edges) : 0);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    read_node(p);
+    if (p->type == CU_GRAPH_NODE_TYPE_HOST)
+        keep(p->host.userData);
+    give_handle(node);
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_add_kernel(CUgraphNode *node, CUgraph g, const CUgraphNode *deps, size_t n,
+                                const CUDA_KERNEL_NODE_PARAMS *k)
+{
+    CUgraphNodeParams p = {.type = CU_GRAPH_NODE_TYPE_KERNEL, .kernel = *k};
+
+    return fake_add_node(node, g, deps, NULL, n, &p);
+}
+
+static CUresult fake_add_empty(CUgraphNode *node, CUgraph g, const CUgraphNode *deps, size_t n)
+{
+    CUgraphNodeParams p = {.type = CU_GRAPH_NODE_TYPE_EMPTY};
+
+    return fake_add_node(node, g, deps, NULL, n, &p);
+}
+
+static CUresult fake_set_exec_node(CUgraphExec e, CUgraphNode node, CUgraphNodeParams *p)
+{
+    (void)e;
+    (void)node;
+    read_node(p);
+    return outcome();
+}
+
+static CUresult fake_get_kernel(CUgraphNode node, CUDA_KERNEL_NODE_PARAMS *k)
+{
+    static uint64_t bytes[4];
+    static size_t size = sizeof(bytes);
+    static void *list[] = {&bytes[0], &bytes[1], &bytes[2], &bytes[3], &bytes[3]};
+    static void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, bytes, CU_LAUNCH_PARAM_BUFFER_SIZE,
+                            &size, CU_LAUNCH_PARAM_END};
+    bool packed = draw() % 2;
+
+    (void)node;
+    memset(k, 0, sizeof(*k));
+    give_handle(&k->func);
+    k->kernelParams = packed ? NULL : list;
+    k->extra = packed ? extra : NULL;
+    return outcome();
+}
+
+static CUresult fake_get_memops(CUgraphNode node, CUDA_BATCH_MEM_OP_NODE_PARAMS *b)
+{
+    static CUstreamBatchMemOpParams op[8];
+
+    (void)node;
+    memset(b, 0, sizeof(*b));
+    b->count = draw() % 9;
+    b->paramArray = op;
+    return outcome();
+}
+
+static CUresult fake_get_alloc(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *a)
+{
+    static CUmemAccessDesc desc[3];
+
+    (void)node;
+    memset(a, 0, sizeof(*a));
+    a->accessDescCount = draw() % 4;
+    a->accessDescs = draw() % 2 ? desc : NULL;
+    return outcome();
 }
 
 static CUresult fake_stream_query(CUstream s)
@@ -613,6 +742,13 @@ void fake_cuda_fill(struct vg_cuda *c)
     c->cuStreamAddCallback = fake_callback;
     c->cuUserObjectCreate = fake_user_object;
     c->cuGraphRetainUserObject = fake_retain;
+    c->cuGraphAddNode_v2 = fake_add_node;
+    c->cuGraphAddKernelNode_v2 = fake_add_kernel;
+    c->cuGraphAddEmptyNode = fake_add_empty;
+    c->cuGraphExecNodeSetParams = fake_set_exec_node;
+    c->cuGraphKernelNodeGetParams_v2 = fake_get_kernel;
+    c->cuGraphBatchMemOpNodeGetParams = fake_get_memops;
+    c->cuGraphMemAllocNodeGetParams = fake_get_alloc;
     c->cuStreamQuery = fake_stream_query;
     c->cuEventQuery = fake_event_query;
     c->cuEventCreate = fake_event_create;
