@@ -21,6 +21,9 @@ TCase *work_cases(void);
 /* Started before there is a guest (check_ahead.c). */
 TCase *ahead_cases(void);
 
+/* Nodes of graphs and what graphs own (check_graph.c). */
+TCase *graph_cases(void);
+
 /* Calls that take long (check_aside.c). */
 TCase *aside_cases(void);
 
