@@ -5,6 +5,7 @@
  */
 #include "common.cuh"
 
+#include <algorithm>
 #include <atomic>
 
 #define N 10000
@@ -112,6 +113,38 @@ static void across(cudaStream_t stream)
     EXPECT(used == 0, "%llu bytes of graphs are still in use", (unsigned long long)used);
 }
 
+/* Allocated in a captured graph, freed in another: the memory lives between them. */
+static void captured(cudaStream_t stream)
+{
+    cudaGraph_t begin, finish;
+    cudaGraphExec_t first, last;
+    std::vector<int> host(N);
+    int *mem;
+
+    RT(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
+    RT(cudaMallocAsync(&mem, N * sizeof(int), stream));
+    fill<<<(N + 127) / 128, 128, 0, stream>>>(mem, 3, N);
+    RT(cudaStreamEndCapture(stream, &begin));
+    RT(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
+    RT(cudaFreeAsync(mem, stream));
+    RT(cudaStreamEndCapture(stream, &finish));
+    RT(cudaGraphInstantiate(&first, begin, 0));
+    RT(cudaGraphInstantiate(&last, finish, 0));
+    for (int r = 0; r < 3; r++) {
+        RT(cudaGraphLaunch(first, stream));
+        RT(cudaStreamSynchronize(stream));
+        std::fill(host.begin(), host.end(), 0);
+        RT(cudaMemcpy(host.data(), mem, N * sizeof(int), cudaMemcpyDeviceToHost));
+        EXPECT(host[N - 1] == 3 + N - 1, "between two graphs: %d", host[N - 1]);
+        RT(cudaGraphLaunch(last, stream));
+        RT(cudaStreamSynchronize(stream));
+    }
+    RT(cudaGraphExecDestroy(first));
+    RT(cudaGraphExecDestroy(last));
+    RT(cudaGraphDestroy(finish));
+    RT(cudaGraphDestroy(begin));
+}
+
 /* ---- user objects ---- */
 
 static std::atomic<int> ended[4];
@@ -185,6 +218,7 @@ int main(void)
     RT(cudaStreamCreate(&stream));
     within_one(stream, out);
     across(stream);
+    captured(stream);
     objects(stream);
     RT(cudaStreamDestroy(stream));
     RT(cudaFreeHost(out));
