@@ -57,6 +57,8 @@ BESIDE = [
             env={"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"}),
     *python("pytorch", "torch_procs", "ipc loader_fork loader_spawn ipc_event four_at_once "
             "forked_without_gpu", limit=120),
+    Case("pytorch/ipc_expandable", ["{py}", "{work}/torch_procs.py", "ipc"], limit=120,
+         env={"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}),
     *python("pytorch", "torch_compile", "compiled compiled_training reduced_overhead", limit=150,
             env={"TORCHINDUCTOR_COMPILE_THREADS": "2"}),
     *python("jax", "jax_work", "device jit grad command_buffers libraries random transforms "
@@ -73,7 +75,8 @@ BESIDE = [
     Case("driver/answers", ["{product}/client/answers"]),
     *[Case(f"driver/fault-{kind}", ["{product}/client/fault", kind], compare="status")
       for kind in ("wild", "misaligned", "endless")],
-    *programs("driver", "client", "copies images quiet link states tensormap vmm nvml crossings"),
+    *programs("driver", "client", "copies images quiet link states tensormap vmm share peers nvml "
+              "crossings"),
     *[Case("smi/" + name, ["nvidia-smi", *words.split()], compare="status", limit=30)
       for name, words in (("plain", ""), ("list", "-L"), ("all", "-q"), ("topology", "topo -m"),
                           ("query", "--query-gpu=name,driver_version,memory.total --format=csv"),
