@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the host tells a guest about its GPUs without being called: an area of the
- * region (vg_region.h), or a memfd of its own, that the mediator rewrites about
- * once a second while the guest asks. libvgpu-nvml.so answers from it, so a query
+ * region (vg_region.h), or a memfd of its own, that the mediator rewrites several
+ * times a second while the guest asks. libvgpu-nvml.so answers from it, so a query
  * needs no slot, no executor and no context on the GPU.
  *
  * The guest may write here as well; it fools nobody but itself. The mediator reads
@@ -21,9 +21,9 @@
 
 #define VG_TELEMETRY_MAGIC     0x314d4554u     /* "TEM1" */
 #define VG_TELEMETRY_PROCESSES 128u            /* that are listed; of more, the first */
-#define VG_TELEMETRY_PERIOD_MS 1000u           /* between two writes while somebody asks */
-#define VG_TELEMETRY_LOOK_MS   250u            /* the mediator looks at `asked` so often */
-#define VG_TELEMETRY_LINGER_MS 5000u           /* and goes on writing for so long after a change */
+#define VG_TELEMETRY_PERIOD_MS 1000u           /* between two readings of the GPU */
+#define VG_TELEMETRY_LOOK_MS   250u            /* between looks at `asked`, and writes */
+#define VG_TELEMETRY_LINGER_MS 5000u           /* it writes for so long after `asked` changed */
 
 enum vg_nv_kind {
     VG_NV_N1, VG_NV_N2, VG_NV_N4, VG_NV_W1, VG_NV_A1, VG_NV_E2, VG_NV_ST, VG_NV_BV, VG_NV_TX,

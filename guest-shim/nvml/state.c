@@ -10,8 +10,8 @@
 #include "guest-shim/nvml/nv.h"
 #include "vg_atomic.h"
 
-#define MAX_AGE_MS    200u      /* of the copy; the host writes once a second */
-#define FIRST_MS      20000u    /* wait for the first page: a busy host may have to start a driver */
+#define MAX_AGE_MS    200u      /* of the copy */
+#define FIRST_MS      20000u    /* wait for the first page: a host may be busy */
 #define FRESH_MS      1500u     /* wait for a fresh one where there is an old one */
 #define RETRY_MS      1000u     /* between attempts to find a mediator again */
 #define COPY_ATTEMPTS 1000u     /* of 100 us each; then the writer is dead */

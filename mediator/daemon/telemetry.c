@@ -9,8 +9,6 @@
 #include "mediator.h"
 #include "mediator/base/log.h"
 
-#define NEVER_WRITTEN UINT64_MAX
-
 static bool is_watcher(const struct vg_client *c)
 {
     return c->state == VG_CLIENT_UP &&
@@ -55,13 +53,11 @@ static void publish(struct vg_telemetry_service *t, struct vg_client *c)
 {
     static struct vg_telemetry page;    /* 40 KiB; one thread */
 
-    if (!t->gauges || (c->watch.published_at == t->gauges_at &&
-                       c->watch.answered == c->watch.asked))
+    if (!t->gauges)
         return;
     vg_telemetry_compose(&page, t->gauges, c);
-    page.answered = c->watch.answered = c->watch.asked;
+    page.answered = c->watch.asked;
     write_page(c, &page);
-    c->watch.published_at = t->gauges_at;
 }
 
 /* ---- looking ---- */
@@ -88,11 +84,9 @@ static bool wants(struct vg_client *c, uint64_t now)
     return c->watch.asked_at && now - c->watch.asked_at < VG_TELEMETRY_LINGER_MS * VG_NS_PER_MS;
 }
 
-static bool is_fresh(const struct vg_telemetry_service *t, uint64_t now)
+static bool younger_than(const struct vg_telemetry_service *t, uint64_t now, uint64_t ms)
 {
-    /* A look less than the period, so that the period is not rounded up to the next look. */
-    return t->gauges &&
-           now - t->gauges_at < (VG_TELEMETRY_PERIOD_MS - VG_TELEMETRY_LOOK_MS) * VG_NS_PER_MS;
+    return t->gauges && now - t->gauges_at < ms * VG_NS_PER_MS;
 }
 
 static void look(void *arg);
@@ -117,10 +111,11 @@ static void look(void *arg)
         watchers++;
         if (!wants(c, now))
             continue;
-        if (is_fresh(t, now))
+        /* A look less than the period, so that the period is not rounded up to the next look. */
+        stale |= !younger_than(t, now, VG_TELEMETRY_PERIOD_MS - VG_TELEMETRY_LOOK_MS);
+        /* Executors' own counters move on between two answers of the helper. */
+        if (younger_than(t, now, 2 * VG_TELEMETRY_PERIOD_MS))
             publish(t, c);
-        else
-            stale = true;
     }
     if (stale)
         vg_helper_ask(t);
@@ -142,7 +137,6 @@ void vg_telemetry_fresh(struct vg_telemetry_service *t)
 
 void vg_telemetry_watch(struct vg_telemetry_service *t, struct vg_client *c)
 {
-    c->watch.published_at = NEVER_WRITTEN;
     /* A device may come back with a page that says something, and with a guest that waits. */
     read_word(c, offsetof(struct vg_telemetry, seq), &c->watch.seq);
     read_word(c, offsetof(struct vg_telemetry, answered), &c->watch.asked);

@@ -2,7 +2,7 @@
 /*
  * Telemetry: keeps the pages (vg_telemetry.h) of those that ask up to date. Devices
  * and monitors are watchers; a watcher asks by counting up a word of its page, which
- * is looked at every VG_TELEMETRY_LOOK_MS. The numbers come from one helper process,
+ * is looked at every VG_TELEMETRY_LOOK_MS. The GPU's numbers come from one helper process,
  * vgpu-telemetry, which is started when somebody asks and ended when nobody has for
  * a while. Runs on the daemon's loop; nothing here blocks.
  */
@@ -23,8 +23,6 @@ struct vg_client;
 struct vg_watch {
     uint32_t asked;             /* as read last */
     uint64_t asked_at;          /* vg_now() of its latest change, 0: never */
-    uint64_t published_at;      /* gauges_at of what its page shows */
-    uint32_t answered;          /* that the page says */
     uint32_t seq;
 };
 

@@ -76,7 +76,8 @@ bool vg_gauge_parse_pci(const char *text, struct vg_nv_pci *ret_pci)
 {
     unsigned function;
 
-    if (sscanf(text, "%x:%x:%x.%x", &ret_pci->domain, &ret_pci->bus, &ret_pci->device, &function) != 4)
+    if (sscanf(text, "%x:%x:%x.%x", &ret_pci->domain, &ret_pci->bus, &ret_pci->device,
+               &function) != 4)
         return false;
     snprintf(ret_pci->bus_id_legacy, sizeof(ret_pci->bus_id_legacy), "%04X:%02X:%02X.0",
              ret_pci->domain & 0xffff, ret_pci->bus & 0xff, ret_pci->device & 0xff);
