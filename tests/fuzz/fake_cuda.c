@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vg_limits.h"
+#include "vg_wire.h"
 
 #define KEPT_MAX 4096u
 
@@ -126,6 +127,8 @@ static void fill(void *p, size_t n)
 
 /* CUSTOM rows without pointers are faked from the table too. */
 #define PLAIN(X)                                                                                   \
+    X(cuDeviceGetDevResource) X(cuCtxGetDevResource) X(cuGreenCtxGetDevResource)                   \
+    X(cuGreenCtxCreate) X(cuGreenCtxDestroy) X(cuCtxFromGreenCtx) X(cuGreenCtxStreamCreate)        \
     X(cuMemAddressFree) X(cuMemCreate) X(cuMemRelease) X(cuMemMap) X(cuMemUnmap)                   \
     X(cuMemSetAccess) X(cuMemGetAccess) X(cuMemGetAllocationGranularity) X(cuMemPoolCreate)        \
     X(cuMulticastCreate)                                                                           \
@@ -339,6 +342,72 @@ static CUresult fake_load_library(CUlibrary *l, const void *image, CUjit_option 
         abort();
     jit(image, option, value, n);
     give_handle(l);
+    return outcome();
+}
+
+/* Writes all the room that was given for messages, as long as the state lives. */
+static CUresult fake_link_create(unsigned n, CUjit_option *option, void **value,
+                                 CUlinkState *state)
+{
+    static const char text[8] = "...";
+
+    jit(text, option, value, n);
+    give_handle(state);
+    return outcome();
+}
+
+static CUresult fake_link_add(CUlinkState state, CUjitInputType type, void *data, size_t size,
+                              const char *name, unsigned n, CUjit_option *option, void **value)
+{
+    (void)state;
+    (void)type;
+    (void)option;
+    (void)value;
+    read_bytes(data, size);
+    sink ^= (uint8_t)strlen(name);
+    if (n > VG_JIT_OPTIONS_MAX)
+        abort();
+    return outcome();
+}
+
+static CUresult fake_link_complete(CUlinkState state, void **image, size_t *size)
+{
+    static uint8_t linked[70000];
+
+    (void)state;
+    linked[0] = '.';
+    *image = linked;
+    *size = draw() % sizeof(linked);
+    return outcome();
+}
+
+static CUresult fake_link_destroy(CUlinkState state)
+{
+    (void)state;
+    return outcome();
+}
+
+/* Now and then more groups than there was room for. */
+static CUresult fake_split(CUdevResource *result, unsigned *groups, const CUdevResource *input,
+                           CUdevResource *remaining, unsigned flags, unsigned least)
+{
+    unsigned n = draw() % 4;
+
+    (void)flags;
+    (void)least;
+    read_bytes(input, sizeof(*input));
+    for (unsigned i = 0; result && i < n && i < *groups; i++)
+        fill(&result[i], sizeof(*result));
+    if (remaining)
+        fill(remaining, sizeof(*remaining));
+    *groups = n;
+    return outcome();
+}
+
+static CUresult fake_desc(CUdevResourceDesc *desc, CUdevResource *resources, unsigned n)
+{
+    read_bytes(resources, n * sizeof(*resources));
+    give_handle(desc);
     return outcome();
 }
 
@@ -738,6 +807,12 @@ void fake_cuda_fill(struct vg_cuda *c)
     c->cuKernelGetParamInfo = fake_kernel_param;
     c->cuModuleLoadDataEx = fake_load_module;
     c->cuLibraryLoadData = fake_load_library;
+    c->cuLinkCreate_v2 = fake_link_create;
+    c->cuLinkAddData_v2 = fake_link_add;
+    c->cuLinkComplete = fake_link_complete;
+    c->cuLinkDestroy = fake_link_destroy;
+    c->cuDevSmResourceSplitByCount = fake_split;
+    c->cuDevResourceGenerateDesc = fake_desc;
     c->cuLaunchHostFunc = fake_host_func;
     c->cuStreamAddCallback = fake_callback;
     c->cuUserObjectCreate = fake_user_object;
