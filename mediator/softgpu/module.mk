@@ -7,7 +7,7 @@ libvgpu-softcuda.so-src := $(addprefix $(softgpu)/,arena.c array.c capture.c cop
     ctxprop.c device.c error.c event.c func.c graph.c graphapi.c graphexec.c graphnode.c \
     green.c handle.c \
     hostmem.c image.c kernel.c launch.c library.c link.c mem.c memset.c module.c occupancy.c op.c \
-    pool.c proc.c ptds.c ptrattr.c stream.c streamapi.c task.c texture.c vmm.c \
+    pool.c proc.c ptds.c ptrattr.c stream.c streamapi.c task.c tensormap.c texture.c vmm.c \
     ipc.c memfile.c phys.c)
 libvgpu-softcuda.so-src += $(addprefix $(softgpu)/,graphcond.c graphdot.c userobj.c)
 libvgpu-softcuda.so-libs := libvg-ptx.a libvgproto.a
