@@ -18,6 +18,9 @@ void expect_gone(enum vg_gone_reason reason);
 /* What a well-behaved guest wants done (check_work.c). */
 TCase *work_cases(void);
 
+/* Arrays, textures, surfaces, tensor maps (check_array.c). */
+TCase *array_cases(void);
+
 /* Started before there is a guest (check_ahead.c). */
 TCase *ahead_cases(void);
 

@@ -420,6 +420,7 @@ int main(void)
     suite_add_tcase(s, life);
     suite_add_tcase(s, hostile);
     suite_add_tcase(s, work_cases());
+    suite_add_tcase(s, array_cases());
     suite_add_tcase(s, ahead_cases());
     suite_add_tcase(s, aside_cases());
     suite_add_tcase(s, graph_cases());

@@ -5,8 +5,8 @@ check-executor-units-src  := tests/executor/check_units.c
 check-executor-units-libs := libvgexec.a libvgproto.a
 check-executor-units-pkgs := check
 check-executor-units-ldlibs := -ldl
-check-executor-src  := $(addprefix tests/executor/,check_process.c check_work.c check_ahead.c check_aside.c check_graph.c \
-                          harness.c)
+check-executor-src  := $(addprefix tests/executor/,check_process.c check_work.c check_ahead.c \
+    check_array.c check_aside.c check_graph.c harness.c)
 check-executor-libs := libvgproto.a
 check-executor-pkgs := check
 check-executor-deps := $(B)/bin/vgpu-executor
