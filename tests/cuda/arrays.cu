@@ -6,6 +6,7 @@
 #include "common.cuh"
 
 #include <cuda.h>
+#include <dlfcn.h>
 
 /* The driver's own calls, found through the runtime: these programs link no libcuda. */
 template <class F> static F driver_entry(const char *name)
@@ -235,6 +236,32 @@ static void runs(void)
     RT(cudaFreeArray(rb));
 }
 
+/* The same by the calls of CUDA 2, which the driver still exports. */
+static void old_calls(void)
+{
+    struct {
+        unsigned width, height;
+        CUarray_format format;
+        unsigned channels;
+    } d = {25, 0, CU_AD_FORMAT_UNSIGNED_INT32, 1}, back;
+    void *lib = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    auto create = (CUresult(*)(CUarray *, const void *))dlsym(lib, "cuArrayCreate");
+    auto describe = (CUresult(*)(void *, CUarray))dlsym(lib, "cuArrayGetDescriptor");
+    auto htoa = (CUresult(*)(CUarray, unsigned, const void *, unsigned))dlsym(lib, "cuMemcpyHtoA");
+    auto atoh = (CUresult(*)(void *, CUarray, unsigned, unsigned))dlsym(lib, "cuMemcpyAtoH");
+    uint32_t in[10] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, got[10] = {0};
+    CUarray a;
+
+    EXPECT(create && describe && htoa && atoh, "the driver has no calls of CUDA 2");
+    DRV(create(&a, &d));
+    DRV(describe(&back, a));
+    EXPECT(memcmp(&back, &d, sizeof(d)) == 0, "the old description reads back otherwise");
+    DRV(htoa(a, 20, in, sizeof(in)));
+    DRV(atoh(got, a, 20, sizeof(got)));
+    EXPECT(memcmp(got, in, sizeof(in)) == 0, "the old copies");
+    RT(cudaFreeArray((cudaArray_t)a));
+}
+
 static void mipmaps(void)
 {
     cudaChannelFormatDesc format = cudaCreateChannelDesc<unsigned>();
@@ -259,6 +286,45 @@ static void mipmaps(void)
     RT_IS(cudaErrorInvalidValue, cudaGetMipmappedArrayLevel(&level, mip, 4));
     RT(cudaGetLastError() == cudaErrorInvalidValue ? cudaSuccess : cudaErrorUnknown);
     RT(cudaFreeMipmappedArray(mip));
+}
+
+/* Copies to and from arrays as nodes of a captured graph, from pinned memory and pageable. */
+static void captured(bool pinned)
+{
+    const size_t w = 30, h = 7;
+    cudaArray_t a = make(w, h, 0, 0);
+    device_array<uint32_t> linear(w * h);
+    cudaGraphExec_t exec;
+    cudaStream_t s;
+    cudaGraph_t g;
+    uint32_t *host;
+
+    if (pinned)
+        RT(cudaMallocHost(&host, w * h * 4));
+    else
+        host = new uint32_t[w * h];
+    RT(cudaStreamCreate(&s));
+    RT(cudaStreamBeginCapture(s, cudaStreamCaptureModeRelaxed));
+    RT(cudaMemcpy2DToArrayAsync(a, 0, 0, host, w * 4, w * 4, h, cudaMemcpyHostToDevice, s));
+    RT(cudaMemcpy2DFromArrayAsync(linear.ptr, w * 4, a, 0, 0, w * 4, h, cudaMemcpyDeviceToDevice,
+                                  s));
+    RT(cudaStreamEndCapture(s, &g));
+    RT(cudaGraphInstantiate(&exec, g, 0));
+    for (uint32_t key = 1; key < 4; key++) {
+        std::vector<uint32_t> in = picture(w, h, 1, key);
+        memcpy(host, in.data(), w * h * 4);
+        RT(cudaGraphLaunch(exec, s));
+        RT(cudaStreamSynchronize(s));
+        expect_box(linear.read(), in, pinned ? "graph, pinned" : "graph, pageable");
+    }
+    RT(cudaGraphExecDestroy(exec));
+    RT(cudaGraphDestroy(g));
+    RT(cudaStreamDestroy(s));
+    RT(cudaFreeArray(a));
+    if (pinned)
+        RT(cudaFreeHost(host));
+    else
+        delete[] host;
 }
 
 /* Memory of arrays counts, and comes back. */
@@ -322,8 +388,11 @@ int main()
     copy_2d();
     long_rows();
     runs();
+    old_calls();
     mipmaps();
+    captured(true);
+    captured(false);
     memory();
     refusals();
-    return passed("%zu shapes, boxes, runs, mipmaps, refusals", sizeof(shapes) / sizeof(shapes[0]));
+    return passed("%zu shapes, boxes, runs, mipmaps, graphs, refusals", sizeof(shapes) / sizeof(shapes[0]));
 }
