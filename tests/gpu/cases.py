@@ -33,8 +33,8 @@ def programs(group, folder, names, **options):
             for name in names.split()]
 
 
-# Without a usable GPU JAX would quietly compute on the CPU.
-JAX = {"JAX_PLATFORMS": "cuda"}
+# Without a usable GPU JAX would quietly compute on the CPU. Its calls are few enough to log all.
+JAX = {"JAX_PLATFORMS": "cuda,cpu", "VGPU_LOG": "3"}
 
 def built(group, folder, product):
     """Every program of a folder; each tests itself."""
@@ -88,7 +88,7 @@ ALONE = [
     Case("speed/llama", ["{py}", "{work}/torch_llama.py"], alone=True, limit=150),
     Case("speed/pytorch", ["{py}", "{work}/torch_speed.py"], alone=True, limit=150),
     Case("speed/calls", ["{product}/client/costs"], alone=True, compare="costs", limit=60, rounds=3),
-    *python("speed", "jax_work", "speed", alone=True, env=JAX),
+    *python("speed", "jax_work", "speed", alone=True, env={**JAX, "VGPU_LOG": "1"}),
     *python("speed-cupy", "cupy_work", "speed", alone=True),
     *python("speed-triton", "triton_work", "add", alone=True),
     *[Case("faults/" + name, ["{here}/" + name + ".sh", "{product}"], limit=150, alone=True, plain=True,

@@ -122,7 +122,8 @@ def compiled_for_this_gpu():
     device.set_current()
     arch = "sm_" + device.arch
     kernel = Program(SOURCE, "c++", ProgramOptions(arch=arch)).compile("cubin").get_kernel("saxpy")
-    put("cubin.threads", kernel.attributes.max_threads_per_block())
+    threads = kernel.attributes.max_threads_per_block
+    put("cubin.threads", threads() if callable(threads) else threads)
 
 
 if __name__ == "__main__":

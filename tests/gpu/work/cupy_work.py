@@ -82,7 +82,8 @@ def handles():
     """The libraries' own beginnings: a cuBLAS handle, a cuFFT plan, a cuRAND generator."""
     from cupy_backends.cuda.libs import cublas, curand
     handle = cublas.create()
-    cublas.setStream(handle, cupy.cuda.Stream(non_blocking=True).ptr)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    cublas.setStream(handle, stream.ptr)
     put("handles.cublas", (handle != 0, cublas.getVersion(handle) // 10000))
     cublas.destroy(handle)
     host = numpy.random.default_rng(3).standard_normal((8, 120)).astype(numpy.float32)

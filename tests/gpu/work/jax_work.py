@@ -20,6 +20,7 @@ def array(*shape, seed=1, dtype=numpy.float32):
 
 def device():
     found = jax.devices()[0]
+    expect("device.is_gpu", found.platform == "gpu")
     put("device", (found.platform, found.device_kind, len(jax.devices())))
     put("device.capability", getattr(found, "compute_capability", None))
     info(found.memory_stats())

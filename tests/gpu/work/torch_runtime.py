@@ -227,8 +227,8 @@ def profiler():
             x = (x @ x).softmax(-1)
         sync()
     put("profiler.result", x)
-    table = seen.key_averages().table(sort_by="cpu_time_total", row_limit=5)
-    expect("profiler.table", "aten::mm" in table)
+    info(seen.key_averages().table(row_limit=3).splitlines()[:3])
+    expect("profiler.names", any(e.key == "aten::mm" for e in seen.key_averages()))
     # Kernel times need the driver's own profiling interface.
     info("profiler.gpu_time", sum(e.device_time_total for e in seen.key_averages()) > 0)
     torch.cuda.nvtx.range_push("vg")
