@@ -43,7 +43,7 @@ bool vg_aside_queue(struct vg_exec *x, struct vg_aside *a)
 {
     pthread_t thread;
 
-    if (!started && pthread_create(&thread, NULL, aside_main, x) != 0)
+    if (x->alone || (!started && pthread_create(&thread, NULL, aside_main, x) != 0))
         return false;
     if (!started)
         pthread_detach(thread);

@@ -54,6 +54,7 @@ static void set_up(uint32_t seed)
     memset(&stats, 0, sizeof(stats));
     x.stats = &stats;
     strcpy(x.job.vm, "fuzz");
+    x.alone = true;
     if (!vg_region_layout_init(&x.guest.layout, REGION_SIZE, 1))
         abort();
     x.guest.base = region;
