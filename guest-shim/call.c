@@ -223,7 +223,7 @@ static bool set_context(CUcontext context)
 /* Calls that mean the same under every context; a callback thread must not keep switching. */
 static bool needs_context(uint32_t id)
 {
-    return id != VG_CALL_HOST_DONE && id != VG_CALL_NOP && id != VG_CALL_SNAPSHOT;
+    return id != VG_CALL_NOP && id != VG_CALL_SNAPSHOT;
 }
 
 static CUresult begin_locked(struct vg_tx *tx, uint32_t id, size_t payload)
@@ -591,7 +591,7 @@ const char *vg_internal_call_name(unsigned id)
         [VG_CALL_COPY_OUT] = "COPY_OUT", [VG_CALL_COPY_INLINE] = "COPY_INLINE",
         [VG_CALL_COPY_3D] = "COPY_3D", [VG_CALL_LAUNCH] = "LAUNCH", [VG_CALL_SYNC] = "SYNC",
         [VG_CALL_IMAGE_LOAD] = "IMAGE_LOAD", [VG_CALL_FUNCTION_GET] = "FUNCTION_GET",
-        [VG_CALL_HOST_FUNC] = "HOST_FUNC", [VG_CALL_HOST_DONE] = "HOST_DONE",
+        [VG_CALL_HOST_FUNC] = "HOST_FUNC",
         [VG_CALL_ALIAS] = "ALIAS", [VG_CALL_UNALIAS] = "UNALIAS",
         [VG_CALL_IMAGE_PART] = "IMAGE_PART", [VG_CALL_FUNCTION_INFO] = "FUNCTION_INFO",
         [VG_CALL_FUNCTION_ATTRS] = "FUNCTION_ATTRS", [VG_CALL_FUNCTION_NAME] = "FUNCTION_NAME",

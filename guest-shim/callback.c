@@ -69,15 +69,15 @@ static void run_next(struct vg_slot *s)
     uint32_t kind = s->callback[tail % VG_CALLBACKS].kind;
     struct callback *c = (struct callback *)(uintptr_t)cookie;
 
-    vg_store_release(&s->callback_tail, tail + 1);
     cross();
-    if (kind == VG_CALLBACK_GONE) {
-        end(c);
-        return;
+    if (kind != VG_CALLBACK_GONE) {
+        vg_console_drain();
+        run(c, status);
     }
-    vg_console_drain();
-    run(c, status);
-    vg_call_post(VG_CALL_HOST_DONE, VG_WORDS(cookie));
+    /* Not a call: the ring may be full of work that waits for this very callback. */
+    vg_store_release(&s->callback_tail, tail + 1);
+    if (vg_process.chan->ops->futex)
+        vg_futex_wake((uint32_t *)&s->callback_tail);
     if (kind != VG_CALLBACK_NODE)
         end(c);
 }

@@ -86,7 +86,7 @@ struct vg_slot {
     /* guest writes */
     uint64_t head;               /* ring bytes produced, ever; release */
     uint64_t console_tail;
-    uint64_t callback_tail;
+    uint64_t callback_tail;      /* callbacks that have run, ever; futex on a host */
     uint32_t heartbeat;          /* VM: the warden counts it up */
     uint32_t callback_waiting;   /* 1: the callback thread sleeps on callback_head (futex) */
     uint8_t  pad2[96];

@@ -77,7 +77,6 @@ enum vg_internal_call {
     VG_CALL_FUNCTION_GET = 0x000c, /* arg0 enum vg_image_kind, 1 module or library; payload: name.
                                       val0 handle, reply payload: struct vg_function_info */
     VG_CALL_HOST_FUNC    = 0x000d, /* arg0 stream, 1 cookie, 2 enum vg_callback_kind */
-    VG_CALL_HOST_DONE    = 0x000e, /* arg0 cookie: the callback has run */
     VG_CALL_ALIAS        = 0x000f, /* arg0 address, 1 off, 2 bytes: make the region's bytes visible
                                       to the GPU at a second address too (registered memory) */
     VG_CALL_UNALIAS      = 0x0010, /* arg0 address, 1 bytes */

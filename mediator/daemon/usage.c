@@ -59,7 +59,6 @@ static const struct {
     [VG_CALL_IMAGE_LOAD] = { "image-load", VG_CLASS_MODULE },
     [VG_CALL_FUNCTION_GET] = { "function-get", VG_CLASS_MODULE },
     [VG_CALL_HOST_FUNC] = { "host-function", VG_CLASS_HOST },
-    [VG_CALL_HOST_DONE] = { "host-done", VG_CLASS_HOST },
     [VG_CALL_ALIAS] = { "alias", VG_CLASS_HOST },
     [VG_CALL_UNALIAS] = { "unalias", VG_CLASS_HOST },
 };

@@ -9,17 +9,18 @@
 #include "mediator/executor/guest.h"
 #include "vg_atomic.h"
 
+#define LOOKS       1000u  /* at the guest's tail before sleeping */
+#define LOOK_US     50u    /* a first sleep, and ... */
+#define LOOK_MAX_US 1000u  /* ... the longest between two looks */
+
 struct vg_callback_run {
     struct vg_callback_run *next;
-    uint64_t cookie;
-    bool done;
 };
 
 void vg_callbacks_init(struct vg_callbacks *c, struct vg_slot *slot)
 {
     memset(c, 0, sizeof(*c));
     pthread_mutex_init(&c->lock, NULL);
-    pthread_cond_init(&c->changed, NULL);
     c->slot = slot;
 }
 
@@ -72,18 +73,43 @@ static void forget_locked(struct vg_callbacks *c, struct vg_callback_run *run)
     *at = run->next;
 }
 
+static bool has_run(const struct vg_callbacks *c, uint64_t end)
+{
+    return (int64_t)(vg_load_acquire(&c->slot->callback_tail) - end) >= 0;
+}
+
+/*
+ * Until the guest's tail has passed the callback. Not by way of the serve thread: that may
+ * be held up in the driver by the very stream that this callback holds up, and the ring be
+ * full behind it. A guest on this host wakes us; one in a VM cannot, so we look.
+ */
+static void wait_until_run(const struct vg_callbacks *c, uint64_t end)
+{
+    uint32_t *word = (uint32_t *)&c->slot->callback_tail; /* the low half */
+    unsigned us = LOOK_US;
+
+    for (unsigned i = 0; i < LOOKS && !has_run(c, end); i++)
+        vg_cpu_relax();
+    for (uint32_t seen; seen = vg_load_acquire(word), !has_run(c, end);) {
+        vg_futex_wait(word, seen, us);
+        us = us < LOOK_MAX_US / 2 ? us * 2 : LOOK_MAX_US;
+    }
+}
+
 static void run(struct vg_callback *cb, CUresult status, uint32_t kind)
 {
     struct vg_callbacks *c = cb->owner;
-    struct vg_callback_run me = {.cookie = cb->cookie};
+    struct vg_callback_run me = {.next = NULL};
 
     pthread_mutex_lock(&c->lock);
     wait_for_room_locked(c);
     me.next = c->running;
     c->running = &me;
     post_locked(c, cb->cookie, status, kind);
-    while (!me.done)
-        pthread_cond_wait(&c->changed, &c->lock);
+    uint64_t end = c->head;
+    pthread_mutex_unlock(&c->lock);
+    wait_until_run(c, end);
+    pthread_mutex_lock(&c->lock);
     forget_locked(c, &me);
     pthread_mutex_unlock(&c->lock);
     if (cb->once)
@@ -101,21 +127,6 @@ void vg_callback_stream(CUstream stream, CUresult status, void *arg)
 {
     (void)stream;
     run(arg, status, VG_CALLBACK_STREAM);
-}
-
-bool vg_callback_done(struct vg_callbacks *c, uint64_t cookie)
-{
-    struct vg_callback_run *i;
-
-    pthread_mutex_lock(&c->lock);
-    for (i = c->running; i && (i->done || i->cookie != cookie);)
-        i = i->next;
-    if (i) {
-        i->done = true;
-        pthread_cond_broadcast(&c->changed);
-    }
-    pthread_mutex_unlock(&c->lock);
-    return i != NULL;
 }
 
 bool vg_callback_is_running(struct vg_callbacks *c)

@@ -18,7 +18,6 @@ struct vg_callback_run;
 
 struct vg_callbacks {
     pthread_mutex_t lock;
-    pthread_cond_t changed;
     struct vg_slot *slot;
     uint64_t head;                      /* callbacks posted */
     struct vg_callback_run *running;    /* posted, not done */
@@ -54,8 +53,5 @@ void vg_callbacks_flush(struct vg_callbacks *c);
 
 /* Whether the guest runs one now: the driver's thread for host functions is held meanwhile. */
 bool vg_callback_is_running(struct vg_callbacks *c);
-
-/* The guest has run it. False if no callback with this cookie is running. */
-bool vg_callback_done(struct vg_callbacks *c, uint64_t cookie);
 
 #endif

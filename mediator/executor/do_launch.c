@@ -180,12 +180,6 @@ CUresult vg_do_HOST_FUNC(struct vg_exec *x, struct vg_req *r)
     return rc;
 }
 
-CUresult vg_do_HOST_DONE(struct vg_exec *x, struct vg_req *r)
-{
-    return vg_callback_done(&x->callbacks, r->call.arg[0]) ? CUDA_SUCCESS
-                                                           : CUDA_ERROR_INVALID_VALUE;
-}
-
 /* ---- Occupancy of clusters: word function, block config, block attributes ---- */
 
 struct cluster_query {

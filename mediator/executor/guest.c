@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vg_api.h"
@@ -168,6 +169,13 @@ void vg_guest_gone(struct vg_guest *g, enum vg_gone_reason reason)
 void vg_futex_wake(void *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+void vg_futex_wait(void *word, uint32_t value, unsigned us)
+{
+    const struct timespec t = {.tv_sec = us / 1000000, .tv_nsec = (long)(us % 1000000) * 1000};
+
+    syscall(SYS_futex, word, FUTEX_WAIT, value, &t, NULL, 0);
 }
 
 bool vg_guest_alive(struct vg_guest *g, uint64_t now)

@@ -45,6 +45,9 @@ void vg_guest_ready(struct vg_guest *g);
  * handlers: it only stores and wakes. */
 void vg_guest_gone(struct vg_guest *g, enum vg_gone_reason reason);
 
+/* Sleeps until the word is not `value`, somebody wakes its sleepers, or so many microseconds. */
+void vg_futex_wait(void *word, uint32_t value, unsigned us);
+
 /* Wakes all sleepers on a word (its first 32 bits) of shared memory. */
 void vg_futex_wake(void *word);
 

@@ -120,7 +120,6 @@ static const uint32_t favourites[] = {
     VG_CALL_cuStreamEndCapture,
     VG_CALL_COPY_3D,
     VG_CALL_HOST_FUNC,
-    VG_CALL_HOST_DONE,
     VG_CALL_ALIAS,
     VG_CALL_UNALIAS,
     VG_CALL_cuMemAllocAsync,
