@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "guest-shim/call.h"
+#include "guest-shim/capture.h"
 #include "guest-shim/fwd.h"
 #include "guest-shim/known.h"
 #include "guest-shim/state.h"
@@ -284,11 +285,11 @@ CUresult cuGraphExecUpdate_v2(CUgraphExec hGraphExec, CUgraph hGraph,
 
     if (r)
         return r;
-    if (!hGraphExec || !hGraph || !resultInfo)
+    if (!hGraphExec || !hGraph)
         return CUDA_ERROR_INVALID_VALUE;
     r = vg_call_reply(VG_CALL_cuGraphExecUpdate_v2,
                       VG_WORDS((uintptr_t)hGraphExec, (uintptr_t)hGraph), &reply);
-    if (complaint(&reply, why, 3))
+    if (resultInfo && complaint(&reply, why, 3))
         *resultInfo = (CUgraphExecUpdateResultInfo){(CUgraphExecUpdateResult)why[0],
                                                     (CUgraphNode)(uintptr_t)why[1],
                                                     (CUgraphNode)(uintptr_t)why[2]};
@@ -320,7 +321,8 @@ CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream)
         r = vg_stream(hStream, &stream);
     if (r)
         return r;
-    if (VG_LIKELY(vg_known(VG_KNOWN_EXEC, (uintptr_t)hGraph)))
+    /* A capture may refuse it, which the call itself must say. */
+    if (VG_LIKELY(vg_known(VG_KNOWN_EXEC, (uintptr_t)hGraph) && !vg_capture_possible()))
         return vg_call_post(VG_CALL_cuGraphLaunch, VG_WORDS((uintptr_t)hGraph, stream));
     r = vg_call_reply(VG_CALL_cuGraphLaunch, VG_WORDS((uintptr_t)hGraph, stream), NULL);
     if (!r)

@@ -212,6 +212,16 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPoo
     return allocate_ordered(dptr, bytesize, &q, hStream);
 }
 
+/* A node of a graph frees what a node has allocated, and nothing else. */
+static CUresult free_by_graph(CUdeviceptr dptr, uint64_t stream)
+{
+    struct vg_mem mem;
+
+    if (!vg_mem_find(dptr, &mem) || mem.base != dptr || mem.kind != VG_MEM_GRAPH)
+        return CUDA_ERROR_INVALID_VALUE;
+    return vg_call_reply(VG_CALL_cuMemFreeAsync, VG_WORDS(dptr, stream), NULL);
+}
+
 CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)
 {
     uint64_t stream;
@@ -224,6 +234,8 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)
         r = may_order(stream);
     if (r != CUDA_SUCCESS || dptr == 0)
         return r;
+    if (vg_capture_possible() && vg_capture_has(stream))
+        return free_by_graph(dptr, stream);
     if (!forget(dptr))
         return CUDA_ERROR_INVALID_VALUE;
     return vg_call_post(VG_CALL_cuMemFreeAsync, VG_WORDS(dptr, stream));

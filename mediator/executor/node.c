@@ -164,6 +164,8 @@ CUresult vg_node_check(struct vg_exec *x, struct vg_node *n)
     case CU_GRAPH_NODE_TYPE_HOST:
         return check_host(x, n);
     case CU_GRAPH_NODE_TYPE_GRAPH:
+        if (n->graph && n->p.graph.graph == n->graph)
+            return CUDA_ERROR_INVALID_VALUE; /* the driver crashes */
         return vg_own_handle(x, VG_OBJ_CUgraph, (uintptr_t)n->p.graph.graph);
     case CU_GRAPH_NODE_TYPE_EMPTY:
         return CUDA_SUCCESS;

@@ -434,10 +434,13 @@ VG_ENTRY(cuGraphExecUpdate_v2,
 {
     struct vg_graph_exec *e = exec_get(exec);
     struct vg_graph *g = vg_graph_get(graph);
+    CUgraphExecUpdateResultInfo nobody_asks;
     CUresult rc;
 
-    if (e == NULL || g == NULL || info == NULL)
+    if (e == NULL || g == NULL)
         return CUDA_ERROR_INVALID_VALUE;
+    if (info == NULL)
+        info = &nobody_asks;
     memset(info, 0, sizeof(*info));
     vg_engine_lock();
     rc = exec_update_locked(e, g, info);

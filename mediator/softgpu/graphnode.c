@@ -203,7 +203,8 @@ VG_ENTRY(cuGraphAddNode_v2,
     CUresult rc;
 
     (void)edges;                /* ports only allow to start earlier than full completion */
-    if (g == NULL || ret == NULL || params == NULL || (n != 0 && deps == NULL))
+    if (g == NULL || ret == NULL || params == NULL || (n != 0 && deps == NULL) ||
+        (params->type == CU_GRAPH_NODE_TYPE_GRAPH && params->graph.graph == graph))
         return CUDA_ERROR_INVALID_VALUE;
     rc = resolve_deps(g, deps, n, &list);
     if (rc != CUDA_SUCCESS)

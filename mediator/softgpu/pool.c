@@ -134,6 +134,9 @@ VG_ENTRY(cuMemFreeAsync, (CUdeviceptr dptr, CUstream stream))
         (block.owner.kind != VG_BLOCK_POOL && block.owner.kind != VG_BLOCK_PLAIN &&
          block.owner.kind != VG_BLOCK_GRAPH))
         return CUDA_ERROR_INVALID_VALUE;
+    /* A node frees what a node has allocated. */
+    if (s->capture != NULL && block.owner.kind != VG_BLOCK_GRAPH)
+        return CUDA_ERROR_INVALID_VALUE;
     op.u.mem.ptr = dptr;
     if (block.owner.kind == VG_BLOCK_GRAPH)
         op.u.mem.graph = vg_graph_mem_of(dptr);
