@@ -268,7 +268,8 @@ static bool survives_context(uint32_t id)
 {
     const struct vg_api_row *row = vg_api_by_id(id);
 
-    return row ? row->class == VG_CLASS_CONTEXT || row->class == VG_CLASS_FREE
+    return row ? row->class == VG_CLASS_CONTEXT || row->class == VG_CLASS_FREE ||
+                     row->class == VG_CLASS_GRAPH
                : !needs_context(id);
 }
 

@@ -326,7 +326,7 @@ CUresult cuCtxCreate_v2(CUcontext *pctx, unsigned flags, CUdevice dev)
 CUresult cuCtxCreate_v3(CUcontext *pctx, CUexecAffinityParam *paramsArray, int numParams,
                         unsigned flags, CUdevice dev)
 {
-    if (numParams < 0 || (numParams > 0 && !paramsArray))
+    if (numParams > 0 && !paramsArray)
         return CUDA_ERROR_INVALID_VALUE;
     if (numParams > 0)
         return CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
@@ -351,6 +351,8 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
     if (r)
         return r;
     struct vg_ctx *c = vg_ctx_find(ctx);
+    if (!c && ctx && find_any(ctx))
+        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
     if (!c || c->primary || c->green)
         return ctx ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_VALUE;
     vg_cls_end(c);
@@ -465,6 +467,8 @@ CUresult cuCtxSetLimit(CUlimit limit, size_t value)
 {
     CUresult r = vg_enter_ctx();
 
+    if (!r)
+        r = vg_capture_allows();
     if (r)
         return r;
     r = host_set_limit(limit, value);

@@ -472,7 +472,7 @@ CUresult cuFuncGetParamInfo(CUfunction func, size_t paramIndex, size_t *paramOff
                             size_t *paramSize)
 {
     struct vg_func *f;
-    CUresult r = vg_func_enter(func, &f);
+    CUresult r = func ? vg_func_enter(func, &f) : CUDA_ERROR_INVALID_VALUE;
 
     return r ? r : vg_func_param(f, paramIndex, paramOffset, paramSize);
 }

@@ -126,6 +126,8 @@ CUresult cuMemFreeHost(void *p)
     struct vg_mem m;
     CUresult r = vg_enter();
 
+    if (r == CUDA_SUCCESS)
+        r = vg_capture_allows();
     if (r != CUDA_SUCCESS || !p)
         return r;
     if (!vg_mem_find((uintptr_t)p, &m) || m.base != (uintptr_t)p || m.registered)

@@ -77,13 +77,14 @@ CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize)
     struct vg_reply reply;
     CUresult r = vg_enter_ctx();
 
+    if (dptr)
+        *dptr = 0;
     if (r == CUDA_SUCCESS)
         r = vg_capture_allows();
     if (r != CUDA_SUCCESS)
         return r;
     if (!dptr || bytesize == 0)
         return CUDA_ERROR_INVALID_VALUE;
-    *dptr = 0;
     struct request q = new_request(VG_CALL_cuMemAlloc_v2, VG_MEM_DEVICE);
     q.arg[0] = 1;
     q.arg[1] = q.size = bytesize;

@@ -222,6 +222,8 @@ CUresult cuOccupancyMaxPotentialBlockSize(int *minGridSize, int *blockSize, CUfu
                                           CUoccupancyB2DSize blockSizeToDynamicSMemSize,
                                           size_t dynamicSMemSize, int blockSizeLimit)
 {
+    if (blockSizeLimit < 0)
+        return CUDA_ERROR_INVALID_VALUE;
     return cuOccupancyMaxPotentialBlockSizeWithFlags(minGridSize, blockSize, func,
                                                      blockSizeToDynamicSMemSize, dynamicSMemSize,
                                                      blockSizeLimit, CU_OCCUPANCY_DEFAULT);
@@ -272,6 +274,8 @@ static CUresult ask_clusters(uint32_t id, int *ret_value, CUfunction func,
 CUresult cuOccupancyMaxPotentialClusterSize(int *clusterSize, CUfunction func,
                                             const CUlaunchConfig *config)
 {
+    if (!func)
+        return CUDA_ERROR_INVALID_VALUE;
     return ask_clusters(VG_CALL_cuOccupancyMaxPotentialClusterSize, clusterSize, func, config);
 }
 

@@ -17,6 +17,29 @@ CUresult vg_do_SET_CONTEXT(struct vg_exec *x, struct vg_req *r)
     return vg_context_set(x, (CUcontext)(uintptr_t)r->call.arg[0]);
 }
 
+/*
+ * A stream is waited for under its own context, whichever is current. One that is captured must
+ * not be touched by a mark: the driver's own refusal makes the capture invalid, as it should.
+ */
+static CUresult sync_stream(struct vg_exec *x, struct vg_req *r, CUstream stream)
+{
+    const struct vg_obj *o = vg_obj_find(&x->obj, VG_OBJ_CUstream, (uintptr_t)stream);
+    CUcontext before = x->ctx;
+    CUresult rc = vg_own_stream(x, stream);
+
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (vg_own_is_capturing(x, stream))
+        return x->cuda.cuStreamQuery(stream);
+    if (!o || !o->parent || o->parent == (uintptr_t)x->home)
+        return vg_wait_stream(x, r, stream);
+    rc = vg_context_set(x, (CUcontext)(uintptr_t)o->parent);
+    if (rc == CUDA_SUCCESS)
+        rc = vg_wait_stream(x, r, stream);
+    vg_context_set(x, before);
+    return rc;
+}
+
 static CUresult sync_context(struct vg_exec *x, struct vg_req *r, CUcontext ctx)
 {
     CUcontext before = x->ctx;
@@ -37,8 +60,7 @@ CUresult vg_do_SYNC(struct vg_exec *x, struct vg_req *r)
     case VG_SYNC_CONTEXT:
         return sync_context(x, r, (CUcontext)(uintptr_t)handle);
     case VG_SYNC_STREAM:
-        rc = vg_own_stream(x, (CUstream)(uintptr_t)handle);
-        return rc ? rc : vg_wait_stream(x, r, (CUstream)(uintptr_t)handle);
+        return sync_stream(x, r, (CUstream)(uintptr_t)handle);
     case VG_SYNC_EVENT:
         rc = handle ? vg_own_handle(x, VG_OBJ_CUevent, handle) : CUDA_ERROR_INVALID_HANDLE;
         return rc ? rc : vg_wait_event(x, r, (CUevent)(uintptr_t)handle);

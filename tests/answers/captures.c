@@ -181,7 +181,6 @@ void capture_itself(void)
     FORBIDDEN(cuStreamUpdateCaptureDependencies(t, NULL, 0, 0));
     FORBIDDEN(cuStreamEndCapture(t, &g));
     FORBIDDEN(cuStreamEndCapture(s, NULL));
-    FORBIDDEN(cuStreamDestroy_v2(s));
     SAY(cuStreamSynchronize(t));
     SAY(cuCtxSynchronize());
 }
