@@ -114,6 +114,14 @@ static nv_result versioned(nv_device dev, enum vg_nv_item item, uint32_t *out)
     {                                                                   \
         return nv_item_of(d, item, x > 1 || y > 1 ? UINT32_MAX : x << 1 | y, a); \
     }
+#define DEFINE_E3(item, symbol)                                         \
+    NV_EXPORT nv_result symbol(nv_device d, uint32_t x, uint32_t y, uint32_t z, \
+                               unsigned long long *a);                  \
+    nv_result symbol(nv_device d, uint32_t x, uint32_t y, uint32_t z, unsigned long long *a) \
+    {                                                                   \
+        bool known = x <= 1 && y <= 1 && z <= 7;                        \
+        return nv_item_of(d, item, known ? x << 4 | y << 3 | z : UINT32_MAX, a); \
+    }
 #define DEFINE_ST(item, symbol)                                         \
     NV_EXPORT nv_result symbol(nv_device d, void *a);                   \
     nv_result symbol(nv_device d, void *a) { return nv_item_of(d, item, 0, a); }

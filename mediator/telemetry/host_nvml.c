@@ -25,6 +25,7 @@ union nv_call {
     int (*n4)(nv_device, uint32_t *, uint32_t *, uint32_t *, uint32_t *);
     int (*a1)(nv_device, uint32_t, uint32_t *);
     int (*e2)(nv_device, uint32_t, uint32_t, unsigned long long *);
+    int (*e3)(nv_device, uint32_t, uint32_t, uint32_t, unsigned long long *);
     int (*tx)(nv_device, char *, unsigned);
     int (*at)(nv_device, uint32_t, char *, unsigned);
     int (*init)(void);
@@ -82,7 +83,10 @@ static int ask(const struct vg_nv_row *row, union nv_call call, nv_device dev, u
     case VG_NV_TX: return call.tx(dev, out, row->size);
     case VG_NV_AT: return call.at(dev, element, out, row->size);
     case VG_NV_E2:
-        rc = call.e2(dev, element >> 1, element & 1, &wide);
+    case VG_NV_E3:
+        rc = row->kind == VG_NV_E2
+                 ? call.e2(dev, element >> 1, element & 1, &wide)
+                 : call.e3(dev, element >> 4, element >> 3 & 1, element & 7, &wide);
         memcpy(out, &wide, sizeof(wide));
         return rc;
     }

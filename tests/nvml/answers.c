@@ -37,6 +37,7 @@ static int ask(const struct vg_nv_row *row, void *address, void *dev, uint32_t e
     case VG_NV_N4: return f(dev, out, (uint32_t *)out + 1, (uint32_t *)out + 2, (uint32_t *)out + 3);
     case VG_NV_A1: return f(dev, element, out);
     case VG_NV_E2: return f(dev, element >> 1, element & 1, out);
+    case VG_NV_E3: return f(dev, element >> 4, element >> 3 & 1, element & 7, out);
     case VG_NV_TX: return f(dev, out, (unsigned)row->size);
     case VG_NV_AT: return f(dev, element, out, (unsigned)row->size);
     default:       return f(dev, out);

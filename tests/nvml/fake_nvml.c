@@ -63,6 +63,8 @@ static int words(void *dev, enum vg_nv_item item, uint32_t *const *out, unsigned
     { return answer(d, i, which, a, 0); }
 #define FAKE_E2(i, s) DEFINE(s, (void *d, uint32_t x, uint32_t y, void *a)) \
     { return answer(d, i, x << 1 | y, a, 0); }
+#define FAKE_E3(i, s) DEFINE(s, (void *d, uint32_t x, uint32_t y, uint32_t z, void *a)) \
+    { return answer(d, i, x << 4 | y << 3 | z, a, 0); }
 #define FAKE_ST(i, s) FAKE_W1(i, s)
 #define FAKE_BV(i, s) FAKE_W1(i, s)
 #define FAKE_TX(i, s) DEFINE(s, (void *d, char *a, unsigned n)) { return answer(d, i, 0, a, n); }
