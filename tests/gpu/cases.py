@@ -75,8 +75,8 @@ BESIDE = [
     Case("driver/answers", ["{product}/client/answers"]),
     *[Case(f"driver/fault-{kind}", ["{product}/client/fault", kind], compare="status")
       for kind in ("wild", "misaligned", "endless")],
-    *programs("driver", "client", "copies images quiet link states tensormap vmm share peers nvml "
-              "crossings"),
+    *programs("driver", "client", "copies images quiet link green batch legacy states tensormap "
+              "vmm share peers nvml crossings"),
     *[Case("smi/" + name, ["nvidia-smi", *words.split()], compare="status", limit=30)
       for name, words in (("plain", ""), ("list", "-L"), ("all", "-q"), ("topology", "topo -m"),
                           ("query", "--query-gpu=name,driver_version,memory.total --format=csv"),
