@@ -5,6 +5,8 @@
  */
 #include "common.cuh"
 
+#include <unistd.h>
+
 struct step {
     int *pinned; /* written by a copy before the call, read by one after it */
     int seen;
@@ -55,6 +57,30 @@ static void ping_pong(cudaStream_t stream, int *cell, struct step *step)
     EXPECT(step->seen * 2 == want, "the last call saw %d, not %d", step->seen, want / 2);
 }
 
+static void slowly(void *arg)
+{
+    usleep(20000);
+    *(volatile int *)arg = 1;
+}
+
+/* Freeing waits for the work before it: whoever frees must not keep the host function waiting. */
+static void free_meanwhile(cudaStream_t stream)
+{
+    volatile int ran = 0;
+    void *memory;
+
+    for (int i = 0; i < 3; i++) {
+        ran = 0;
+        RT(cudaMalloc(&memory, 1 << 20));
+        RT(cudaMemsetAsync(memory, i, 1 << 20, stream));
+        RT(cudaLaunchHostFunc(stream, slowly, (void *)&ran));
+        RT(cudaMemsetAsync(memory, i, 1 << 20, stream));
+        RT(cudaFree(memory));
+        RT(cudaDeviceSynchronize());
+        EXPECT(ran == 1, "the host function has not run");
+    }
+}
+
 int main(void)
 {
     struct step step = {NULL, 0, 0};
@@ -73,6 +99,7 @@ int main(void)
     RT(cudaStreamSynchronize(stream));
     EXPECT(step.calls == 1 && step.seen == 63, "callback: %d calls, saw %d", step.calls,
            step.seen);
+    free_meanwhile(stream);
     RT(cudaFreeHost(step.pinned));
     RT(cudaStreamDestroy(stream));
     return passed("5 host functions and a callback, in order");
