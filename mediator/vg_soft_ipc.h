@@ -12,9 +12,11 @@
 
 #define VG_SOFT_IPC_MAGIC 0x63706974666f7376ull
 
+enum { VG_SOFT_IPC_MEMORY = 1, VG_SOFT_IPC_EVENT = 2, VG_SOFT_IPC_POINTER = 3 };
+
 struct vg_soft_ipc {
     uint64_t magic;
-    uint32_t kind;      /* 1 memory, 2 event */
+    uint32_t kind;      /* VG_SOFT_IPC_MEMORY ... */
     uint32_t pid;       /* of the exporter */
     int32_t  fd;        /* in the exporter, or in this process if adopted */
     uint32_t adopted;   /* fd is valid here */

@@ -22,8 +22,6 @@
 
 #define VG_COUNTS_SIZE 4096u
 
-enum { IPC_MEMORY = 1, IPC_EVENT = 2 };
-
 /* ------------------------------------------------------------------------ handles */
 
 static bool handle_is(const struct vg_soft_ipc *h, uint32_t kind)
@@ -46,7 +44,7 @@ static int handle_file(const struct vg_soft_ipc *h)
 
 VG_ENTRY(cuIpcGetMemHandle, (CUipcMemHandle *handle, CUdeviceptr dptr))
 {
-    struct vg_soft_ipc h = { .magic = VG_SOFT_IPC_MAGIC, .kind = IPC_MEMORY };
+    struct vg_soft_ipc h = { .magic = VG_SOFT_IPC_MAGIC, .kind = VG_SOFT_IPC_MEMORY };
     struct vg_block_info block;
     struct vg_ctx *ctx;
     CUresult rc = vg_ctx_enter(&ctx);
@@ -67,7 +65,7 @@ VG_ENTRY(cuIpcGetMemHandle, (CUipcMemHandle *handle, CUdeviceptr dptr))
 
 static CUresult open_memory(const struct vg_soft_ipc *h, int device, CUdeviceptr *ret)
 {
-    struct vg_foreign who = { h->pid, h->id, h->offset, h->size };
+    struct vg_foreign who = { h->pid, false, h->id, h->offset, h->size };
     int fd = handle_file(h);
     size_t file = fd >= 0 ? vg_memfile_size(fd) : 0;
     CUresult rc = CUDA_ERROR_INVALID_VALUE;
@@ -89,7 +87,7 @@ VG_ENTRY(cuIpcOpenMemHandle_v2, (CUdeviceptr *dptr, CUipcMemHandle handle, unsig
     if (rc != CUDA_SUCCESS)
         return rc;
     memcpy(&h, &handle, sizeof(h));
-    if (dptr == NULL || flags != CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS || !handle_is(&h, IPC_MEMORY))
+    if (dptr == NULL || flags != CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS || !handle_is(&h, VG_SOFT_IPC_MEMORY))
         return CUDA_ERROR_INVALID_VALUE;
     if (h.pid == (uint32_t)getpid())
         return CUDA_ERROR_INVALID_CONTEXT;
@@ -110,7 +108,7 @@ VG_ENTRY(cuIpcCloseMemHandle, (CUdeviceptr dptr))
         rc = vg_ctx_synchronize(ctx);
     if (rc != CUDA_SUCCESS)
         return rc;
-    return vg_vmm_detach(dptr) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    return vg_vmm_detach(dptr, false) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 /* ------------------------------------------------------------------------- events */
@@ -184,7 +182,7 @@ CUresult vg_ipc_wait_op(struct vg_event *e, struct vg_op *op)
 
 VG_ENTRY(cuIpcGetEventHandle, (CUipcEventHandle *handle, CUevent event))
 {
-    struct vg_soft_ipc h = { .magic = VG_SOFT_IPC_MAGIC, .kind = IPC_EVENT };
+    struct vg_soft_ipc h = { .magic = VG_SOFT_IPC_MAGIC, .kind = VG_SOFT_IPC_EVENT };
     struct vg_event *e;
     CUresult rc = vg_event_from_handle(event, &e);
 
@@ -212,7 +210,7 @@ VG_ENTRY(cuIpcOpenEventHandle, (CUevent *event, CUipcEventHandle handle))
     if (rc != CUDA_SUCCESS)
         return rc;
     memcpy(&h, &handle, sizeof(h));
-    if (event == NULL || !handle_is(&h, IPC_EVENT))
+    if (event == NULL || !handle_is(&h, VG_SOFT_IPC_EVENT))
         return CUDA_ERROR_INVALID_VALUE;
     if (h.pid == (uint32_t)getpid())
         return CUDA_ERROR_INVALID_CONTEXT;

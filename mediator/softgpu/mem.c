@@ -124,6 +124,10 @@ VG_ENTRY(cuMemFree_v2, (CUdeviceptr dptr))
         rc = vg_capture_check_unsafe();
     if (rc != CUDA_SUCCESS || dptr == 0)
         return rc;
+    if (vg_vmm_is_pooled(dptr)) {
+        rc = vg_ctx_synchronize(ctx);
+        return rc != CUDA_SUCCESS || vg_vmm_detach(dptr, true) == 0 ? rc : CUDA_ERROR_INVALID_VALUE;
+    }
     if (vg_arena_find(dptr, &block) != 0 || block.base != dptr || !block_is_freeable(&block))
         return CUDA_ERROR_INVALID_VALUE;
     rc = vg_ctx_synchronize(block.owner.ctx);

@@ -8,7 +8,7 @@ libvgpu-softcuda.so-src := $(addprefix $(softgpu)/,arena.c array.c capture.c cop
     green.c handle.c \
     hostmem.c image.c kernel.c launch.c library.c link.c mem.c memset.c module.c occupancy.c op.c \
     pool.c proc.c ptds.c ptrattr.c stream.c streamapi.c task.c tensormap.c texture.c vmm.c \
-    ipc.c memfile.c phys.c)
+    ipc.c memfile.c phys.c poolshare.c)
 libvgpu-softcuda.so-src += $(addprefix $(softgpu)/,graphcond.c graphdot.c userobj.c)
 libvgpu-softcuda.so-libs := libvg-ptx.a libvgproto.a
 libvgpu-softcuda.so-pkgs := libzstd liblz4

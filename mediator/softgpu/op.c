@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "vmm.h"
 #include "array.h"
 #include "graph.h"
 #include "graphcond.h"
@@ -235,8 +236,8 @@ CUresult vg_op_run(struct vg_op *op, struct vg_ctx *ctx, CUresult failed)
         run_host(&op->u.host, failed);
         break;
     case VG_OP_FREE:
-        if (op->u.mem.graph == NULL)
-            vg_arena_free(op->u.mem.ptr);
+        if (op->u.mem.graph == NULL && vg_arena_free(op->u.mem.ptr) != 0)
+            vg_vmm_detach(op->u.mem.ptr, true);
         break;
     case VG_OP_BRANCH:
         return vg_branch_run_locked(&op->u.branch, ctx);

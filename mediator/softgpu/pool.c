@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "capture.h"
@@ -15,6 +16,7 @@
 #include "graph.h"
 #include "handle.h"
 #include "stream.h"
+#include "vmm.h"
 
 struct vg_pool *vg_pool_new(struct vg_device *dev)
 {
@@ -25,6 +27,7 @@ struct vg_pool *vg_pool_new(struct vg_device *dev)
         return NULL;
     }
     p->dev = dev;
+    p->file = -1;
     p->reuse[0] = p->reuse[1] = p->reuse[2] = 1;
     return p;
 }
@@ -101,6 +104,8 @@ static CUresult alloc_async(CUdeviceptr *dptr, size_t size, struct vg_pool *p, C
         return CUDA_ERROR_INVALID_VALUE;
     if (p == NULL)
         p = s->ctx->dev->current_pool;
+    if (p->file >= 0)
+        return CUDA_ERROR_INVALID_VALUE;        /* its memory is made by the exporter alone */
     if (s->capture != NULL)
         return pool_capture_alloc(p, s, size, dptr);
     rc = pool_take(p, s->ctx, size, dptr);
@@ -130,6 +135,9 @@ VG_ENTRY(cuMemFreeAsync, (CUdeviceptr dptr, CUstream stream))
 
     if (rc != CUDA_SUCCESS || dptr == 0)
         return rc;
+    op.u.mem.ptr = dptr;
+    if (s->capture == NULL && vg_vmm_is_pooled(dptr))
+        return vg_stream_issue(s, &op, false);
     if (vg_arena_find(dptr, &block) != 0 || block.base != dptr ||
         (block.owner.kind != VG_BLOCK_POOL && block.owner.kind != VG_BLOCK_PLAIN &&
          block.owner.kind != VG_BLOCK_GRAPH))
@@ -137,7 +145,6 @@ VG_ENTRY(cuMemFreeAsync, (CUdeviceptr dptr, CUstream stream))
     /* A node frees what a node has allocated. */
     if (s->capture != NULL && block.owner.kind != VG_BLOCK_GRAPH)
         return CUDA_ERROR_INVALID_VALUE;
-    op.u.mem.ptr = dptr;
     if (block.owner.kind == VG_BLOCK_GRAPH)
         op.u.mem.graph = vg_graph_mem_of(dptr);
     return vg_stream_issue(s, &op, false);
@@ -257,7 +264,7 @@ VG_ENTRY(cuMemPoolCreate, (CUmemoryPool *pool, const CUmemPoolProps *props))
         return rc;
     if (pool == NULL || props == NULL || props->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
         return CUDA_ERROR_INVALID_VALUE;
-    if (props->handleTypes != CU_MEM_HANDLE_TYPE_NONE ||
+    if ((props->handleTypes & ~(unsigned)CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) != 0 ||
         props->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
         return CUDA_ERROR_NOT_SUPPORTED;
     if (!location_is_device(&props->location))
@@ -266,6 +273,7 @@ VG_ENTRY(cuMemPoolCreate, (CUmemoryPool *pool, const CUmemPoolProps *props))
     if (p == NULL)
         return CUDA_ERROR_OUT_OF_MEMORY;
     p->max_size = props->maxSize;
+    p->shareable = props->handleTypes != CU_MEM_HANDLE_TYPE_NONE;
     *pool = p->handle;
     return CUDA_SUCCESS;
 }
@@ -286,6 +294,8 @@ static void pool_bury(struct vg_pool *p)
             continue;
         }
         *at = p->next;
+        if (p->file >= 0)
+            close(p->file);
         free(p);
     }
     pthread_mutex_unlock(&lock);

@@ -18,6 +18,8 @@ struct vg_pool {
     uint64_t threshold;
     int reuse[3];                       /* the three CU_MEMPOOL_ATTR_REUSE_* switches */
     size_t max_size;                    /* 0: the device's */
+    bool shareable;                     /* its memory may be exported by descriptor */
+    int file;                           /* of an imported pool: the exporter's memory; else -1 */
     uint64_t used, used_high;           /* bytes; used is kept by the arena */
 };
 

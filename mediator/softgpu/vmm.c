@@ -548,14 +548,32 @@ static void detach_locked(struct vg_mapping *m)
     unreserve_locked(around.base, around.size);
 }
 
-int vg_vmm_detach(CUdeviceptr addr)
+static struct vg_mapping *foreign_at(CUdeviceptr addr, bool pooled)
+{
+    struct vg_mapping *m = mapping_at(addr);
+
+    return m != NULL && m->phys->fd < 0 && m->at.base == addr &&
+           m->phys->foreign.pooled == pooled ? m : NULL;
+}
+
+bool vg_vmm_is_pooled(CUdeviceptr addr)
+{
+    bool is;
+
+    vg_vmm_lock();
+    is = foreign_at(addr, true) != NULL;
+    vg_vmm_unlock();
+    return is;
+}
+
+int vg_vmm_detach(CUdeviceptr addr, bool pooled)
 {
     struct vg_mapping *m;
     int rc = -ENOENT;
 
     vg_vmm_lock();
-    m = mapping_at(addr);
-    if (m != NULL && m->phys->fd < 0 && m->at.base == addr) {
+    m = foreign_at(addr, pooled);
+    if (m != NULL) {
         if (--m->phys->opened == 0)
             detach_locked(m);
         rc = 0;

@@ -27,6 +27,7 @@ int vg_vmm_find(uint64_t addr, struct vg_block_info *ret_block, struct vg_vmm_in
 /* Memory of another process: bytes of a file, and which allocation of whom it is. */
 struct vg_foreign {
     uint32_t pid;
+    bool pooled;                /* of an imported pool: ends with a free */
     uint64_t id, offset;
     size_t size;
 };
@@ -35,7 +36,8 @@ struct vg_foreign {
  * caller's. */
 CUresult vg_vmm_attach(int fd, const struct vg_foreign *who, int device, CUdeviceptr *ret);
 /* Undoes one vg_vmm_attach. -ENOENT: nothing of the sort begins at addr. */
-int vg_vmm_detach(CUdeviceptr addr);
+int vg_vmm_detach(CUdeviceptr addr, bool pooled);
+bool vg_vmm_is_pooled(CUdeviceptr addr);
 
 /* True if [addr, addr + size) is mapped throughout and some device may read it. */
 bool vg_vmm_covers(uint64_t addr, size_t size);
