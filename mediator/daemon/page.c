@@ -82,6 +82,8 @@ static void add_processes(struct vg_telemetry *page, const struct vg_gauges *g,
 {
     const struct vg_client *c;
 
+    /* The whole list is written, and the page is used for one watcher after the other. */
+    memset(page->process, 0, sizeof(page->process));
     page->process_count = 0;
     vg_list_for_each(c, &watcher->mediator->clients, link) {
         for (unsigned i = 0; i < c->layout.slot_count && may_see(watcher, c); i++) {

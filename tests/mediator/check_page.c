@@ -81,6 +81,19 @@ START_TEST(a_user_sees_his_own)
 }
 END_TEST
 
+START_TEST(nothing_is_left_of_another_watcher)
+{
+    static const struct vg_telemetry_process none;
+
+    look(VG_ROLE_DEVICE, 0, &vm_a, "a");
+    ck_assert_uint_eq(page.process_count, 4);
+    look(VG_ROLE_DEVICE, 0, &vm_b, "b");
+    ck_assert_uint_eq(page.process_count, 0);
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_int_eq(memcmp(&page.process[i], &none, sizeof(none)), 0);
+}
+END_TEST
+
 START_TEST(root_sees_all_host_processes)
 {
     user[1].uid = 501;
@@ -164,6 +177,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, NULL);
     tcase_add_test(tc, a_device_sees_its_vm);
     tcase_add_test(tc, a_user_sees_his_own);
+    tcase_add_test(tc, nothing_is_left_of_another_watcher);
     tcase_add_test(tc, root_sees_all_host_processes);
     tcase_add_test(tc, only_those_that_serve);
     tcase_add_test(tc, nvml_knows_better_than_the_executor);
