@@ -23,6 +23,8 @@ static CUresult check_end(CUmemorytype type, CUarray handle, size_t x, size_t y,
 
     if (type != CU_MEMORYTYPE_ARRAY)
         return CUDA_SUCCESS;
+    if (handle == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
     a = vg_array_get(handle);
     if (a == NULL)
         return CUDA_ERROR_INVALID_HANDLE;

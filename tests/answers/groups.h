@@ -21,6 +21,14 @@ void fills(void);
 void plane_copies(void);
 void volume_copies(void);
 
+/* arrays.c */
+void array_shapes(void);
+void array_questions(void);
+void array_copies(void);
+void textures(void);
+void memory_textures(void);
+void surfaces(void);
+
 /* streams.c */
 void stream_flags(void);
 void dead_streams(void);

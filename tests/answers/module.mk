@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What a driver says to right and wrong calls: programs that run on any driver, and the answers of
 # NVIDIA's.
-answers-misuse := misuse memory copies streams contexts captures graphs launches faults
+answers-misuse := misuse memory copies arrays streams contexts captures graphs launches faults
 answers-clients := $(addprefix $(B)/client/,answers states misuse)
 
 $(B)/client/answers: $(OBJ)/tests/answers/answers.o $(OBJ)/tests/answers/ask.o

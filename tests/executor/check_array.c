@@ -49,7 +49,7 @@ START_TEST(arrays_belong_to_who_made_them)
     ck_assert_int_eq(copy_to(array, 512, 1ull << 60, p), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(copy_to(array + 8, 512, 0, p), CUDA_ERROR_INVALID_HANDLE);
     ck_assert_int_eq(copy_to(p, 512, 0, p), CUDA_ERROR_INVALID_HANDLE);
-    ck_assert_int_eq(copy_to(0, 512, 0, p), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(copy_to(0, 512, 0, p), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(copy_to(array, 512, 0, p + 4096), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMipmappedArrayDestroy, array),
                      CUDA_ERROR_INVALID_HANDLE);

@@ -173,7 +173,7 @@ START_TEST(copies_in_2d_and_3d)
     ck_assert_int_eq(cuMemcpy2D_v2(&c2), CUDA_ERROR_INVALID_VALUE);
     c2.Height = 4;
     c2.srcMemoryType = CU_MEMORYTYPE_ARRAY;
-    ck_assert_int_eq(cuMemcpy2D_v2(&c2), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(cuMemcpy2D_v2(&c2), CUDA_ERROR_INVALID_VALUE);
 }
 END_TEST
 
