@@ -542,7 +542,8 @@ CUresult vg_call_reply(uint32_t id, const uint64_t *arg, unsigned count, struct 
 
     if (r)
         return r;
-    memcpy(tx.call->arg, arg, count * sizeof(*arg));
+    if (count)
+        memcpy(tx.call->arg, arg, count * sizeof(*arg));
     return vg_finish(&tx, ret_reply);
 }
 

@@ -365,7 +365,7 @@ static CUresult host_info(CUstream hStream, struct info *ret_info)
         r = vg_call_reply(VG_CALL_cuStreamGetCaptureInfo_v2, VG_WORDS(stream), &reply);
     if (r)
         return r;
-    if (reply.val[3] > NODES_MAX || !make_room(t, reply.val[3]))
+    if (reply.val[3] > NODES_MAX || !make_room(t, reply.val[3] + 1))
         return CUDA_ERROR_OUT_OF_MEMORY;
     if (reply.len >= reply.val[3] * PER_NODE)
         memcpy(t->capture_nodes, reply.data, reply.val[3] * PER_NODE);
