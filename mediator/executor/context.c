@@ -70,8 +70,26 @@ CUresult vg_context_set(struct vg_exec *x, CUcontext ctx)
     return CUDA_SUCCESS;
 }
 
+struct greens {
+    struct vg_exec *x;
+    CUcontext primary;
+};
+
+static void drop_waits_of_green(struct vg_obj *o, void *arg)
+{
+    const struct greens *g = arg;
+    CUcontext ctx = (CUcontext)(uintptr_t)o->handle;
+
+    if (o->info & VG_CTX_GREEN && home_of(g->x, ctx) == g->primary)
+        vg_waits_drop_context(g->x, ctx);
+}
+
+/* With a primary context go its green ones. */
 void vg_context_gone(struct vg_exec *x, CUcontext ctx)
 {
+    struct greens greens = {x, ctx};
+
+    vg_obj_each(&x->obj, VG_OBJ_CUcontext, drop_waits_of_green, &greens);
     vg_alias_drop(x, ctx);
     if (x->fresh == ctx)
         x->fresh = NULL;
@@ -82,7 +100,7 @@ void vg_context_gone(struct vg_exec *x, CUcontext ctx)
         x->registrar = NULL;
         x->no_register = false;
     }
-    if (x->ctx == ctx) {
+    if (x->ctx == ctx || x->home == ctx) {
         x->cuda.cuCtxSetCurrent(NULL);
         x->ctx = x->home = NULL;
     }

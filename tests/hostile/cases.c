@@ -397,6 +397,11 @@ static void tokens(void)
     sharing(&d);
 }
 
+static void links_and_green_contexts(void)
+{
+    linking(&d);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -414,6 +419,7 @@ int main(int argc, char **argv)
         {"floods", floods},
         {"mappings", own_mappings},
         {"sharing", tokens},
+        {"linking", links_and_green_contexts},
     };
 
     daemon_start(&d);

@@ -13,6 +13,9 @@ void expect_alive(struct guest *g);
 /* Memory that the guest maps itself (mappings.c). */
 void mappings(const struct daemon *d);
 
+/* Links and green contexts (linking.c). */
+void linking(const struct daemon *d);
+
 /* What processes of one VM share, and of two (sharing.c). */
 void sharing(const struct daemon *d);
 

@@ -4,7 +4,7 @@ tests += hostile-fuzz hostile-cases
 hostile-fuzz-src   := tests/hostile/fuzz_guest.c tests/hostile/guest.c
 hostile-fuzz-libs  := libvgproto.a
 hostile-fuzz-deps  := $(B)/bin/vgpu-mediator $(B)/bin/vgpu-executor $(B)/lib/libvgpu-softcuda.so
-hostile-cases-src  := tests/hostile/cases.c tests/hostile/mappings.c tests/hostile/sharing.c \
+hostile-cases-src  := tests/hostile/cases.c tests/hostile/mappings.c tests/hostile/sharing.c tests/hostile/linking.c \
                       tests/hostile/guest.c
 hostile-cases-libs := libvgproto.a
 hostile-cases-deps := $(hostile-fuzz-deps)
