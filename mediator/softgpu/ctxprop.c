@@ -117,6 +117,12 @@ VG_ENTRY(cuCtxSetLimit, (CUlimit limit, size_t value))
     return CUDA_SUCCESS;
 }
 
+/* Whether the context is shared with graphics: never. cuBLAS asks before it sizes a launch. */
+static bool limit_is_of_graphics(CUlimit limit)
+{
+    return limit == CU_LIMIT_CIG_ENABLED || limit == CU_LIMIT_CIG_SHMEM_FALLBACK_ENABLED;
+}
+
 VG_ENTRY(cuCtxGetLimit, (size_t *value, CUlimit limit))
 {
     struct vg_ctx *ctx;
@@ -126,7 +132,7 @@ VG_ENTRY(cuCtxGetLimit, (size_t *value, CUlimit limit))
         return rc;
     if (value == NULL || (unsigned)limit >= CU_LIMIT_MAX)
         return CUDA_ERROR_INVALID_VALUE;
-    if (!limit_is_known(limit))
+    if (!limit_is_known(limit) && !limit_is_of_graphics(limit))
         return CUDA_ERROR_UNSUPPORTED_LIMIT;
     *value = ctx->limit[limit];
     return CUDA_SUCCESS;

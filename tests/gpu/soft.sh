@@ -3,8 +3,8 @@
 # timeout: 400
 #
 # NVIDIA's and others' client libraries, unmodified, on the software GPU: kernels that
-# numba-cuda, CuPy and cuda.core compile at run time, and handles of cuBLAS, cuFFT and
-# cuRAND with what runs from PTX in them. The workloads compare with NumPy.
+# numba-cuda, CuPy and cuda.core compile at run time, and what of cuBLAS, cuFFT and
+# cuRAND runs from PTX. The workloads compare with NumPy.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-clients.XXXXXX")
@@ -25,5 +25,5 @@ cases() {
 
 cases 80 numba cuda-python/{bindings,bindings_runtime,core,core_linker}
 # The PTX inside cuBLAS and cuRAND is for 12.0 and 12.1 only.
-cases 121 cupy/{device,raw_kernel,elementwise,handles,graphs}
+cases 121 cupy/{device,raw_kernel,elementwise,handles,memory,graphs,textures}
 [ $failures = 0 ]
