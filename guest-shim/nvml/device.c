@@ -51,7 +51,7 @@ static bool has_index(unsigned index, const void *key)
 
 static bool has_text(unsigned index, enum vg_nv_item item, const char *wanted)
 {
-    char text[128];
+    char text[128] = "";
 
     return nv_item(index, item, 0, text) == VG_NV_SUCCESS && strcasecmp(text, wanted) == 0;
 }

@@ -63,7 +63,7 @@ static nv_result numbers(nv_device dev, enum vg_nv_item item, uint32_t *const *o
 static nv_result text(nv_device dev, enum vg_nv_item item, unsigned element, char *out,
                       unsigned length)
 {
-    char buffer[128];
+    char buffer[128] = "";     /* longer than any text: ends in NUL whatever the page says */
     nv_result rc = nv_item_of(dev, item, element, buffer);
 
     return rc == VG_NV_SUCCESS ? nv_text(buffer, out, length) : rc;

@@ -82,6 +82,8 @@ static bool copy_once(void)
         return false;
     if (!is_sound(&next))
         return false;
+    next.driver_version[sizeof(next.driver_version) - 1] = '\0';
+    next.nvml_version[sizeof(next.nvml_version) - 1] = '\0';
     nv_page = next;
     return true;
 }
