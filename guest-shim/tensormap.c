@@ -180,7 +180,8 @@ CUresult cuTensorMapEncodeIm2colWide(VG_PARAMS(cuTensorMapEncodeIm2colWide))
     ask(&q, VG_CALL_cuTensorMapEncodeIm2colWide, tensorDataType, tensorRank, globalAddress);
     add_u64(&q, globalDim, tensorRank);
     add_u64(&q, globalStrides, tensorRank - 1);
-    add(&q, (uint64_t)(uint32_t)pixelBoxLowerCornerWidth << 32 | (uint32_t)pixelBoxUpperCornerWidth);
+    add(&q, (uint32_t)pixelBoxLowerCornerWidth);
+    add(&q, (uint32_t)pixelBoxUpperCornerWidth);
     add_u32(&q, elementStrides, tensorRank);
     add(&q, (uint64_t)channelsPerPixel << 32 | pixelsPerColumn);
     add(&q, (uint64_t)interleave << 32 | swizzle);

@@ -85,8 +85,8 @@ static bool format_is_known(CUarray_format format)
 
 /* ------------------------------------------------------------------ description */
 
-static bool exceeds(const struct vg_array *a, CUdevice_attribute limit_w, CUdevice_attribute limit_h,
-                    CUdevice_attribute limit_d)
+static bool exceeds(const struct vg_array *a, CUdevice_attribute limit_w,
+                    CUdevice_attribute limit_h, CUdevice_attribute limit_d)
 {
     const int *attr = a->ctx->dev->attr;
 
@@ -96,7 +96,8 @@ static bool exceeds(const struct vg_array *a, CUdevice_attribute limit_w, CUdevi
 
 static CUresult check_layered(const struct vg_array *a)
 {
-    bool cube = a->desc.Flags & CUDA_ARRAY3D_CUBEMAP, layered = a->desc.Flags & CUDA_ARRAY3D_LAYERED;
+    bool cube = a->desc.Flags & CUDA_ARRAY3D_CUBEMAP;
+    bool layered = a->desc.Flags & CUDA_ARRAY3D_LAYERED;
 
     if (a->desc.Depth == 0)
         return CUDA_ERROR_INVALID_VALUE;

@@ -16,8 +16,9 @@
 #include "mem.h"
 #include "task.h"
 
-#define VG_TEXTURE_FLAGS (CU_TRSF_READ_AS_INTEGER | CU_TRSF_NORMALIZED_COORDINATES | CU_TRSF_SRGB | \
-                          CU_TRSF_DISABLE_TRILINEAR_OPTIMIZATION | CU_TRSF_SEAMLESS_CUBEMAP)
+#define VG_TEXTURE_FLAGS (CU_TRSF_READ_AS_INTEGER | CU_TRSF_NORMALIZED_COORDINATES | \
+                          CU_TRSF_SRGB | CU_TRSF_DISABLE_TRILINEAR_OPTIMIZATION | \
+                          CU_TRSF_SEAMLESS_CUBEMAP)
 
 struct vg_object {
     void *handle;

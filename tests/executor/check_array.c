@@ -98,8 +98,8 @@ static CUresult make_texture(const CUDA_RESOURCE_DESC *r, uint64_t *ret_texture)
 
     memset(&both, 0, sizeof(both));
     both.r = *r;
-    CUresult rc = guest_ask(&h, VG_CALL_cuTexObjectCreate, WORDS(1, BLOCK(&both.r), BLOCK(&both.t), 0),
-                            &both, sizeof(both), &res);
+    CUresult rc = guest_ask(&h, VG_CALL_cuTexObjectCreate,
+                            WORDS(1, BLOCK(&both.r), BLOCK(&both.t), 0), &both, sizeof(both), &res);
     *ret_texture = res.val[0];
     return rc;
 }
@@ -161,8 +161,9 @@ START_TEST(tensor_maps_need_all_their_arrays)
 
     host_ready(&h);
     /* A rank of 6, and arrays that are not there. */
-    ck_assert_int_eq(guest_ask(&h, VG_CALL_cuTensorMapEncodeTiled, WORDS(1, 2, 6, 0x1000, 0, 0, 0, 0),
-                               payload, sizeof(payload), &res), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(guest_ask(&h, VG_CALL_cuTensorMapEncodeTiled,
+                               WORDS(1, 2, 6, 0x1000, 0, 0, 0, 0), payload, sizeof(payload), &res),
+                     CUDA_ERROR_INVALID_VALUE);
     stop_cleanly();
 }
 END_TEST

@@ -17,7 +17,7 @@ static int bad_handle(struct warp *w, const struct uop *u, uint32_t lane, uint64
                      (unsigned long long)handle);
 }
 
-/* The shape that an instruction names must be the object's: else what it reads is anybody's guess. */
+/* The shape that an instruction names must be the object's: else nobody knows what it reads. */
 static bool suits(const struct ptx_texture *t, const struct tex_op *o)
 {
     return t->cube == (o->shape == SAMPLE_CUBE) && t->layered == o->layered &&
