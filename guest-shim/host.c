@@ -281,6 +281,20 @@ CUresult cuMemHostUnregister(void *p)
 
 /* ---- queries -------------------------------------------------------------------- */
 
+/* With unified addressing what is registered is mapped; here not before somebody asks. */
+static bool share_now(struct vg_mem *m)
+{
+    struct vg_mem before;
+
+    if (!m->registered || !whole_pages((void *)m->base, m->size) ||
+        !vg_mem_take(m->base, 1u << VG_MEM_LOOSE, &before))
+        return false;
+    m->span = extent_up(m->size);
+    m->kind = VG_MEM_ALIAS;
+    bool shared = alias_pages(m) == CUDA_SUCCESS;
+    return vg_mem_add(shared ? *m : before) && shared;
+}
+
 CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *pdptr, void *p, unsigned Flags)
 {
     struct vg_mem m;
@@ -292,7 +306,7 @@ CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *pdptr, void *p, unsigned Flag
         return CUDA_ERROR_INVALID_VALUE;
     if (!vg_mem_find((uintptr_t)p, &m) || !vg_mem_is(&m, VG_MEM_HOST))
         return CUDA_ERROR_INVALID_VALUE;
-    if (m.kind == VG_MEM_LOOSE)
+    if (m.kind == VG_MEM_LOOSE && !share_now(&m))
         return vg_unsupported("cuMemHostGetDevicePointer of memory that is not shared");
     *pdptr = (CUdeviceptr)(uintptr_t)p;
     return CUDA_SUCCESS;

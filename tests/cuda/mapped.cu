@@ -83,7 +83,7 @@ static bool registered_memory(int n)
         return false;
     }
     RT(got);
-    RT(cudaHostRegister(out, size, cudaHostRegisterMapped));
+    RT(cudaHostRegister(out, size, cudaHostRegisterDefault)); /* mapped, too */
     device_array<struct job> job(1);
     struct job text = {device_view(in), device_view(out), n};
     for (int i = 0; i < n; i++)
