@@ -103,10 +103,23 @@ static void accept_ready(void *arg, uint32_t events)
     vg_client_limit_silent(m, c->uid);
 }
 
+static void pool_timeout(void *arg)
+{
+    struct vg_mediator *m = arg;
+
+    vg_loop_quit(&m->loop, 0);
+}
+
+/* Killed in the middle of a driver's start, some of the pool take their time; nobody needs it. */
 static void quit_when_done(struct vg_mediator *m)
 {
-    if (m->stopping && m->client_count == 0 && vg_pool_is_empty(m))
+    if (!m->stopping || m->client_count > 0)
+        return;
+    if (vg_pool_is_empty(m))
         vg_loop_quit(&m->loop, 0);
+    else
+        vg_timer_set(&m->loop, &m->stop_timer, vg_now() + VG_STOP_POOL_MS * VG_NS_PER_MS,
+                     pool_timeout, m);
 }
 
 void vg_mediator_client_gone(struct vg_mediator *m)
@@ -156,10 +169,10 @@ static void on_stop(void *arg, const struct signalfd_siginfo *info)
     vg_notify("STOPPING=1\n");
     stop_listening(m);
     vg_pool_close(m);
-    quit_when_done(m);
     vg_timer_set(&m->loop, &m->stop_timer, vg_now() + VG_STOP_MS * VG_NS_PER_MS, stop_timeout, m);
     vg_list_for_each_safe(c, next, &m->clients, link)
         vg_client_close(c, VG_GONE_MEDIATOR, "the mediator stops");
+    quit_when_done(m);
 }
 
 /* ---- start ---- */

@@ -15,6 +15,7 @@
 #include "vm.h"
 
 #define VG_STOP_MS 2000u    /* a shutdown takes no longer */
+#define VG_STOP_POOL_MS 100u    /* of this, for executors that were killed and served nobody */
 
 struct vg_mediator {
     struct vg_config config;
