@@ -135,6 +135,8 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
     CUresult r = vg_enter();
 
     if (r == CUDA_SUCCESS)
+        r = vg_sticky();
+    if (r == CUDA_SUCCESS)
         r = vg_capture_allows();
     if (r != CUDA_SUCCESS || dptr == 0)
         return r;

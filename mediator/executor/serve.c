@@ -17,6 +17,8 @@
 #define LOOKS_PER_YIELD  16u
 #define BATCH            32u           /* records between two looks at the waits */
 #define IDLE_SLEEP_NS    1000000000ull /* with nothing to wait for: the doorbell wakes us */
+#define LOOK_NS          20000000ull   /* between two looks for a fault ... */
+#define LOOKS            50u           /* ... for a second after the last call: natively it is known */
 #define WAIT_SPIN_NS     2000000ull    /* a GPU's wait is polled so long: natively it is, for ever */
 #define WAIT_SLEEP_NS    1000000ull    /* longest pause between looks at a pending wait */
 #define HEARD_SLEEP_NS   100000000ull  /* with waits that ring when they are over */
@@ -82,6 +84,7 @@ struct loop {
     struct pollfd fds[POLL_SLOTS];
     uint64_t now, active; /* ns; when something happened last */
     unsigned idle;        /* looks in vain, for yielding now and then */
+    unsigned looks;       /* for faults of what was only enqueued, before the long sleep */
 };
 
 /* How long to sleep: with waits, a share of what was waited already. */
@@ -90,7 +93,7 @@ static uint64_t nap(const struct vg_exec *x, const struct loop *l)
     uint64_t ns = (l->now - l->active) / WAIT_SLEEP_SHARE;
 
     if (x->waits.count == 0)
-        return IDLE_SLEEP_NS;
+        return l->looks > 0 ? LOOK_NS : IDLE_SLEEP_NS;
     if (x->waits.unheard == 0)
         return HEARD_SLEEP_NS;
     return ns < WAIT_SLEEP_NS ? ns : WAIT_SLEEP_NS;
@@ -107,6 +110,10 @@ static bool sleep_on_doorbell(struct vg_exec *x, struct loop *l)
         return true;
     int n = ppoll(l->fds, POLL_SLOTS, &t, NULL);
     vg_ring_awake(&x->ring);
+    if (n == 0 && l->looks > 0 && x->waits.count == 0) {
+        l->looks--;
+        vg_waits_look_for_fault(x);
+    }
     if (n <= 0)
         return true;
     if (l->fds[POLL_DOORBELL].revents) {
@@ -167,6 +174,7 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
         if (n > 0) {
             VG_STAT_ADD(x, busy_ns, l.now - before);
             l.active = l.now;
+            l.looks = LOOKS;
             continue;
         }
         vg_callbacks_flush(&x->callbacks);

@@ -213,6 +213,22 @@ CUresult vg_wait_stream(struct vg_exec *x, struct vg_req *r, CUstream stream)
     return CUDA_SUCCESS;
 }
 
+/* An event of ours tells what happened to its context, recorded or not. */
+void vg_waits_look_for_fault(struct vg_exec *x)
+{
+    CUevent event;
+
+    if (!x->ctx)
+        return;
+    CUresult rc = event_get(x, &event);
+    if (rc == CUDA_SUCCESS) {
+        rc = x->cuda.cuEventQuery(event);
+        event_put(x, x->ctx, event);
+    }
+    if (vg_cuda_is_sticky(rc))
+        vg_latch(x, rc);
+}
+
 void vg_waits_give_bells(struct vg_exec *x)
 {
     CUcontext before = x->ctx;

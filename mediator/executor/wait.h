@@ -71,6 +71,9 @@ CUresult vg_wait_stage(struct vg_exec *x, CUstream stream, unsigned stage);
 /* Before a record is served, and before sleeping: most waits end sooner, and need no bell. */
 void vg_waits_give_bells(struct vg_exec *x);
 
+/* Learns of a fault that no call has met yet, so that the guest's next one tells it. */
+void vg_waits_look_for_fault(struct vg_exec *x);
+
 /* Looks at every wait once; answers what is complete. Returns how many were. */
 unsigned vg_waits_poll(struct vg_exec *x);
 
