@@ -194,7 +194,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
     struct primary *p = &primaries[dev];
     r = hold(p, dev);
     if (!r) {
-        if (p->refs++ == 0) {
+        if (p->refs++ == 0 || !vg_ctx_alive(p->ctx)) {
             p->ctx->flags = p->flags;
             vg_store_release(&p->ctx->dead, false);
         }
@@ -221,6 +221,7 @@ static CUresult end_primary(struct primary *p, uint32_t call, CUdevice dev)
         return CUDA_SUCCESS;    /* never used, or retained again meanwhile */
     CUresult r = vg_call_reply(call, VG_WORDS((uint64_t)dev), NULL);
     p->held = false;
+    p->flags = 0;
     end(c);
     return vg_sticky() ? CUDA_SUCCESS : r;  /* a broken context can be ended, not replaced */
 }
@@ -254,7 +255,9 @@ CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev)
     if (!vg_device(dev))
         return CUDA_ERROR_INVALID_DEVICE;
     vg_lock(&lock);
+    unsigned refs = primaries[dev].refs;    /* who has retained it releases it all the same */
     r = end_primary(&primaries[dev], VG_CALL_cuDevicePrimaryCtxReset_v2, dev);
+    primaries[dev].refs += refs;
     vg_unlock(&lock);
     return r;
 }
@@ -289,7 +292,7 @@ CUresult cuDevicePrimaryCtxGetState(CUdevice dev, unsigned *flags, int *active)
     if (!vg_device(dev))
         return CUDA_ERROR_INVALID_DEVICE;
     *flags = vg_load_relaxed(&primaries[dev].flags);
-    *active = vg_load_relaxed(&primaries[dev].refs) > 0;
+    *active = vg_load_relaxed(&primaries[dev].refs) > 0 && vg_ctx_alive(primaries[dev].ctx);
     return CUDA_SUCCESS;
 }
 
@@ -444,7 +447,7 @@ CUresult cuCtxGetLimit(size_t *pvalue, CUlimit limit)
     if (!r && !pvalue)
         r = CUDA_ERROR_INVALID_VALUE;
     if (!r && (unsigned)limit >= CU_LIMIT_MAX)
-        r = CUDA_ERROR_UNSUPPORTED_LIMIT;
+        r = CUDA_ERROR_INVALID_VALUE;
     if (r)
         return r;
     struct vg_ctx *ctx = vg_ctx_current();

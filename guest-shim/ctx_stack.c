@@ -51,7 +51,7 @@ CUresult cuCtxPushCurrent_v2(CUcontext ctx)
     CUresult r = vg_enter();
 
     if (!r)
-        r = settable(ctx, &c);
+        r = ctx ? settable(ctx, &c) : CUDA_ERROR_INVALID_VALUE;
     if (r)
         return r;
     if (vg_tls.ctx) {
@@ -143,7 +143,7 @@ CUresult cuCtxGetFlags(unsigned *flags)
     if (!r && !flags)
         r = CUDA_ERROR_INVALID_VALUE;
     if (!r)
-        *flags = vg_ctx_current()->flags;
+        *flags = vg_ctx_current()->flags | CU_CTX_MAP_HOST;    /* always so with one address space */
     return r;
 }
 

@@ -124,7 +124,7 @@ CUresult cuDeviceGetPCIBusId(char *pciBusId, int len, CUdevice dev)
     const struct vg_device_info *d;
     CUresult r = query(pciBusId, dev, &d);
 
-    if (!r && len <= 0)
+    if (!r && len <= (int)strnlen(d->pci_bus_id, sizeof(d->pci_bus_id)))
         r = CUDA_ERROR_INVALID_VALUE;
     if (!r)
         snprintf(pciBusId, (size_t)len, "%.*s", (int)sizeof(d->pci_bus_id), d->pci_bus_id);

@@ -213,8 +213,8 @@ CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(int *minGridSize, int *blockS
                attr[CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR]);
     if (r)
         return r;
-    *blockSize = p.best_size;
     *minGridSize = p.best_blocks * attr[CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT];
+    *blockSize = p.best_size;
     return CUDA_SUCCESS;
 }
 

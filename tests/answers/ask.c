@@ -19,7 +19,7 @@
 #define AT_A_TIME      8    /* groups that are asked at the same time */
 #define QUESTIONS_MAX  512  /* of a group */
 #define KILLED_MAX     24   /* of a group: then it is given up */
-#define GROUP_SECONDS  12   /* a process that takes longer hangs */
+#define GROUP_SECONDS  60   /* a process that takes longer hangs */
 
 /* One group's course. `asked` and `killed_by` are shared with its process. */
 struct course {
