@@ -226,13 +226,13 @@ static void end(struct segment *s)
     VG_CU(cuMemAddressFree(s->base, s->reserved));
 }
 
-/* More in all than a device has, a little at a time. */
+/* More in all than a small device has, a part at a time. (A real one takes its time for each.) */
 static void come_and_go(size_t total)
 {
-    size_t size = 16 * grain;
+    size_t most = (size_t)1 << 30, size = (total / 4 < most ? total / 4 : most) / grain * grain;
     CUdeviceptr p = reserve(size);
 
-    for (size_t done = 0; done < total; done += size) {
+    for (int i = 0; i < 6; i++) {
         CUmemGenericAllocationHandle h = create(size);
         map(p, size, h);
         VG_CU(cuMemRelease(h));
@@ -265,7 +265,7 @@ int main(void)
     refuse_nonsense(&s);
     end(&s);
     VG_CU(cuMemGetInfo_v2(NULL, &total));
-    come_and_go(total + total / 4);
+    come_and_go(total);
     printf("a segment of %d pieces of %zu bytes, used and given back\n", PIECES, grain);
     return 0;
 }
