@@ -413,7 +413,7 @@ static int offer(const char *path)
 
 static int take(const char *path)
 {
-    CUipcMemHandle h;
+    CUipcMemHandle h = {.reserved = ""};
     CUdeviceptr p;
     FILE *f = fopen(path, "r");
 
