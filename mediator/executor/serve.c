@@ -16,6 +16,9 @@
 
 #define LOOKS_PER_YIELD  16u
 #define BATCH            32u           /* records between two looks at the waits */
+#define SPIN_MAX_NS      1000000ull    /* no more than twice this without a record ... */
+#define SHORT_SLEEP_NS   500000ull     /* ... if sleeps turn out so short; and back to the setting */
+#define LONG_SLEEP_NS    20000000ull   /* after one so long */
 #define IDLE_SLEEP_NS    1000000000ull /* with nothing to wait for: the doorbell wakes us */
 #define LOOK_NS          20000000ull   /* between two looks for a fault ... */
 #define LOOKS            50u           /* ... for a second after the last call: natively it is known */
@@ -84,6 +87,7 @@ struct loop {
     struct pollfd fds[POLL_SLOTS];
     uint64_t now, active; /* ns; when something happened last */
     unsigned idle;        /* looks in vain, for yielding now and then */
+    uint64_t spin;        /* ns to look in vain before sleeping; see learn */
     unsigned looks;       /* for faults of what was only enqueued, before the long sleep */
 };
 
@@ -97,6 +101,21 @@ static uint64_t nap(const struct vg_exec *x, const struct loop *l)
     if (x->waits.unheard == 0)
         return HEARD_SLEEP_NS;
     return ns < WAIT_SLEEP_NS ? ns : WAIT_SLEEP_NS;
+}
+
+/*
+ * A guest that rings soon after we slept rings for every call, which costs it far more
+ * than it costs us to look a little longer: a program that launches every 55 us paid 250
+ * for each. Our own processors' GPU needs them for other things.
+ */
+static void learn(const struct vg_exec *x, struct loop *l, uint64_t slept)
+{
+    if (x->opt.software)
+        return;
+    if (slept < SHORT_SLEEP_NS && l->spin < SPIN_MAX_NS)
+        l->spin *= 2;
+    else if (slept > LONG_SLEEP_NS)
+        l->spin = x->opt.spin_us * 1000ull;
 }
 
 /* False once the mediator has hung up. */
@@ -118,6 +137,7 @@ static bool sleep_on_doorbell(struct vg_exec *x, struct loop *l)
         return true;
     if (l->fds[POLL_DOORBELL].revents) {
         VG_STAT_ADD(x, doorbells, 1);
+        learn(x, l, vg_now() - l->now);
         if (read(l->fds[POLL_DOORBELL].fd, &rings, sizeof(rings)) < 0 && errno != EAGAIN)
             return false;
     }
@@ -125,11 +145,11 @@ static bool sleep_on_doorbell(struct vg_exec *x, struct loop *l)
 }
 
 /* How long to poll before sleeping. */
-static uint64_t spin_ns(const struct vg_exec *x)
+static uint64_t spin_ns(const struct vg_exec *x, const struct loop *l)
 {
-    uint64_t ns = x->opt.spin_us * 1000ull;
+    bool waits = !x->opt.software && x->waits.count > 0;
 
-    return !x->opt.software && x->waits.count > 0 && ns < WAIT_SPIN_NS ? WAIT_SPIN_NS : ns;
+    return waits && l->spin < WAIT_SPIN_NS ? WAIT_SPIN_NS : l->spin;
 }
 
 /* The guest may need this very processor to go on, and so does a GPU that is our processors. */
@@ -141,7 +161,7 @@ static bool must_yield(const struct vg_exec *x, struct loop *l)
 /* True: keep going. Spins while something happened lately, else sleeps. */
 static bool pause_loop(struct vg_exec *x, struct loop *l)
 {
-    if (l->now - l->active >= spin_ns(x)) {
+    if (l->now - l->active >= spin_ns(x, l)) {
         vg_waits_give_bells(x);
         return sleep_on_doorbell(x, l);
     }
@@ -162,6 +182,7 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
 
     x->control_fd = control_fd;
     l.active = l.now;
+    l.spin = x->opt.spin_us * 1000ull;
     for (;;) {
         int n = serve_ring(x, ret_why);
         if (n < 0)
