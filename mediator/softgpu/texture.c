@@ -296,15 +296,11 @@ VG_ENTRY(cuTexObjectCreate, (CUtexObject *ret, const CUDA_RESOURCE_DESC *resourc
     return CUDA_SUCCESS;
 }
 
+/* Any array will do, as with NVIDIA's driver, whatever it was made for. */
 static CUresult describe_surface(struct vg_object *o)
 {
-    const struct vg_array *a = vg_array_get(o->resource.res.array.hArray);
-
-    if (o->resource.resType != CU_RESOURCE_TYPE_ARRAY)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (a == NULL)
-        return CUDA_ERROR_INVALID_HANDLE;
-    return a->desc.Flags & CUDA_ARRAY3D_SURFACE_LDST ? from_resource(o) : CUDA_ERROR_INVALID_VALUE;
+    return o->resource.resType == CU_RESOURCE_TYPE_ARRAY ? from_resource(o)
+                                                         : CUDA_ERROR_INVALID_VALUE;
 }
 
 VG_ENTRY(cuSurfObjectCreate, (CUsurfObject *ret, const CUDA_RESOURCE_DESC *resource))

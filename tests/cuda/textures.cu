@@ -228,7 +228,11 @@ static void modes(void)
             rules r = {all[how & 3], (how & 4) != 0, (how & 8) != 0};
             if (!r.normalized && (r.mode == cudaAddressModeWrap || r.mode == cudaAddressModeMirror))
                 continue;
-            cudaTextureObject_t t = texture(a, sampler(r));
+            cudaTextureDesc d = sampler(r);
+            /* GPUs give a border to the directions that a line lacks, too. */
+            for (int k = dims; k < 3; k++)
+                d.addressMode[k] = cudaAddressModeClamp;
+            cudaTextureObject_t t = texture(a, d);
             std::vector<coord> at = places(q, r.normalized, dims);
             char what[64];
             snprintf(what, sizeof(what), "%dD mode %d%s%s", dims, r.mode, r.linear ? " linear" : "",
