@@ -238,11 +238,11 @@ CUresult cuCtxEnablePeerAccess(CUcontext peerContext, unsigned Flags)
 {
     CUresult r = vg_enter_ctx();
 
+    struct vg_ctx *peer = r ? NULL : vg_ctx_find(peerContext);
+    if (!r && !peer)
+        r = CUDA_ERROR_INVALID_CONTEXT;
     if (!r && Flags)
         r = CUDA_ERROR_INVALID_VALUE;
-    struct vg_ctx *peer = r ? NULL : vg_ctx_find(peerContext);
-    if (!r && (!peer || peer == vg_ctx_current()))
-        r = CUDA_ERROR_INVALID_CONTEXT;
     if (!r && peer->dev == vg_ctx_current()->dev)
         r = CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
     return r ? r : host_enable(peerContext, Flags);

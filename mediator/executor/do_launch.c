@@ -35,8 +35,8 @@ CUresult vg_attribute_check(struct vg_exec *x, const CUlaunchAttribute *a)
         return check_event(x, a->value.programmaticEvent.event);
     case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
         return check_event(x, a->value.launchCompletionEvent.event);
-    default:
-        return CUDA_ERROR_NOT_SUPPORTED;
+    default:    /* of those that CUDA has, one kind is not for launches from here */
+        return a->id < CU_LAUNCH_ATTRIBUTE_MAX ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
     }
 }
 

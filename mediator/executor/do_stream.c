@@ -78,7 +78,7 @@ CUresult vg_memop_check(struct vg_exec *x, const CUstreamBatchMemOpParams *op)
     case CU_STREAM_MEM_OP_BARRIER:
         return CUDA_SUCCESS;
     default:
-        return CUDA_ERROR_NOT_SUPPORTED;
+        return CUDA_ERROR_INVALID_VALUE;
     }
 }
 

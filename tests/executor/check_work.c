@@ -218,7 +218,7 @@ START_TEST(launches_a_kernel)
     memcpy(both + 16, &attr, sizeof(attr));
     arg[6] = 12 | 1ull << 32;
     ck_assert_int_eq(guest_ask(&h, VG_CALL_LAUNCH, arg, 7, both, sizeof(both), NULL),
-                     CUDA_ERROR_NOT_SUPPORTED);
+                     CUDA_ERROR_INVALID_VALUE);
     /* An answer that has no room is none; nothing is written behind the region. */
     uint64_t nowhere[8] = {func, VG_IMAGE_MODULE, [6] = TEST_REGION_SIZE, [7] = 0};
     for (unsigned i = 0; i < 3; i++) {
