@@ -18,6 +18,8 @@ class Case:
     compare: str = "lines"  # lines: equal output; status: it checks itself; costs: NAME VALUE UNIT
     env: dict = field(default_factory=dict)
     plain: bool = False     # a script that runs both sides itself and judges
+    skip: tuple = (77,)     # exit codes that say: not possible here
+    cwd: str = ""           # default: an empty folder
     keep: bool = False      # its log is wanted even if all goes well
     rounds: int = 1         # alternating runs of a timing; medians count
 
@@ -96,6 +98,16 @@ ALONE = [
 ]
 
 
+def samples(product):
+    """NVIDIA's samples (tests/gpu/samples), each beside its data; 2 is how they waive."""
+    place = os.path.join(product, "samples")
+    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
+    return [Case(f"samples/{name}", [f"{place}/{name}/{name}"], compare="status", cwd=f"{place}/{name}",
+                 skip=(2, 77))
+            for name in names]
+
+
 def cases_of(product):
     kinds = ("static", "shared", "ptds", "rdc", "sm80", "lz4", "raw")
-    return BESIDE + [c for k in kinds for c in built("cuda-" + k, "cuda/" + k, product)] + ALONE
+    return BESIDE + [c for k in kinds for c in built("cuda-" + k, "cuda/" + k, product)] + \
+        samples(product) + ALONE
