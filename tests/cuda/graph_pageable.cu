@@ -64,7 +64,10 @@ static void captured(struct world *w)
     RT(cudaGraphExecDestroy(exec));
 }
 
-/* A host function writes what the copy behind it reads. */
+/*
+ * A host function writes what the copy behind it reads: pinned memory, since a driver may read
+ * ordinary memory as early as the launch. The copy back goes to ordinary memory.
+ */
 static int *to_fill;
 
 static void fill(void *data)
@@ -75,24 +78,29 @@ static void fill(void *data)
 
 static void after_a_host_node(struct world *w)
 {
-    int base = 500, small[64], back[64];
+    int base = 500, *small, back[64];
+    const size_t bytes = sizeof(back);
     cudaGraph_t graph;
     cudaGraphNode_t host, in, out;
     cudaGraphExec_t exec;
     cudaHostNodeParams h = {fill, &base};
 
+    RT(cudaMallocHost(&small, bytes));
     to_fill = small;
-    memset(small, 0, sizeof(small));
+    memset(small, 0, bytes);
     RT(cudaGraphCreate(&graph, 0));
     RT(cudaGraphAddHostNode(&host, graph, NULL, 0, &h));
-    RT(cudaGraphAddMemcpyNode1D(&in, graph, &host, 1, w->dev, small, sizeof(small),
+    RT(cudaGraphAddMemcpyNode1D(&in, graph, &host, 1, w->dev, small, bytes,
                                 cudaMemcpyHostToDevice));
-    RT(cudaGraphAddMemcpyNode1D(&out, graph, &in, 1, back, w->dev, sizeof(back),
+    RT(cudaGraphAddMemcpyNode1D(&out, graph, &in, 1, back, w->dev, bytes,
                                 cudaMemcpyDeviceToHost));
     cudaMemcpy3DParms p = {};
     RT(cudaGraphMemcpyNodeGetParams(in, &p));
     EXPECT(p.srcPtr.ptr == small && p.dstPtr.ptr == w->dev, "copy node reads %p, not %p",
            p.srcPtr.ptr, (void *)small);
+    RT(cudaGraphMemcpyNodeGetParams(out, &p));
+    EXPECT(p.srcPtr.ptr == w->dev && p.dstPtr.ptr == back, "copy node writes %p, not %p",
+           p.dstPtr.ptr, (void *)back);
     RT(cudaGraphInstantiate(&exec, graph, 0));
     for (base = 500; base < 503; base++) {
         memset(back, 0, sizeof(back));
@@ -103,6 +111,7 @@ static void after_a_host_node(struct world *w)
     }
     RT(cudaGraphExecDestroy(exec));
     RT(cudaGraphDestroy(graph));
+    RT(cudaFreeHost(small));
 }
 
 /* The ends of a copy in an executable graph are changed, and the graph's too. */
