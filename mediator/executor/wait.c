@@ -13,8 +13,7 @@
 #include "mediator/executor/executor.h"
 #include "vg_atomic.h"
 
-#define CONSOLE_PATIENCE_NS 1000000000ull /* a guest that fetches nothing for so long never will   \
-                                           */
+#define CONSOLE_PATIENCE_NS 1000000000ull /* who fetches nothing for so long never will */
 
 enum wait_kind { WAIT_REPLY, WAIT_REDO, WAIT_STAGE, WAIT_CONSOLE, WAIT_ASIDE };
 
@@ -61,44 +60,8 @@ void vg_waits_fini(struct vg_waits *w)
         next = i->next;
         wait_free(i);
     }
-    free(w->pool.at);
+    vg_event_pool_fini(&w->pool);
     vg_waits_init(w);
-}
-
-/* ---- Events ---- */
-
-static CUresult event_get(struct vg_exec *x, CUevent *ret_event)
-{
-    struct vg_event_pool *p = &x->waits.pool;
-
-    for (size_t i = p->count; i-- > 0;) {
-        if (p->at[i].ctx != x->ctx)
-            continue;
-        *ret_event = p->at[i].event;
-        p->at[i] = p->at[--p->count];
-        return CUDA_SUCCESS;
-    }
-    return x->cuda.cuEventCreate(ret_event, CU_EVENT_DISABLE_TIMING);
-}
-
-static void event_put(struct vg_exec *x, CUcontext ctx, CUevent event)
-{
-    struct vg_event_pool *p = &x->waits.pool;
-
-    if (!vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)ctx))
-        return; /* it died with its context */
-    if (p->count == p->cap) {
-        size_t cap = p->cap ? p->cap * 2 : 32;
-        void *at = realloc(p->at, cap * sizeof(p->at[0]));
-        if (!at) {
-            x->cuda.cuEventDestroy_v2(event);
-            return;
-        }
-        p->at = at;
-        p->cap = cap;
-    }
-    p->at[p->count].ctx = ctx;
-    p->at[p->count++].event = event;
 }
 
 /* ---- Making waits ---- */
@@ -127,7 +90,7 @@ static void release_events(struct vg_exec *x, struct vg_wait *w)
 {
     for (unsigned i = 0; i < w->count; i++)
         if (w->event[i].ours)
-            event_put(x, w->ctx, w->event[i].event);
+            vg_event_put(x, w->ctx, w->event[i].event);
     w->count = 0;
 }
 
@@ -151,12 +114,12 @@ static CUresult mark_quietly(struct vg_exec *x, struct vg_wait *w, CUstream stre
 
     if (w->count == w->cap)
         return CUDA_ERROR_UNKNOWN; /* the driver changed its mind about what is captured */
-    CUresult rc = event_get(x, &event);
+    CUresult rc = vg_event_get(x, &event);
     if (rc != CUDA_SUCCESS)
         return rc;
     rc = x->cuda.cuEventRecord(event, stream);
     if (rc != CUDA_SUCCESS) {
-        event_put(x, x->ctx, event);
+        vg_event_put(x, x->ctx, event);
         return rc;
     }
     w->event[w->count].event = event;
@@ -220,10 +183,10 @@ void vg_waits_look_for_fault(struct vg_exec *x)
 
     if (!x->ctx)
         return;
-    CUresult rc = event_get(x, &event);
+    CUresult rc = vg_event_get(x, &event);
     if (rc == CUDA_SUCCESS) {
         rc = x->cuda.cuEventQuery(event);
-        event_put(x, x->ctx, event);
+        vg_event_put(x, x->ctx, event);
     }
     if (vg_cuda_is_sticky(rc))
         vg_latch(x, rc);

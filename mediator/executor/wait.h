@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mediator/executor/event_pool.h"
 #include "vg_cuda.h"
 
 struct vg_exec;
@@ -19,14 +20,6 @@ struct vg_req;
 struct vg_wait;
 
 #define VG_WAITS_MAX 512u /* beyond this the ring is not read until one completes */
-
-struct vg_event_pool {
-    struct {
-        CUcontext ctx;
-        CUevent event;
-    } * at;
-    size_t count, cap;
-};
 
 struct vg_waits {
     struct vg_wait *first, **last;
