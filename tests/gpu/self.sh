@@ -7,6 +7,7 @@
 # cases that need nothing but our own programs.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
+VG_BUILD=$(cd "$VG_BUILD" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-self.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 export PYTHONPYCACHEPREFIX=$work/pyc OUT=$work/out

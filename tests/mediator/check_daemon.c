@@ -267,12 +267,15 @@ START_TEST(usage_sums)
 }
 END_TEST
 
+#define RETIRED 0x0eu /* said that a callback had run: the slot tells it now */
+
 START_TEST(every_call_has_a_name)
 {
     for (unsigned i = 0; i < VG_API_COUNT; i++)
         ck_assert_str_eq(vg_usage_call_name(VG_STATS_INTERNAL + i), vg_api_rows[i].symbol);
     for (unsigned id = VG_CALL_PAD; id <= VG_CALL_UNALIAS; id++)
-        ck_assert_msg(vg_usage_call_name(id), "internal call %u", id);
+        if (id != RETIRED)
+            ck_assert_msg(vg_usage_call_name(id), "internal call %u", id);
     ck_assert_ptr_null(vg_usage_call_name(0));
     ck_assert_ptr_null(vg_usage_call_name(VG_STATS_INTERNAL + VG_API_COUNT));
     ck_assert_ptr_null(vg_usage_call_name(UINT32_MAX));
