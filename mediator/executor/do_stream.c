@@ -110,6 +110,10 @@ static void mark_capturing(struct vg_exec *x, CUstream stream, bool on)
 
     if (o)
         o->info = on ? o->info | VG_STREAM_CAPTURING : o->info & ~VG_STREAM_CAPTURING;
+    else if (on)
+        x->thread_captures++;
+    else if (x->thread_captures > 0)
+        x->thread_captures--;
     vg_own_count_captures(x);
 }
 
@@ -143,7 +147,7 @@ CUresult vg_do_cuStreamBeginCaptureToGraph(struct vg_exec *x, struct vg_req *r,
 CUresult vg_do_cuStreamEndCapture(struct vg_exec *x, struct vg_req *r,
                                   struct vg_args_cuStreamEndCapture *a)
 {
-    CUstreamCaptureStatus status;
+    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
     CUgraph graph = NULL;
     uint64_t id;
 
@@ -154,7 +158,8 @@ CUresult vg_do_cuStreamEndCapture(struct vg_exec *x, struct vg_req *r,
         vg_own_remove(x, VG_OBJ_CUgraph, (uintptr_t)graph);
     if (rc != CUDA_SUCCESS && graph)
         vg_obj_orphan(&x->obj, (uintptr_t)graph);
-    if (rc != CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD && rc != CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)
+    if (status != CU_STREAM_CAPTURE_STATUS_NONE && rc != CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD &&
+        rc != CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)
         mark_capturing(x, a->hStream, false);
     return rc;
 }

@@ -58,6 +58,7 @@ struct vg_exec {
     bool no_register_told; /* said so in the log: once is enough */
     bool no_write_value;   /* the driver refused stream memory operations */
     unsigned captures;     /* streams being captured */
+    unsigned thread_captures; /* of them, threads' own default streams, which are no objects */
     uint64_t captured_bytes;    /* in copies for graphs; driver threads take away from it */
     struct vg_captured *untied; /* copies that no graph frees */
     struct vg_callback *of_execs; /* of nodes that were changed in executable graphs */

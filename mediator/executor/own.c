@@ -183,6 +183,6 @@ static void count_capture(struct vg_obj *o, void *arg)
 
 void vg_own_count_captures(struct vg_exec *x)
 {
-    x->captures = 0;
+    x->captures = x->thread_captures;
     vg_obj_each(&x->obj, VG_OBJ_CUstream, count_capture, &x->captures);
 }

@@ -201,6 +201,29 @@ START_TEST(cookies_end_when_nothing_can_name_them)
 }
 END_TEST
 
+/* A thread's own stream is no object of the guest's, and can be captured all the same. */
+START_TEST(functions_captured_on_a_threads_stream_run_twice)
+{
+    const uint64_t own = (uintptr_t)CU_STREAM_PER_THREAD;
+    struct vg_result res;
+
+    host_ready(&h);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuStreamBeginCapture_v2, own, 2), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_HOST_FUNC, own, 0xc0ffee, VG_CALLBACK_HOST_FUNC),
+                     CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuStreamEndCapture, own, 1), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuGraphInstantiateWithFlags, 1, res.val[0], 0),
+                     CUDA_SUCCESS);
+    for (unsigned i = 0; i < 2; i++) {
+        POST(&h, VG_CALL_cuGraphLaunch, res.val[0], 0);
+        expect_posted(i, 0xc0ffee, VG_CALLBACK_NODE);
+        vg_store_release(&h.slot->callback_tail, i + 1);
+    }
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SYNC, VG_SYNC_STREAM, 0), CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
 /* More of them than the callback ring holds: none is lost, and nobody waits for room. */
 START_TEST(many_ends_wait_for_room)
 {
@@ -262,6 +285,7 @@ TCase *graph_cases(void)
     tcase_add_test(graph, batches_and_frees_of_nodes_are_checked);
     tcase_add_test(graph, inner_graphs_are_their_nodes_own);
     tcase_add_test(graph, cookies_end_when_nothing_can_name_them);
+    tcase_add_test(graph, functions_captured_on_a_threads_stream_run_twice);
     tcase_add_test(graph, many_ends_wait_for_room);
     tcase_add_test(graph, references_are_counted);
     return graph;
