@@ -24,10 +24,55 @@ void vg_callbacks_init(struct vg_callbacks *c, struct vg_slot *slot)
     c->slot = slot;
 }
 
+/*
+ * Those that may run again are never freed: a guest that ends an executable graph while
+ * another of its threads launches it must not make us read what is something else by then.
+ */
+static struct vg_callback *take_spare(struct vg_callbacks *c, uint64_t cookie)
+{
+    pthread_mutex_lock(&c->lock);
+    struct vg_callback *cb = c->spare;
+    if (cb) {
+        c->spare = cb->next;
+        cb->next = NULL;
+        cb->exec = NULL;
+        cb->transfer = false;
+        cb->cookie = cookie;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return cb;
+}
+
+static void keep_spare_locked(struct vg_callbacks *c, struct vg_callback *cb)
+{
+    cb->next = c->spare;
+    c->spare = cb;
+}
+
+void vg_callback_drop(struct vg_callback *cb)
+{
+    if (!cb || cb->once) {
+        free(cb);
+        return;
+    }
+    pthread_mutex_lock(&cb->owner->lock);
+    keep_spare_locked(cb->owner, cb);
+    pthread_mutex_unlock(&cb->owner->lock);
+}
+
+void vg_callbacks_fini(struct vg_callbacks *c)
+{
+    for (struct vg_callback *cb; (cb = c->spare) != NULL; free(cb))
+        c->spare = cb->next;
+}
+
 struct vg_callback *vg_callback_new(struct vg_callbacks *c, uint64_t cookie, bool once)
 {
-    struct vg_callback *cb = malloc(sizeof(*cb));
+    struct vg_callback *cb = once ? NULL : take_spare(c, cookie);
 
+    if (cb)
+        return cb;
+    cb = malloc(sizeof(*cb));
     if (cb)
         *cb = (struct vg_callback){.owner = c, .cookie = cookie, .once = once};
     return cb;
@@ -146,7 +191,7 @@ static void tell_gone_locked(struct vg_callbacks *c)
     while ((cb = c->gone) != NULL && has_room(c)) {
         c->gone = cb->next;
         post_locked(c, cb->cookie, CUDA_SUCCESS, VG_CALLBACK_GONE);
-        free(cb);
+        keep_spare_locked(c, cb);
     }
 }
 

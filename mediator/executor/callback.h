@@ -22,6 +22,7 @@ struct vg_callbacks {
     uint64_t head;                      /* callbacks posted */
     struct vg_callback_run *running;    /* posted, not done */
     struct vg_callback *gone;           /* ended, and the guest not told yet */
+    struct vg_callback *spare;          /* ended; kept, because a late run may still look at one */
 };
 
 /* What a stream or a graph's node carries; freed after its run unless a graph may run it again. */
@@ -38,12 +39,18 @@ void vg_callbacks_init(struct vg_callbacks *c, struct vg_slot *slot);
 
 struct vg_callback *vg_callback_new(struct vg_callbacks *c, uint64_t cookie, bool once);
 
+/* Takes back one that the driver has refused. NULL is none. */
+void vg_callback_drop(struct vg_callback *cb);
+
+/* Frees what is kept, at the end of the process. */
+void vg_callbacks_fini(struct vg_callbacks *c);
+
 /* For cuLaunchHostFunc and cuStreamAddCallback; arg is a struct vg_callback. */
 void vg_callback_host_func(void *arg);
 void vg_callback_stream(CUstream stream, CUresult status, void *arg);
 
 /*
- * Nothing can run it any more: tells the guest, as soon as there is room, and frees it.
+ * Nothing should run it any more: tells the guest, as soon as there is room, and ends it.
  * arg is a struct vg_callback. Any thread: the driver calls it for user objects.
  */
 void vg_callback_gone(void *arg);

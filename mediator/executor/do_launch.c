@@ -176,7 +176,7 @@ CUresult vg_do_HOST_FUNC(struct vg_exec *x, struct vg_req *r)
         return CUDA_ERROR_OUT_OF_MEMORY;
     rc = host_func(x, stream, cb, kind);
     if (rc != CUDA_SUCCESS)
-        free(cb);
+        vg_callback_drop(cb);
     return rc;
 }
 

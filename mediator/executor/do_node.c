@@ -167,7 +167,7 @@ static void answer(struct vg_exec *x, struct vg_req *r, const struct vg_node *n)
 static CUresult end_add(struct vg_exec *x, struct vg_req *r, struct vg_node *n, CUresult rc)
 {
     if (rc != CUDA_SUCCESS) {
-        free(n->callback);
+        vg_callback_drop(n->callback);
         return rc;
     }
     rc = keep_node(x, n);
@@ -231,7 +231,7 @@ static CUresult end_set(struct vg_exec *x, struct vg_node *n, CUresult rc)
     const struct vg_obj *o = vg_obj_find(&x->obj, VG_OBJ_CUgraphNode, (uintptr_t)n->node);
 
     if (rc != CUDA_SUCCESS)
-        free(n->callback);
+        vg_callback_drop(n->callback);
     else if (n->callback && n->exec)
         vg_callback_tie_exec(x, n->callback, n->exec);
     else if (n->callback)

@@ -27,7 +27,7 @@ CUresult vg_do_cuUserObjectCreate(struct vg_exec *x, struct vg_req *r)
         return CUDA_ERROR_OUT_OF_MEMORY;
     CUresult rc = x->cuda.cuUserObjectCreate(&object, cb, vg_callback_gone, count, flags);
     if (rc != CUDA_SUCCESS) {
-        free(cb);
+        vg_callback_drop(cb);
         return rc;
     }
     rc = vg_own_add(x, VG_OBJ_CUuserObject, (uintptr_t)object, 0, count);

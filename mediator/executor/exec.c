@@ -62,6 +62,7 @@ void vg_exec_fini(struct vg_exec *x)
 {
     vg_waits_fini(&x->waits);
     vg_capture_fini(x);
+    vg_callbacks_fini(&x->callbacks);
     vg_links_fini(x);
     free(x->resources.at);
     vg_objset_fini(&x->obj);
