@@ -141,7 +141,7 @@ CUresult vg_do_cuDevicePrimaryCtxRelease_v2(struct vg_exec *x, struct vg_req *r,
 {
     if (!vg_context_primary(x, a->dev))
         return CUDA_ERROR_INVALID_CONTEXT;
-    if (!vg_wait_drained(x, r))
+    if (!vg_wait_context_end(x, r))
         return CUDA_SUCCESS;
     CUresult rc = x->cuda.cuDevicePrimaryCtxRelease_v2(a->dev);
     check_primary(x, a->dev);
@@ -155,7 +155,7 @@ CUresult vg_do_cuDevicePrimaryCtxReset_v2(struct vg_exec *x, struct vg_req *r,
 
     if (!ctx)
         return CUDA_SUCCESS; /* as natively: nothing to reset */
-    if (!vg_wait_drained(x, r))
+    if (!vg_wait_context_end(x, r))
         return CUDA_SUCCESS;
     CUresult rc = x->cuda.cuDevicePrimaryCtxReset_v2(a->dev);
     if (rc == CUDA_SUCCESS)
@@ -187,7 +187,7 @@ CUresult vg_do_cuCtxDestroy_v2(struct vg_exec *x, struct vg_req *r,
     if (!a->ctx)
         return CUDA_ERROR_INVALID_CONTEXT;
     vg_context_set(x, a->ctx);
-    if (!vg_wait_drained(x, r)) {
+    if (!vg_wait_context_end(x, r)) {
         vg_context_set(x, before);
         return CUDA_SUCCESS;
     }

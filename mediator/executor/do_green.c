@@ -232,7 +232,7 @@ CUresult vg_do_cuGreenCtxDestroy(struct vg_exec *x, struct vg_req *r,
     vg_obj_each(&x->obj, VG_OBJ_CUcontext, find_ctx, &s);
     if (s.ctx) {
         vg_context_set(x, (CUcontext)(uintptr_t)s.ctx);
-        if (!vg_wait_drained(x, r)) {
+        if (!vg_wait_context_end(x, r)) {
             vg_context_set(x, before);
             return CUDA_SUCCESS;
         }

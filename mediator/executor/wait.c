@@ -28,6 +28,7 @@ struct vg_wait {
     enum wait_kind kind;
     bool rings; /* the doorbell tells of each of its events */
     bool mute;  /* shall ring, and has not been given its bell yet */
+    bool after_asides; /* REDO: when nothing is done aside any more */
     CUstream stream; /* of a mute one: nothing came behind its event */
     struct {
         uint64_t target, head, since;
@@ -370,6 +371,19 @@ CUresult vg_wait_context(struct vg_exec *x, struct vg_req *r)
     return CUDA_SUCCESS;
 }
 
+/* False: no memory for that; the wait has gone. */
+static bool redo_later(struct vg_exec *x, struct vg_wait *w, struct vg_req *r)
+{
+    w->payload = malloc(r->call.payload_len + 1u);
+    if (!w->payload) {
+        wait_drop(x, w, CUDA_SUCCESS);
+        return false;
+    }
+    memcpy(w->payload, r->payload, r->call.payload_len);
+    answer_later(x, w, r);
+    return true;
+}
+
 bool vg_wait_drained(struct vg_exec *x, struct vg_req *r)
 {
     struct vg_wait *w;
@@ -381,14 +395,28 @@ bool vg_wait_drained(struct vg_exec *x, struct vg_req *r)
         wait_drop(x, w, CUDA_SUCCESS);
         return true;
     }
-    w->payload = malloc(r->call.payload_len + 1u);
-    if (!w->payload) {
-        wait_drop(x, w, CUDA_SUCCESS);
+    return !redo_later(x, w, r);
+}
+
+static bool has_asides(const struct vg_exec *x)
+{
+    const struct vg_wait *w = x->waits.first;
+
+    while (w && w->kind != WAIT_ASIDE)
+        w = w->next;
+    return w != NULL;
+}
+
+bool vg_wait_context_end(struct vg_exec *x, struct vg_req *r)
+{
+    if (!vg_wait_drained(x, r))
+        return false;
+    struct vg_wait *w = has_asides(x) ? wait_new(x, WAIT_REDO, 0) : NULL;
+    if (!w)
         return true;
-    }
-    memcpy(w->payload, r->payload, r->call.payload_len);
-    answer_later(x, w, r);
-    return false;
+    w->after_asides = true;
+    w->rings = true; /* what is done aside does */
+    return !redo_later(x, w, r);
 }
 
 CUresult vg_wait_stage(struct vg_exec *x, CUstream stream, unsigned stage)
@@ -521,6 +549,8 @@ static CUresult look(struct vg_exec *x, struct vg_wait *w)
     case WAIT_CONSOLE:
         return console_look(x, w);
     default:
+        if (w->after_asides && has_asides(x))
+            return CUDA_ERROR_NOT_READY;
         vg_context_set(x, w->ctx);
         return wait_look(x, w);
     }

@@ -49,6 +49,12 @@ CUresult vg_wait_context(struct vg_exec *x, struct vg_req *r);
 bool vg_wait_drained(struct vg_exec *x, struct vg_req *r);
 
 /*
+ * The same for calls that end a context; they wait for what is done aside as well, which
+ * has the context current or has been made in it.
+ */
+bool vg_wait_context_end(struct vg_exec *x, struct vg_req *r);
+
+/*
  * Passes on what kernels printed. True if the guest must fetch some of it first:
  * then the answer, with this result, comes later.
  */

@@ -99,6 +99,28 @@ START_TEST(ends_in_the_middle_of_a_compilation)
 }
 END_TEST
 
+/* The compiler works in the context that another thread of the guest ends. */
+START_TEST(a_context_ends_after_its_compilations)
+{
+    struct vg_result res;
+    size_t len;
+
+    host_ready(&h);
+    ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuCtxCreate_v2, 1, 0, 0), CUDA_SUCCESS);
+    uint64_t ctx = res.val[0], off = long_ptx(&len);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SET_CONTEXT, ctx), CUDA_SUCCESS);
+    uint32_t compiled = load(off, len, 1);
+    uint32_t ended = guest_send(&h, VG_CALL_cuCtxDestroy_v2, WORDS(ctx), NULL, 0, VG_F_REPLY, 2);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_NOP), CUDA_SUCCESS);
+    ck_assert_msg(is_done(1, compiled) || !is_done(2, ended), "it ended under the compiler");
+    ck_assert(guest_done(&h, 1, compiled, TEST_WAIT_MS));
+    ck_assert_int_eq(vg_slot_cell(h.slot, 1)->result.result, CUDA_SUCCESS);
+    ck_assert(guest_done(&h, 2, ended, TEST_WAIT_MS));
+    ck_assert_int_eq(vg_slot_cell(h.slot, 2)->result.result, CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
 /* It ends with what its stream had to do when it came, whatever has come since. */
 START_TEST(a_wait_is_for_what_came_before)
 {
@@ -142,6 +164,7 @@ TCase *aside_cases(void)
     tcase_add_test(t, a_compilation_blocks_nobody_else);
     tcase_add_test(t, compilations_queue);
     tcase_add_test(t, ends_in_the_middle_of_a_compilation);
+    tcase_add_test(t, a_context_ends_after_its_compilations);
     tcase_add_loop_test(t, a_wait_is_for_what_came_before, 0, 2);
     return t;
 }
