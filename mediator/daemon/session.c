@@ -26,6 +26,7 @@
 /* Exit code of an executor that ended for a reason of its own: this plus the reason. */
 #define EXIT_REASON 10
 
+#define LAST_WORDS_MAX 4096 /* messages: many more than a socket holds */
 #define HEAR_MAX 64     /* messages of one executor before others get their turn */
 
 static const char *const state_names[VG_SESSION_STATES] = {
@@ -336,7 +337,8 @@ static void let_go(struct vg_session *s)
 /* Its last words may still be in the sockets: SIGCHLD overtakes them. */
 static void last_words(struct vg_session *s)
 {
-    while (s->control_io.fd >= 0 && take_message(s))
+    /* No more than its socket holds: what it may have left behind could go on for ever. */
+    for (unsigned i = 0; i < LAST_WORDS_MAX && s->control_io.fd >= 0 && take_message(s); i++)
         ;
     drain_log(s);
     if (s->line_len > 0)
