@@ -234,15 +234,17 @@ static int arena_init_parts(unsigned devices)
     return 0;
 }
 
+/*
+ * The map stands behind the arena: its 8 GiB among the shared libraries would be in the way of
+ * memory that a program registers, which must have its own address here.
+ */
 int vg_arena_init(unsigned devices, size_t limit)
 {
     size_t span = (limit + limit / 2 + VG_ARENA_HUGE) / VG_ARENA_HUGE * VG_ARENA_HUGE;
     size_t total = span * devices + VG_ARENA_OPEN;
-    void *at = arena_map_somewhere(total);
-    void *map = mmap(NULL, total >> VG_ARENA_SHIFT, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *at = arena_map_somewhere(total + (total >> VG_ARENA_SHIFT));
 
-    if (at == NULL || map == MAP_FAILED)
+    if (at == NULL)
         return -ENOMEM;
     arena_back(at, span * devices);
     madvise(at, span * devices, MADV_HUGEPAGE);
@@ -251,7 +253,7 @@ int vg_arena_init(unsigned devices, size_t limit)
     arena_span = span;
     arena_total = total;
     arena_limit = limit;
-    arena_map = map;
+    arena_map = at + total;
     return arena_init_parts(devices);
 }
 
