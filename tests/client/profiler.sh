@@ -3,15 +3,16 @@
 # timeout: 60
 #
 # A program under NVIDIA's profiling library, which cannot see into the host's driver:
-# it is told so, and the program runs on. Needs libcupti, from a toolkit, PyTorch's
-# wheels, or $CUPTI.
+# it is told so, and the program runs on. Needs libcupti, from a toolkit, the wheels of
+# tools/client-libraries.sh, or $CUPTI.
 set -u
 . "$(dirname "$0")/../e2e/lib.sh"
 
 find_cupti() {
-    local dir
+    local dir python
+    python=$("$top/tools/client-libraries.sh" --find 2>/dev/null) || python=python3
     for dir in "${CUDA_HOME:-/usr/local/cuda}/extras/CUPTI/lib64" \
-        "$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null)/cu13/lib"; do
+        "$("$python" -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null)/cu13/lib"; do
         [ -e "$dir/libcupti.so.13" ] && echo "$dir/libcupti.so.13" && return
     done
 }
