@@ -144,10 +144,10 @@ static void functions(CUmodule m)
     CUfunction f, list[16] = {NULL};
     CUdeviceptr p;
     const char *name = NULL;
-    CUmodule of;
-    size_t bytes, offset, size;
-    unsigned n;
-    int v;
+    CUmodule of = NULL;
+    size_t bytes = 0, offset, size;
+    unsigned n = 0;
+    int v = 0;
 
     SAY(cuModuleGetFunction(&f, m, "no such"));
     SAY(cuModuleGetFunction(&f, m, ""));
@@ -230,7 +230,7 @@ static void without_context(CUlibrary *ret_library)
     CUkernel k = NULL;
     CUfunction f;
     CUmodule m;
-    CUlibrary of;
+    CUlibrary of = NULL;
     CUdeviceptr p;
     size_t offset, size;
     const char *name = NULL;

@@ -243,7 +243,7 @@ void capture_threads(void)
 /* Forks, joins, and captures that meet. */
 void capture_joins(void)
 {
-    CUstream u;
+    CUstream u = NULL;
     CUgraph h = NULL;
 
     begin();
@@ -290,7 +290,7 @@ void capture_joins(void)
 
 void capture_legacy(void)
 {
-    CUstream blocking;
+    CUstream blocking = NULL;
 
     begin();
     SAY(cuStreamCreate(&blocking, 0));

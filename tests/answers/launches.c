@@ -311,7 +311,7 @@ void names(void)
 {
     const char *text = "unchanged";
     void *found;
-    CUdriverProcAddressQueryResult status;
+    CUdriverProcAddressQueryResult status = CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
 
     errors();
     SAY(cuGetErrorName((CUresult)12345, &text));

@@ -254,7 +254,7 @@ void pools(void)
     CUmemAccess_flags may;
     uint64_t room = 1;
     CUmemoryPool pool = NULL, standard;
-    CUstream s;
+    CUstream s = NULL;
     CUresult r;
 
     ask_start();

@@ -227,7 +227,7 @@ static void made_contexts(void)
 
 static void streams(void)
 {
-    int least, greatest;
+    int least = 0, greatest = 0;
     unsigned long long id;
 
     puts("-- streams");
