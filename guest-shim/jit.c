@@ -5,29 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* What changes the code that comes out and is a plain number. */
-static bool is_number(CUjit_option option)
-{
-    switch (option) {
-    case CU_JIT_MAX_REGISTERS:
-    case CU_JIT_THREADS_PER_BLOCK:
-    case CU_JIT_OPTIMIZATION_LEVEL:
-    case CU_JIT_TARGET:
-    case CU_JIT_GENERATE_DEBUG_INFO:
-    case CU_JIT_LOG_VERBOSE:
-    case CU_JIT_GENERATE_LINE_INFO:
-    case CU_JIT_CACHE_MODE:
-    case CU_JIT_FAST_COMPILE:
-    case CU_JIT_POSITION_INDEPENDENT_CODE:
-    case CU_JIT_MIN_CTA_PER_SM:
-    case CU_JIT_MAX_THREADS_PER_BLOCK:
-    case CU_JIT_OVERRIDE_DIRECTIVE_VALUES:
-    case CU_JIT_SPLIT_COMPILE:
-        return true;
-    default:
-        return false;
-    }
-}
+#include "vg_jit.h"
 
 static void take_number(struct vg_jit *jit, CUjit_option option, void *value)
 {
@@ -62,7 +40,7 @@ static void take(struct vg_jit *jit, CUjit_option option, void **value)
         jit->ret_wall_ms = value;
         break;
     default:
-        if (is_number(option))
+        if (vg_jit_is_number(option))
             take_number(jit, option, *value);
     }
 }

@@ -3,30 +3,7 @@
 #include <string.h>
 
 #include "mediator/executor/load.h"
-
-/* Options that take a number; all others take pointers, which are never the guest's. */
-static bool is_numeric(uint64_t option)
-{
-    switch (option) {
-    case CU_JIT_MAX_REGISTERS:
-    case CU_JIT_THREADS_PER_BLOCK:
-    case CU_JIT_OPTIMIZATION_LEVEL:
-    case CU_JIT_TARGET:
-    case CU_JIT_GENERATE_DEBUG_INFO:
-    case CU_JIT_LOG_VERBOSE:
-    case CU_JIT_GENERATE_LINE_INFO:
-    case CU_JIT_CACHE_MODE:
-    case CU_JIT_FAST_COMPILE:
-    case CU_JIT_POSITION_INDEPENDENT_CODE:
-    case CU_JIT_MIN_CTA_PER_SM:
-    case CU_JIT_MAX_THREADS_PER_BLOCK:
-    case CU_JIT_OVERRIDE_DIRECTIVE_VALUES:
-    case CU_JIT_SPLIT_COMPILE:
-        return true;
-    default:
-        return false;
-    }
-}
+#include "vg_jit.h"
 
 static void add_option(struct vg_jit *j, uint64_t option, uint64_t value)
 {
@@ -54,7 +31,7 @@ bool vg_jit_add_numbers(struct vg_jit *j, const uint8_t *p, uint64_t count, size
         return false;
     for (uint64_t i = 0; i < count; i++) {
         memcpy(&o, p + i * sizeof(o), sizeof(o));
-        if (is_numeric(o.option))
+        if (vg_jit_is_number(o.option))
             add_option(j, o.option, o.value);
     }
     return true;

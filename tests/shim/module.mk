@@ -12,6 +12,7 @@ tests += check-image check-handle-map check-launch
 check-image-src       := tests/shim/check_image.c guest-shim/image.c
 check-handle-map-src  := tests/shim/check_handle_map.c guest-shim/handle_map.c guest-shim/lock.c
 check-launch-src      := tests/shim/check_launch.c guest-shim/launch_pack.c guest-shim/jit.c
+check-launch-libs     := libvgproto.a
 check-image-pkgs      := check
 check-handle-map-pkgs := check
 check-launch-pkgs     := check
