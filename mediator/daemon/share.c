@@ -41,18 +41,21 @@ static int random_token(uint64_t token[2])
     return read(fd, token, 16) == 16 ? 0 : -EIO;
 }
 
-/* Half of the daemon's descriptors stay for its own work. */
-static bool fds_left(void)
+/* Half of the descriptors stay for the daemon itself; no VM has more than a quarter of the others. */
+static bool fds_left(const struct vg_vm *vm)
 {
     struct rlimit limit;
 
-    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && open_fds < limit.rlim_cur / 2;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && open_fds < limit.rlim_cur / 2 &&
+           vm->share_fds < limit.rlim_cur / 8;
 }
 
 static void share_free(struct vg_vm *vm, struct vg_share *e)
 {
-    if (e->fd >= 0)
+    if (e->fd >= 0) {
         open_fds--;
+        vm->share_fds--;
+    }
     vg_close(&e->fd);
     vg_list_remove(&e->link);
     vm->share_count--;
@@ -78,7 +81,7 @@ static int share_new(struct vg_session *s, const struct vg_share_msg *msg, int *
 
     if (msg->kind == 0 || msg->kind >= VG_SHARE_KINDS)
         return -EINVAL;
-    if (vm->share_count >= VG_SHARES_MAX || (*fd >= 0 && !fds_left()))
+    if (vm->share_count >= VG_SHARES_MAX || (*fd >= 0 && !fds_left(vm)))
         return -ENOSPC;
     e = calloc(1, sizeof(*e));
     if (!e)
@@ -93,6 +96,7 @@ static int share_new(struct vg_session *s, const struct vg_share_msg *msg, int *
     memcpy(e->data, msg->data, sizeof(e->data));
     e->fd = vg_steal_fd(fd);
     open_fds += e->fd >= 0;
+    vm->share_fds += e->fd >= 0;
     vg_list_append(&vm->shares, &e->link);
     vm->share_count++;
     *ret_share = e;

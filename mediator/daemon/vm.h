@@ -28,7 +28,7 @@ struct vg_vm {
     struct vg_usage ended;
     uint64_t gone[VG_GONE_REASONS];     /* executors that ended for a reason, by reason */
     struct vg_list shares;              /* what its executors share, see share.h */
-    unsigned share_count;
+    unsigned share_count, share_fds;    /* entries, and those with a descriptor */
 };
 
 struct vg_vms {
