@@ -50,7 +50,7 @@
         if (VG_LIKELY(vg_sure_))                                                                   \
             return vg_post(&vg_tx_);                                                               \
         vg_r_ = vg_finish(&vg_tx_, NULL);                                                          \
-        if (!vg_r_ && vg_home_) {                                                                  \
+        if (!vg_r_ && vg_home_ && !vg_capture_possible()) {                                        \
             VG_ARGS_##symbol(VG_POST_LEARN)                                                        \
         }                                                                                          \
         return vg_r_;                                                                              \
@@ -135,7 +135,9 @@
     if (__builtin_types_compatible_p(type, CUevent) && !(name) && !vg_capture_possible())          \
         return CUDA_ERROR_INVALID_HANDLE;                                                          \
     vg_sure_ = vg_sure_ && vg_known(VG_KNOWN_KIND(type), vg_fwd_word(&(name), sizeof(name)));      \
-    VG_POST_ENDS_##aux(type, name)
+    VG_POST_ENDS_##aux(type, name)                                                                 \
+    if (__builtin_types_compatible_p(type, CUevent) && VG_UNLIKELY(vg_capture_possible()))         \
+        VG_POST_ENDS_DIES(type, name)
 #define VG_POST_PREP_STRM(type, name, aux)                                                         \
     VG_FWD_PREP_STRM(name)                                                                         \
     vg_home_ = vg_home_ && (!vg_stream_##name##_ || vg_known(VG_KNOWN_HOME, vg_stream_##name##_)); \

@@ -5,7 +5,9 @@
  * comes out of the call that natively returns it. Any thread, no lock.
  *
  * A memory, not a register: it may forget, and then a call waits once more. It never holds a
- * handle that was destroyed through this library, nor one of a context's former life.
+ * handle that was destroyed through this library, nor one of a context's former life, nor an event
+ * that was used while a stream was captured: it may belong to that capture, and the host refuses it
+ * elsewhere.
  */
 #ifndef VG_SHIM_KNOWN_H
 #define VG_SHIM_KNOWN_H

@@ -41,6 +41,12 @@ for t in "$@"; do
            tail -n 40 "$log" | sed 's/^/    | /' ;;
     esac
 done
+# Once more what went wrong, shortly: of a long log often only the end is kept.
+for name in $failures; do
+    echo "$name:"
+    grep -hE -A 12 'NOT OK|FAIL|[Ee]rror|timed out' "$logs/$(echo "$name" | tr / -).log" |
+        head -n 14 | cut -c 1-160 | sed 's/^/    | /'
+done
 [ -z "$skips" ] || printf 'skipped:\n%s' "$skips"
 [ -z "$failures" ] || echo "failed:$failures"
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -110,6 +110,8 @@ static CUresult capture_wait(struct vg_stream *s, const struct vg_event *e)
     if (e->capture_id == s->capture->id)
         return vg_node_set_add_all(&s->frontier, &e->nodes) == 0 ? CUDA_SUCCESS
                                                                  : CUDA_ERROR_OUT_OF_MEMORY;
+    if (e->capture_id != 0 && capture_find(e->capture_id) == NULL)
+        return capture_invalidate(s->capture, CUDA_ERROR_INVALID_VALUE);
     if (e->capture_id != 0)
         return capture_invalidate(s->capture, CUDA_ERROR_STREAM_CAPTURE_MERGE);
     if (e->task != NULL)
@@ -136,7 +138,7 @@ static CUresult capture_join(struct vg_stream *s, const struct vg_event *e)
     struct vg_capture *c = capture_find(e->capture_id);
 
     if (c == NULL)
-        return CUDA_ERROR_CAPTURED_EVENT;
+        return CUDA_ERROR_INVALID_VALUE;
     if (c->invalid)
         return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
     if (s == s->ctx->legacy)
@@ -181,6 +183,18 @@ CUresult vg_capture_check_sync_locked(struct vg_stream *s)
     if (s->capture != NULL)
         return capture_invalidate(s->capture, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
     return s == s->ctx->legacy ? check_implicit(s) : CUDA_SUCCESS;
+}
+
+CUresult vg_capture_check_event_locked(const struct vg_event *e)
+{
+    struct vg_capture *c;
+
+    if (e->capture_id == 0)
+        return CUDA_SUCCESS;
+    c = capture_find(e->capture_id);
+    if (c == NULL || c->invalid)
+        return CUDA_ERROR_INVALID_VALUE;
+    return capture_invalidate(c, CUDA_ERROR_CAPTURED_EVENT);
 }
 
 CUresult vg_capture_check_ctx_sync(const struct vg_ctx *ctx)

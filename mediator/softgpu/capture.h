@@ -18,6 +18,12 @@ bool vg_capture_intercept_locked(struct vg_stream *s, struct vg_op *op, bool wai
 /* For synchronize and query of a stream: illegal while it captures. */
 CUresult vg_capture_check_sync_locked(struct vg_stream *s);
 
+/*
+ * For whoever asks about the event: one of a capture under way tells nothing, and the capture is
+ * lost; one of a capture that is over never happened.
+ */
+CUresult vg_capture_check_event_locked(const struct vg_event *e);
+
 /* Takes the lock itself. For calls that synchronize a whole context by definition. */
 CUresult vg_capture_check_ctx_sync(const struct vg_ctx *ctx);
 

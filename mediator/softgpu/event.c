@@ -205,11 +205,10 @@ VG_ENTRY(cuEventQuery, (CUevent event))
     if (e->counts != NULL && !vg_ipc_is_done(e->counts))
         return CUDA_ERROR_NOT_READY;
     vg_engine_lock();
-    if (e->capture_id != 0)
-        rc = CUDA_ERROR_CAPTURED_EVENT;
-    else if (!vg_task_is_done(e->task))
+    rc = vg_capture_check_event_locked(e);
+    if (rc == CUDA_SUCCESS && !vg_task_is_done(e->task))
         rc = CUDA_ERROR_NOT_READY;
-    else if (e->task != NULL)
+    else if (rc == CUDA_SUCCESS && e->task != NULL)
         rc = e->task->result;
     vg_engine_unlock();
     return rc;
@@ -225,9 +224,8 @@ VG_ENTRY(cuEventSynchronize, (CUevent event))
     while (e->counts != NULL && !vg_ipc_is_done(e->counts))
         nanosleep(&(struct timespec){ .tv_nsec = VG_FOREIGN_NAP_NS }, NULL);
     vg_engine_lock();
-    if (e->capture_id != 0)
-        rc = CUDA_ERROR_CAPTURED_EVENT;
-    else if (e->task != NULL)
+    rc = vg_capture_check_event_locked(e);
+    if (rc == CUDA_SUCCESS && e->task != NULL)
         rc = vg_task_wait_locked(e->task);
     vg_engine_unlock();
     return rc;
@@ -235,7 +233,13 @@ VG_ENTRY(cuEventSynchronize, (CUevent event))
 
 static CUresult elapsed_locked(const struct vg_event *a, const struct vg_event *b, float *ms)
 {
-    if (a->task == NULL || b->task == NULL || a->capture_id != 0 || b->capture_id != 0)
+    CUresult rc = vg_capture_check_event_locked(a);
+
+    if (rc == CUDA_SUCCESS)
+        rc = vg_capture_check_event_locked(b);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    if (a->task == NULL || b->task == NULL)
         return CUDA_ERROR_INVALID_HANDLE;
     if (!vg_task_is_done(a->task) || !vg_task_is_done(b->task))
         return CUDA_ERROR_NOT_READY;
