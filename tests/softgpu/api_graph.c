@@ -124,7 +124,6 @@ START_TEST(capture_across_streams)
     api_launch_add(p, a);
     api_launch_add(q, b);
     ck_cu(cuEventRecord(join, b));
-    ck_assert_int_eq(cuEventQuery(join), CUDA_ERROR_CAPTURED_EVENT);
     ck_cu(cuStreamWaitEvent(a, join, 0));
     api_launch_copy(q, p, a);
     ck_cu(cuStreamEndCapture(a, &g));
@@ -168,6 +167,16 @@ START_TEST(capture_rules)
                      CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
     ck_assert_int_eq(cuStreamEndCapture(a, &g), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
     ck_assert_ptr_null(g);
+
+    /* So does asking for an event of it, which then is of no capture at all. */
+    ck_cu(cuStreamBeginCapture_v2(a, CU_STREAM_CAPTURE_MODE_GLOBAL));
+    ck_cu(cuEventRecord(e, a));
+    ck_assert_int_eq(cuEventQuery(e), CUDA_ERROR_CAPTURED_EVENT);
+    ck_assert_int_eq(cuEventQuery(e), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(cuStreamEndCapture(a, &g), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+    ck_assert_int_eq(cuStreamWaitEvent(b, e, 0), CUDA_ERROR_INVALID_VALUE);
+    ck_cu(cuEventRecord(e, b));
+    ck_cu(cuStreamWaitEvent(a, e, 0));
 
     /* Allocation is unsafe in global mode and allowed in relaxed mode. */
     ck_cu(cuStreamBeginCapture_v2(a, CU_STREAM_CAPTURE_MODE_GLOBAL));
