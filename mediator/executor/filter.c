@@ -72,7 +72,7 @@ static const uint16_t allowed[] = {
     SYS_poll, SYS_mincore, SYS_madvise, SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_brk,
     SYS_clock_gettime, SYS_gettimeofday, SYS_clock_getres, SYS_recvfrom, SYS_recvmsg, SYS_sendto,
     SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigaction, SYS_sigaltstack, SYS_restart_syscall,
-    SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_set_tid_address, SYS_exit,
+    SYS_set_robust_list, SYS_rseq, SYS_set_tid_address, SYS_exit,
     SYS_exit_group, SYS_getpid, SYS_gettid, SYS_tgkill, SYS_sched_getaffinity, SYS_getrandom,
     SYS_close, SYS_fstat, SYS_lseek, SYS_writev, SYS_fcntl, SYS_uname, SYS_sysinfo, SYS_getcpu,
     SYS_memfd_create, SYS_ftruncate, SYS_sendmsg, SYS_recvmsg,
@@ -95,11 +95,13 @@ static const uint16_t refused[] = {
     SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_keyctl, SYS_add_key, SYS_request_key,
     SYS_perf_event_open, SYS_userfaultfd, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_setuid,
     SYS_setgid, SYS_setresuid, SYS_setresgid, SYS_socket, SYS_kill, SYS_iopl, SYS_ioperm,
+    SYS_fork, SYS_vfork,
 };
 
 #define X32_BIT 0x40000000u     /* the same calls by other numbers */
+#define THREAD  0x00010000u     /* CLONE_THREAD */
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define PROGRAM_MAX (2 * (COUNT(allowed) + COUNT(allowed_driver) + COUNT(refused)) + 8)
+#define PROGRAM_MAX (2 * (COUNT(allowed) + COUNT(allowed_driver) + COUNT(refused)) + 16)
 
 struct program {
     struct sock_filter at[PROGRAM_MAX];
@@ -124,6 +126,21 @@ static void emit_list(struct program *p, const uint16_t *nr, size_t count, uint3
     }
 }
 
+/*
+ * Threads, but no processes. A filter sees the arguments of clone and only the address of
+ * clone3's, so that one does not exist: the C library then takes the other.
+ */
+static void emit_threads(struct program *p, uint32_t refuse)
+{
+    emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1));
+    emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
+    emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4));
+    emit_load(p, offsetof(struct seccomp_data, args[0]));
+    emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, THREAD, 0, 1));
+    emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+    emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse));
+}
+
 static void build(struct program *p, bool software)
 {
     const uint32_t refuse = SECCOMP_RET_ERRNO | EPERM;
@@ -139,6 +156,7 @@ static void build(struct program *p, bool software)
     if (!software)
         emit_list(p, allowed_driver, COUNT(allowed_driver), SECCOMP_RET_ALLOW);
     emit_list(p, refused, COUNT(refused), refuse);
+    emit_threads(p, refuse);
     emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, software ? refuse : SECCOMP_RET_LOG));
 }
 

@@ -32,6 +32,9 @@ int vg_sandbox_enter(bool software)
 
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
+    /* Its memory is a guest's: not for other processes of the same user to read. */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return -errno;
     prctl(PR_SET_TIMERSLACK, 1000ul, 0, 0, 0); /* ns: naps between looks at the GPU are short */
     rc = limit(RLIMIT_CORE, 0);
     if (rc == 0)

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 # The executor: its parts as units, and the real process driven over its ring.
-tests += check-executor-units check-executor
+tests += check-executor-units check-executor check-filter
+check-filter-src  := tests/executor/check_filter.c
+check-filter-libs := libvgexec.a libvgproto.a
+check-filter-pkgs := check
+check-filter-ldlibs := -ldl
 check-executor-units-src  := tests/executor/check_units.c
 check-executor-units-libs := libvgexec.a libvgproto.a
 check-executor-units-pkgs := check
