@@ -60,6 +60,7 @@ struct vg_session {
     size_t line_len;
     uint64_t log_second;
     unsigned log_lines;
+    bool share_lost;                /* it was told no answer once: logged */
 };
 
 /* Starts an executor for a slot of the client. 0, or -errno with a sentence for it in `why`. */

@@ -103,13 +103,15 @@ static int share_new(struct vg_session *s, const struct vg_share_msg *msg, int *
     return 0;
 }
 
-/* An executor that does not read its answers waits for them alone. */
+/* An executor that does not read its answers waits for them alone; said once, as it may ask on. */
 static void answer(struct vg_session *s, struct vg_share_msg *msg, int fd)
 {
     int rc = vg_sock_send(s->control_fd, msg, sizeof(*msg), &fd, fd >= 0);
 
-    if (rc < 0)
-        vg_log(VG_LOG_WARNING, "share-lost", "vm=%s slot=%u rc=%d", vm_of(s)->name, s->slot, rc);
+    if (rc == 0 || s->share_lost)
+        return;
+    s->share_lost = true;
+    vg_log(VG_LOG_WARNING, "share-lost", "vm=%s slot=%u rc=%d", vm_of(s)->name, s->slot, rc);
 }
 
 static void on_share(struct vg_session *s, const struct vg_share_msg *msg, int *fd)
