@@ -166,6 +166,11 @@ static const struct {
     [VG_GONE_LEASE]    = {CUDA_ERROR_DEVICE_UNAVAILABLE, "no heartbeat reached the host"},
     [VG_GONE_VERSION]  = {CUDA_ERROR_SYSTEM_DRIVER_MISMATCH,
                           "host and guest run different versions"},
+    [VG_GONE_QUARANTINED] = {CUDA_ERROR_DEVICE_UNAVAILABLE,
+                             "the host has put this VM in quarantine, after faults of its programs "
+                             "or by its administrator; only he can end that"},
+    [VG_GONE_GPU_SICK] = {CUDA_ERROR_DEVICE_UNAVAILABLE,
+                          "the host's GPU has failed and must be reset"},
 };
 
 CUresult vg_chan_gone_result(unsigned reason)

@@ -158,13 +158,14 @@ static CUresult claim_slot(struct pci_chan *p)
 {
     uint32_t status = reg_read(p, VG_REG_STATUS);
 
-    if (!(status & VG_STATUS_MEDIATOR)) {
-        vg_log(1, "no GPU: the host's mediator is not running");
-        return CUDA_ERROR_SYSTEM_NOT_READY;
-    }
+    /* Whom it refuses it does not keep connected. */
     if (status & VG_STATUS_REFUSED) {
         vg_log(1, "no GPU: the host's mediator refuses this VM");
         return CUDA_ERROR_DEVICE_UNAVAILABLE;
+    }
+    if (!(status & VG_STATUS_MEDIATOR)) {
+        vg_log(1, "no GPU: the host's mediator is not running");
+        return CUDA_ERROR_SYSTEM_NOT_READY;
     }
     p->token = reg_read(p, VG_REG_CLAIM);
     if (p->token == VG_CLAIM_NONE) {

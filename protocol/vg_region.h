@@ -54,7 +54,7 @@ enum vg_slot_state {
 
 enum vg_gone_reason {
     VG_GONE_NONE       = 0,
-    VG_GONE_REFUSED    = 1,  /* not admitted (policy, quarantine, limits) */
+    VG_GONE_REFUSED    = 1,  /* not admitted (policy, limits) */
     VG_GONE_MEDIATOR   = 2,  /* the mediator went away */
     VG_GONE_CRASHED    = 3,  /* the executor died */
     VG_GONE_PROTOCOL   = 4,  /* this process broke the protocol */
@@ -62,6 +62,8 @@ enum vg_gone_reason {
     VG_GONE_NO_GPU     = 6,  /* the executor found no usable GPU or driver */
     VG_GONE_LEASE      = 7,  /* no heartbeat */
     VG_GONE_VERSION    = 8,  /* guest and host builds do not fit together */
+    VG_GONE_QUARANTINED = 9, /* the VM is shut out until an administrator clears it */
+    VG_GONE_GPU_SICK   = 10, /* the GPU needs a reset; the host takes nobody on it */
 };
 
 /* The slot's control page. Each writer has cache lines of its own. */

@@ -246,8 +246,10 @@ static void add_faults(json_object *o, struct vg_mediator *m)
         for (unsigned i = 0; i < VG_GONE_REASONS; i++)
             gone[i] += vm->gone[i];
     }
-    for (unsigned i = VG_GONE_CRASHED; i < VG_GONE_REASONS; i++)
-        add_number(faults, vg_gone_name(i), gone[i]);
+    for (unsigned i = 0; i < VG_GONE_REASONS; i++) {
+        if (vg_gone_is_fault(i))
+            add_number(faults, vg_gone_name(i), gone[i]);
+    }
     add_number(faults, "peers_refused", m->refused);
     add_number(faults, "peers_misbehaved", m->misbehaved);
     json_object_object_add(o, "faults", faults);

@@ -11,6 +11,7 @@ static const char *const gone_names[VG_GONE_REASONS] = {
     [VG_GONE_NONE] = "ended",       [VG_GONE_REFUSED] = "refused",   [VG_GONE_MEDIATOR] = "shutdown",
     [VG_GONE_CRASHED] = "crashed",  [VG_GONE_PROTOCOL] = "protocol", [VG_GONE_TIMEOUT] = "timeout",
     [VG_GONE_NO_GPU] = "no-gpu",    [VG_GONE_LEASE] = "lease",       [VG_GONE_VERSION] = "version",
+    [VG_GONE_QUARANTINED] = "quarantined", [VG_GONE_GPU_SICK] = "gpu-sick",
 };
 
 const char *vg_gone_name(unsigned reason)
@@ -18,12 +19,17 @@ const char *vg_gone_name(unsigned reason)
     return reason < VG_GONE_REASONS ? gone_names[reason] : "?";
 }
 
+bool vg_gone_is_fault(unsigned reason)
+{
+    return reason >= VG_GONE_CRASHED && reason <= VG_GONE_VERSION;
+}
+
 uint64_t vg_vm_faults(const struct vg_vm *vm)
 {
     uint64_t faults = 0;
 
-    for (unsigned i = VG_GONE_CRASHED; i < VG_GONE_REASONS; i++)
-        faults += vm->gone[i];
+    for (unsigned i = 0; i < VG_GONE_REASONS; i++)
+        faults += vg_gone_is_fault(i) ? vm->gone[i] : 0;
     return faults;
 }
 

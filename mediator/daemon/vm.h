@@ -16,7 +16,7 @@
 
 #define VG_VM_NAME_MAX   64u
 #define VG_VMS_MAX       1024u
-#define VG_GONE_REASONS  (VG_GONE_VERSION + 1u)
+#define VG_GONE_REASONS  (VG_GONE_GPU_SICK + 1u)
 
 struct vg_vm {
     struct vg_list link;
@@ -50,7 +50,10 @@ struct vg_vm *vg_vms_add(struct vg_vms *vms, const char *name, const struct vg_p
 /* Forgets the VM. It must have no peers. */
 void vg_vms_remove(struct vg_vms *vms, struct vg_vm *vm);
 
-/* Faults: executors that ended for a reason from VG_GONE_CRASHED on; vgpu-admin(8) lists them. */
+/* Whether an executor that ended for it counts as a fault; vgpu-admin(8) lists these. */
+bool vg_gone_is_fault(unsigned reason);
+
+/* Executors that ended by a fault. */
 uint64_t vg_vm_faults(const struct vg_vm *vm);
 
 const char *vg_gone_name(unsigned reason);  /* "crashed", "timeout" */

@@ -165,8 +165,11 @@ void vg_guest_gone(struct vg_guest *g, enum vg_gone_reason reason)
 {
     if (!g->slot)
         return;
-    vg_store_relaxed(&g->slot->reason, (uint32_t)reason);
-    vg_store_release(&g->slot->state, VG_SLOT_GONE);
+    /* The mediator may have said better why, before it asked us to go. */
+    if (vg_load_acquire(&g->slot->state) != VG_SLOT_GONE) {
+        vg_store_relaxed(&g->slot->reason, (uint32_t)reason);
+        vg_store_release(&g->slot->state, VG_SLOT_GONE);
+    }
     for (unsigned i = 0; i < VG_CELLS; i++)
         if (vg_load_relaxed(&vg_slot_cell(g->slot, i)->waiting))
             vg_futex_wake(&vg_slot_cell(g->slot, i)->done);
