@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who may use one GPU, when, and for how long: the policy core. One struct
+ * vg_sched stands for one GPU. README.md explains the algorithm and what it promises.
+ *
+ * Pure: no clock (`now` is passed in, ns of one monotonic clock, never going
+ * back), no I/O, no allocation, no threads. All memory is the caller's: embed the
+ * entities in your own objects; the fields under "private" are not yours. The same
+ * calls with the same times give the same grants.
+ *
+ * pool -> class -> VM -> process. A pool has a share of the GPU, a VM a class and
+ * a weight in its pool, the processes of a VM are equal.
+ *
+ * The driver's loop:
+ *   1. something rang, or the time that decide() named has come;
+ *   2. vg_sched_report() for every process that rang and every process whose grant
+ *      is not VG_GRANT_CLOSED or that has work in flight;
+ *   3. vg_sched_decide();
+ *   4. while ((p = vg_sched_next_change(s))) put p->grant on p's gate page.
+ */
+#ifndef VG_SCHED_H
+#define VG_SCHED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mediator/base/list.h"
+
+#define VG_SCHED_FOREVER    UINT64_MAX  /* a time that never comes, a budget without end */
+#define VG_SCHED_WEIGHT_MAX 100u
+#define VG_SCHED_PENDING    4u          /* measured spans of a process not charged yet */
+
+enum vg_sched_class { VG_CLASS_HIGH, VG_CLASS_MEDIUM, VG_CLASS_LOW, VG_CLASSES };
+
+/* ---- what a process may do ---------------------------------------------------------- */
+
+enum vg_grant_mode {
+    VG_GRANT_CLOSED,    /* start nothing more; what is in flight goes on */
+    VG_GRANT_TURN,      /* start work within budget and window */
+    VG_GRANT_OPEN       /* no limit: no other VM wants the GPU */
+};
+
+/* What the executor shall ring for. It rings once for each transition. */
+enum vg_grant_ask {
+    VG_ASK_WORK = 1,    /* it had nothing to do and now has: waiting at the gate or started */
+    VG_ASK_USED = 2,    /* the budget is spent and at most lead_ns of it still in flight */
+    VG_ASK_IDLE = 4     /* nothing waits and nothing is in flight, since hold_ns */
+};
+
+struct vg_grant {
+    enum vg_grant_mode mode;
+    unsigned ask;           /* of enum vg_grant_ask */
+    uint64_t turn;          /* counts the turns of this process; a new number, a new budget */
+    uint64_t budget_ns;     /* GPU time of this turn: start ops while measured + in flight
+                             * (estimated) is below it; at least one op. May be FOREVER */
+    uint64_t window_ns;     /* start an op only while less than this is in flight (estimated) */
+    unsigned window_ops;    /* and fewer ops than this */
+    uint64_t hold_ns;       /* idle for so long before ASK_IDLE rings */
+    uint64_t lead_ns;       /* see VG_ASK_USED */
+    unsigned slice_us;      /* hardware time slice of each of its channel groups, where it can */
+};
+
+/* ---- what a process tells ----------------------------------------------------------- */
+
+/*
+ * One look at a process. [t0, t1] continues where its last report ended; busy_ns of
+ * it the process had work on the GPU (a running period counts up to t1, not only up
+ * to its last completion). Values that cannot be are cut to what can.
+ */
+struct vg_sched_report {
+    uint64_t t0, t1;
+    uint64_t busy_ns;
+    uint64_t ops;           /* completed in it */
+    uint64_t flight_ops;    /* started and not complete, at t1 */
+    uint64_t flight_ns;     /* what they will still take, estimated; 0: unknown */
+    bool waiting;           /* something is held back at its gate or would be if it were closed */
+    uint64_t used_turn;     /* the last turn whose budget it has spent; 0: none */
+};
+
+/* ---- entities ----------------------------------------------------------------------- */
+
+struct vg_sched;
+
+struct vg_sched_floor {         /* private */
+    int64_t credit;             /* ns of GPU time owed to the class */
+    unsigned working;           /* VMs with work */
+    unsigned attached;          /* VMs with processes */
+    uint64_t vmin;              /* virtual time that VMs of the class have all reached */
+    uint64_t worked_at;         /* when one of its VMs last had work */
+};
+
+struct vg_sched_pool {
+    /* private */
+    struct vg_list link;
+    struct vg_list vms;
+    unsigned share;
+    uint64_t v;
+    unsigned working;
+    struct vg_sched_floor class_[VG_CLASSES];
+};
+
+struct vg_sched_vm {
+    uint64_t charged_ns;        /* GPU time so far; yours to read */
+    /* private */
+    struct vg_list link;        /* in its pool */
+    struct vg_list procs;
+    struct vg_sched_pool *pool;
+    enum vg_sched_class class_;
+    unsigned weight;
+    uint64_t v, vmin;           /* its own, and what its processes have all reached */
+    unsigned attached, working; /* processes; of these, with work */
+    uint64_t served_at;         /* last time it had a turn or began to want one */
+};
+
+enum vg_sched_state {
+    VG_PROC_IDLE,       /* has nothing to do */
+    VG_PROC_WAITING,    /* something waits at its gate, nothing in flight */
+    VG_PROC_RUNNING,    /* has a turn */
+    VG_PROC_DRAINING,   /* its turn is over, work still in flight */
+    VG_PROC_STATES
+};
+
+struct vg_sched_span {          /* private */
+    uint64_t t0, t1, busy;
+};
+
+struct vg_sched_proc {
+    struct vg_grant grant;      /* yours to read */
+    uint64_t charged_ns;        /* GPU time so far; yours to read */
+    uint64_t stuck_ns;          /* of this, since it last completed an op (for a watchdog) */
+    /* private */
+    struct vg_list link;        /* in its VM */
+    struct vg_list all;         /* in the scheduler */
+    struct vg_list changed;     /* the grant is new */
+    struct vg_sched_vm *vm;
+    enum vg_sched_state state;
+    bool lever;
+    bool waiting;
+    uint64_t flight_ops, flight_ns, used_turn;
+    uint64_t v;
+    struct vg_sched_span span[VG_SCHED_PENDING];
+    unsigned spans;
+    uint64_t told_at;           /* t1 of the last report */
+    uint64_t idle_since, think_ns;
+    uint64_t turn_at, turn_budget, turn_used, turn_gap;
+    unsigned turn_kind;
+};
+
+/* ---- settings ----------------------------------------------------------------------- */
+
+/* All ns unless they say otherwise. vg_sched_tuning_init() has the defaults and why. */
+struct vg_sched_tuning {
+    uint64_t quantum;           /* a turn of a VM of mean weight */
+    uint64_t quantum_min, quantum_max;
+    uint64_t quantum_lower;     /* at most, for a class below one that is attached */
+    uint64_t window;            /* in flight */
+    uint64_t window_lower;      /* the same, for a class below one that is attached */
+    unsigned window_ops, window_ops_lower;
+    uint64_t lead;              /* the next turn begins when so much of the last is left */
+    uint64_t hold;              /* an idle process keeps its turn for at most so long */
+    uint64_t lag;               /* reports are at most so late */
+    uint64_t open_after;        /* alone for so long: no limits */
+    uint64_t linger;            /* lower classes keep short slices so long after a higher one */
+    uint64_t floor_quantum;     /* a turn paid by a floor */
+    unsigned floor_ppm[VG_CLASSES];     /* of the pool's time, where a higher class has work */
+    uint64_t age;               /* a VM that has waited for so long is next */
+    uint64_t debt;              /* overuse beyond so much of its time is forgotten */
+    unsigned slice_short_us, slice_mean_us, slice_long_us, slice_found_us;
+};
+
+void vg_sched_tuning_init(struct vg_sched_tuning *t);
+
+struct vg_sched {
+    struct vg_sched_tuning tuning;
+    uint64_t busy_ns;           /* GPU time charged to anybody; yours to read */
+    uint64_t turns;             /* turns begun; yours to read */
+    /* private */
+    struct vg_list pools, procs, changes;
+    uint64_t now, settled;
+    unsigned mode;
+    struct vg_sched_vm *solo;
+    uint64_t solo_since;
+    uint64_t vmin;              /* of the pools */
+};
+
+/* ---- calls -------------------------------------------------------------------------- */
+
+/* NULL: the defaults. Nothing to free: forget it when no entity is left. */
+void vg_sched_init(struct vg_sched *s, const struct vg_sched_tuning *tuning, uint64_t now);
+
+/* `share` counts against the other pools of this GPU, from 1 on. */
+void vg_sched_add_pool(struct vg_sched *s, struct vg_sched_pool *pool, unsigned share);
+void vg_sched_set_share(struct vg_sched *s, struct vg_sched_pool *pool, unsigned share);
+void vg_sched_remove_pool(struct vg_sched *s, struct vg_sched_pool *pool);  /* empty */
+
+void vg_sched_add_vm(struct vg_sched *s, struct vg_sched_vm *vm, struct vg_sched_pool *pool,
+                     enum vg_sched_class class_, unsigned weight);
+/* All three at once, also under load; the next decide() goes by them. */
+void vg_sched_set_policy(struct vg_sched *s, struct vg_sched_vm *vm, struct vg_sched_pool *pool,
+                         enum vg_sched_class class_, unsigned weight);
+void vg_sched_remove_vm(struct vg_sched *s, struct vg_sched_vm *vm);        /* no processes left */
+
+/* A new process has nothing to do; its first grant comes out of the next decide(). */
+void vg_sched_add_proc(struct vg_sched *s, struct vg_sched_vm *vm, struct vg_sched_proc *proc,
+                       uint64_t now);
+/* Also in the middle of a turn (killed). */
+void vg_sched_remove_proc(struct vg_sched *s, struct vg_sched_proc *proc, uint64_t now);
+/* Whether its executor can set hardware slices; false to begin with. */
+void vg_sched_set_lever(struct vg_sched *s, struct vg_sched_proc *proc, bool works);
+
+void vg_sched_report(struct vg_sched *s, struct vg_sched_proc *proc,
+                     const struct vg_sched_report *r, uint64_t now);
+
+/* Brings all grants up to date; returns when to call again if nothing rings before. */
+uint64_t vg_sched_decide(struct vg_sched *s, uint64_t now);
+
+/* One process whose grant has changed since it was last returned here, or NULL. */
+struct vg_sched_proc *vg_sched_next_change(struct vg_sched *s);
+
+/* What the VM may have of the GPU now, in millionths, given who has work. */
+unsigned vg_sched_entitled(const struct vg_sched *s, const struct vg_sched_vm *vm);
+
+#endif
