@@ -17,6 +17,19 @@
 #define VG_STATS_INTERNAL  64u          /* calls of vg_wire.h count at their id */
 #define VG_STATS_CALLS     768u         /* CUDA calls count at VG_STATS_INTERNAL + dense row index */
 
+/*
+ * A histogram: bucket i counts values below 2^i (and not below 2^(i-1)), the last one
+ * all others. In ns it reaches beyond 9 minutes, in bytes to 512 GiB.
+ */
+#define VG_HIST_BUCKETS 40u
+
+struct vg_hist {
+    uint64_t sum;
+    uint64_t bucket[VG_HIST_BUCKETS];
+};
+
+#define VG_STATS_CLASSES 16u    /* room for enum vg_api_class */
+
 struct vg_stats {
     uint32_t magic;
     uint32_t guest_pid;         /* as the guest told in its hello */
@@ -36,7 +49,25 @@ struct vg_stats {
     uint64_t reserved[13];
 
     uint64_t call[VG_STATS_CALLS];
+
+    struct vg_hist latency[VG_STATS_CLASSES];   /* ns from taking a record to its answer, or to
+                                                   the next record if it has none */
+    struct vg_hist gpu_time;    /* ns: stretches of work that were measured together */
+    struct vg_hist gate_wait;   /* ns that a record was held back, of those that were */
+    struct vg_hist busy_wait;   /* ns that a record was told to wait by a limit */
+    struct vg_hist copy_bytes;  /* of each copy, either direction */
 };
+
+/* One more value, or n times the same. Only the executor's serve thread. */
+static inline void vg_hist_add(struct vg_hist *h, uint64_t value, uint64_t n)
+{
+    unsigned i = value ? 64u - (unsigned)__builtin_clzll(value) : 0;
+
+    if (i >= VG_HIST_BUCKETS)
+        i = VG_HIST_BUCKETS - 1;
+    __atomic_store_n(&h->bucket[i], h->bucket[i] + n, __ATOMIC_RELAXED);
+    __atomic_store_n(&h->sum, h->sum + value * n, __ATOMIC_RELAXED);
+}
 
 typedef char vg_assert_stats_calls[sizeof(struct vg_stats) % 8 == 0 ? 1 : -1];
 

@@ -77,8 +77,7 @@ void vg_client_close(struct vg_client *c, enum vg_gone_reason reason, const char
 {
     if (!set_state(c, VG_CLIENT_CLOSING))
         return;
-    vg_log(VG_LOG_INFO, "peer-close", "peer=%u vm=%s why=\"%s\"", c->id,
-           c->vm ? c->vm->name : "-", why);
+    vg_event(c->mediator, VG_EVENT_PEER_DOWN, c->vm, "peer=%u why=\"%s\"", c->id, why);
     vg_timer_del(&c->timer);
     vg_io_del(&c->mediator->loop, &c->io);
     vg_close(&c->sock);
@@ -113,8 +112,8 @@ static const char *refuse(struct vg_client *c, uint32_t token, const char *why)
     struct vg_msg msg = { .type = VG_MSG_REFUSED, .version = VG_PROTOCOL_VERSION,
                           .token = token };
 
-    vg_log(VG_LOG_WARNING, "refused", "peer=%u vm=%s token=%#x why=\"%s\"", c->id,
-           c->vm ? c->vm->name : "-", token, why);
+    vg_event(c->mediator, VG_EVENT_ATTACH_REFUSED, c->vm, "peer=%u token=%#x why=\"%s\"", c->id,
+             token, why);
     snprintf(msg.text, sizeof(msg.text), "%s", why);
     return tell(c, &msg, -1);
 }
@@ -129,8 +128,9 @@ static const char *refuse_peer(struct vg_client *c, const char *why)
 
     c->mediator->refused++;
     vg_log_clean(clean, sizeof(clean), why, sizeof(clean));
-    vg_log(VG_LOG_WARNING, "refused", "peer=%u uid=%u pid=%d vm=\"%s\" why=\"%s\"", c->id,
-           (unsigned)c->uid, (int)c->pid, c->claimed, clean);
+    vg_event(c->mediator, VG_EVENT_PEER_REFUSED, NULL,
+             "peer=%u uid=%u pid=%d claims=\"%s\" why=\"%s\"", c->id, (unsigned)c->uid, (int)c->pid,
+             c->claimed, clean);
     snprintf(msg.text, sizeof(msg.text), "%s", why);
     tell(c, &msg, -1);
     return turned_away;
@@ -256,9 +256,10 @@ static const char *on_hello(struct vg_client *c, struct vg_msg *msg, int *fd)
     set_state(c, VG_CLIENT_UP);
     if (c->role == VG_ROLE_PROCESS)
         watch_process(c);
-    vg_log(VG_LOG_INFO, "peer-up", "peer=%u role=%s vm=%s pid=%d uid=%u region_mib=%" PRIu64
-           " slots=%u", c->id, vg_client_role_name(c), c->vm ? c->vm->name : c->claimed,
-           (int)c->pid, (unsigned)c->uid, c->layout.size >> 20, c->layout.slot_count);
+    vg_event(c->mediator, VG_EVENT_PEER_UP, c->vm,
+             "peer=%u role=%s claims=\"%s\" pid=%d uid=%u region_mib=%" PRIu64 " slots=%u", c->id,
+             vg_client_role_name(c), c->claimed, (int)c->pid, (unsigned)c->uid,
+             c->layout.size >> 20, c->layout.slot_count);
     why = welcome(c);
     if (!why && c->role != VG_ROLE_PROCESS)
         vg_telemetry_watch(&c->mediator->telemetry, c);
@@ -417,6 +418,7 @@ static const char *dispatch(struct vg_client *c, struct vg_msg *msg, ssize_t len
 static void cut_off(struct vg_client *c, const char *why)
 {
     c->mediator->misbehaved++;
+    vg_event(c->mediator, VG_EVENT_PEER_MISBEHAVES, c->vm, "peer=%u why=\"%s\"", c->id, why);
     vg_client_close(c, VG_GONE_PROTOCOL, why);
 }
 

@@ -78,8 +78,10 @@ static int op_register(struct vg_mediator *m, json_object *in, json_object *out,
         vm->registered = was_registered;
         return -1;
     }
-    vg_log(VG_LOG_INFO, "vm-registered", "vm=%s pool=%s priority=%s weight=%u", vm->name,
-           policy.pool, vg_priority_name(policy.priority), (unsigned)policy.weight);
+    vg_mediator_vm_changed(m, vm);
+    vg_event(m, was_registered ? VG_EVENT_VM_CHANGED : VG_EVENT_VM_REGISTERED, vm,
+             "pool=%s priority=%s weight=%u", policy.pool, vg_priority_name(policy.priority),
+             (unsigned)policy.weight);
     json_object_object_add(out, "vm", vg_report_vm(m, vm));
     return 0;
 }
@@ -100,7 +102,7 @@ static int op_unregister(struct vg_mediator *m, json_object *in, json_object *ou
         vm->registered = true;
         return -1;
     }
-    vg_log(VG_LOG_INFO, "vm-unregistered", "vm=%s peers=%u", vm->name, vm->peers);
+    vg_event(m, VG_EVENT_VM_UNREGISTERED, vm, "peers=%u", vm->peers);
     if (vm->peers == 0)
         vg_vms_remove(&m->vms, vm);
     return 0;

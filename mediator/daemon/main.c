@@ -171,8 +171,8 @@ int main(int argc, char **argv)
         complain(why);
         return 1;
     }
-    vg_log(VG_LOG_INFO, "started", "pid=%d socket=%s control=%s vms=%u", (int)getpid(),
-           m.config.socket, m.config.control_socket, m.vms.count);
+    vg_event(&m, VG_EVENT_STARTED, NULL, "pid=%d socket=%s control=%s vms=%u", (int)getpid(),
+             m.config.socket, m.config.control_socket, m.vms.count);
     say_ready(&ready);
     rc = vg_mediator_run(&m);
     vg_mediator_fini(&m);

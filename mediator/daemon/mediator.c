@@ -35,7 +35,14 @@ struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, char *w
     vm = vg_vms_add(&m->vms, name, &m->config.policy);
     if (!vm)
         snprintf(why, why_cap, "the mediator knows too many VMs already");
+    else
+        vg_mediator_vm_changed(m, vm);
     return vm;
+}
+
+void vg_mediator_vm_changed(struct vg_mediator *m, struct vg_vm *vm)
+{
+    (void)m, (void)vm;
 }
 
 void vg_mediator_usage(struct vg_mediator *m, const struct vg_vm *vm, struct vg_usage *ret_usage)
@@ -163,8 +170,8 @@ static void on_stop(void *arg, const struct signalfd_siginfo *info)
 
     if (m->stopping)
         return;
-    vg_log(VG_LOG_INFO, "stopping", "signal=%u peers=%u executors=%u", info->ssi_signo, m->client_count,
-           m->session_count);
+    vg_event(m, VG_EVENT_STOPPING, NULL, "signal=%u peers=%u executors=%u", info->ssi_signo,
+             m->client_count, m->session_count);
     m->stopping = true;
     vg_notify("STOPPING=1\n");
     stop_listening(m);
@@ -330,6 +337,7 @@ int vg_mediator_init(struct vg_mediator *m, char *why, size_t why_cap)
     vg_list_init(&m->clients);
     vg_list_init(&m->pool.sessions);
     vg_vms_init(&m->vms);
+    vg_events_init(&m->events);
     m->lock_fd = m->listen_fd = -1;
     m->listen_io.fd = -1;
     m->started = vg_now();
@@ -358,6 +366,7 @@ void vg_mediator_fini(struct vg_mediator *m)
     stop_listening(m);
     vg_telemetry_fini(&m->telemetry);
     vg_vms_fini(&m->vms);
+    vg_events_fini(&m->events);
     vg_loop_fini(&m->loop);
     if (m->lock_fd >= 0) {
         lock_path(m, path, sizeof(path));

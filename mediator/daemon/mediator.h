@@ -10,6 +10,7 @@
 #include "client.h"
 #include "config.h"
 #include "control.h"
+#include "event.h"
 #include "mediator/base/loop.h"
 #include "pool.h"
 #include "vm.h"
@@ -21,6 +22,7 @@ struct vg_mediator {
     struct vg_config config;
     struct vg_loop loop;
     struct vg_vms vms;
+    struct vg_events events;
     struct vg_list clients;
     struct vg_pool pool;
     unsigned client_count, session_count, next_client;
@@ -50,6 +52,12 @@ void vg_mediator_fini(struct vg_mediator *m);
 /* The VM a peer belongs to; NULL with a sentence in `why`. */
 struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, char *why,
                                 size_t why_cap);
+
+/*
+ * The policy of a VM has changed, or the VM is new: it acts from now on. Here those
+ * who act on policies are told; it is called after the change is on disk.
+ */
+void vg_mediator_vm_changed(struct vg_mediator *m, struct vg_vm *vm);
 
 /* A peer object has been freed. */
 void vg_mediator_client_gone(struct vg_mediator *m);

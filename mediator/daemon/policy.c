@@ -9,16 +9,17 @@
 #include "mediator/base/number.h"
 #include "mediator/base/util.h"
 
-#define NUMBER(field, low, high) \
-    { #field, VG_POLICY_NUMBER, offsetof(struct vg_policy, field), low, high }
+#define NUMBER(field, low, high, unit, what) \
+    { #field, VG_POLICY_NUMBER, offsetof(struct vg_policy, field), low, high, unit, what }
 
 const struct vg_policy_field vg_policy_fields[VG_POLICY_FIELDS] = {
-    { "pool", VG_POLICY_NAME, offsetof(struct vg_policy, pool), 0, 0 },
-    { "priority", VG_POLICY_PRIORITY, offsetof(struct vg_policy, priority), 0, 0 },
-    NUMBER(weight, 1, 100),
-    NUMBER(rate, 0, 100000000),
-    NUMBER(queue_depth, 0, 65536),
-    NUMBER(memory_mib, 0, 16u << 20),
+    { "pool", VG_POLICY_NAME, offsetof(struct vg_policy, pool), 0, 0, "", "pool of GPUs" },
+    { "priority", VG_POLICY_PRIORITY, offsetof(struct vg_policy, priority), 0, 0, "",
+      "class within the pool" },
+    NUMBER(weight, 1, 100, "", "share against VMs of the same pool and priority"),
+    NUMBER(rate, 0, 100000000, "calls/s", "calls a second, 0: no limit"),
+    NUMBER(queue_depth, 0, 65536, "calls", "calls in flight, 0: no limit"),
+    NUMBER(memory_mib, 0, 16u << 20, "MiB", "GPU memory, 0: no limit"),
 };
 
 static const char *const priority_names[VG_PRIORITY_COUNT] = { "high", "medium", "low" };

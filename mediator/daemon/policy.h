@@ -31,6 +31,8 @@ struct vg_policy_field {
     enum vg_policy_kind kind;
     size_t offset;          /* in struct vg_policy */
     uint64_t min, max;      /* of a number */
+    const char *unit;       /* of a number: "calls/s"; "" if it is a mere number */
+    const char *what;       /* for the help text and the manual, a few words */
 };
 
 #define VG_POLICY_FIELDS 6u

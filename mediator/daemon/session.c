@@ -68,6 +68,11 @@ static struct vg_loop *loop_of(struct vg_session *s)
     return &s->mediator->loop;
 }
 
+static const struct vg_vm *vm_of(const struct vg_session *s)
+{
+    return s->client ? s->client->vm : NULL;
+}
+
 static const char *vm_name(const struct vg_session *s)
 {
     return s->client ? s->client->vm->name : "-";
@@ -260,8 +265,8 @@ static void grace_over(void *arg)
 
     if (!set_state(s, VG_SESSION_KILLED))
         return;
-    vg_log(VG_LOG_WARNING, "executor-kill", "vm=%s slot=%u pid=%d", vm_name(s), s->slot,
-           (int)s->pid);
+    vg_event(s->mediator, VG_EVENT_KILLED, vm_of(s), "slot=%u pid=%d reason=%s", s->slot,
+             (int)s->pid, vg_gone_name(s->reason));
     kill(s->pid, SIGKILL);
 }
 
@@ -311,11 +316,11 @@ static void log_end(const struct vg_session *s)
     bool fault = s->reason == VG_GONE_CRASHED || s->reason == VG_GONE_PROTOCOL ||
                  s->reason == VG_GONE_TIMEOUT || s->reason == VG_GONE_NO_GPU;
 
-    vg_log(fault ? VG_LOG_WARNING : VG_LOG_INFO, "executor-end",
-           "vm=%s slot=%u pid=%d reason=%s %s=%d released=%d calls=%" PRIu64 " s=%" PRIu64,
-           vm_name(s), s->slot, (int)s->pid, vg_gone_name(s->reason),
-           s->exit_code == CLD_EXITED ? "exit" : "signal", s->exit_status, s->released,
-           vg_load_relaxed(&s->stats->calls), (s->ended - s->started) / VG_NS_PER_S);
+    vg_event(s->mediator, fault ? VG_EVENT_FAULT : VG_EVENT_DETACHED, vm_of(s),
+             "slot=%u pid=%d reason=%s %s=%d released=%d calls=%" PRIu64 " s=%" PRIu64, s->slot,
+             (int)s->pid, vg_gone_name(s->reason), s->exit_code == CLD_EXITED ? "exit" : "signal",
+             s->exit_status, s->released, vg_load_relaxed(&s->stats->calls),
+             (s->ended - s->started) / VG_NS_PER_S);
 }
 
 static void forget_process(struct vg_session *s)
@@ -458,8 +463,8 @@ static void serves(struct vg_session *s, struct vg_client *client, unsigned slot
 static void has_begun(struct vg_session *s)
 {
     s->mediator->session_count++;
-    vg_log(VG_LOG_INFO, "executor-serve", "vm=%s slot=%u pid=%d was=%s", vm_name(s), s->slot,
-           (int)s->pid, s->ahead ? state_names[s->state] : "new");
+    vg_event(s->mediator, VG_EVENT_ATTACHED, vm_of(s), "slot=%u pid=%d was=%s", s->slot,
+             (int)s->pid, s->ahead ? state_names[s->state] : "new");
     set_state(s, VG_SESSION_STARTING);
 }
 

@@ -8,6 +8,14 @@
 #include "protocol/vg_wire.h"
 
 typedef char vg_assert_stats_room[VG_STATS_INTERNAL + VG_API_COUNT <= VG_STATS_CALLS ? 1 : -1];
+typedef char vg_assert_stats_classes[(int)VG_CLASS_COUNT <= (int)VG_STATS_CLASSES ? 1 : -1];
+
+static void add_hist(struct vg_hist *sum, const struct vg_hist *h)
+{
+    sum->sum += vg_load_relaxed(&h->sum);
+    for (unsigned i = 0; i < VG_HIST_BUCKETS; i++)
+        sum->bucket[i] += vg_load_relaxed(&h->bucket[i]);
+}
 
 #define ADD(field) sum->field += vg_load_relaxed(&s->field)
 
@@ -31,6 +39,12 @@ void vg_usage_add(struct vg_usage *u, const struct vg_stats *s)
         sum->memory_peak = peak;
     for (unsigned i = 0; i < VG_STATS_CALLS; i++)
         ADD(call[i]);
+    for (unsigned i = 0; i < VG_STATS_CLASSES; i++)
+        add_hist(&sum->latency[i], &s->latency[i]);
+    add_hist(&sum->gpu_time, &s->gpu_time);
+    add_hist(&sum->gate_wait, &s->gate_wait);
+    add_hist(&sum->busy_wait, &s->busy_wait);
+    add_hist(&sum->copy_bytes, &s->copy_bytes);
 }
 
 void vg_usage_add_ended(struct vg_usage *u, const struct vg_stats *s)
