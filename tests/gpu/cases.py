@@ -107,7 +107,21 @@ def samples(product):
             for name in names]
 
 
+def ggml(product):
+    """llama.cpp's CUDA backend, if tests/gpu/ggml/build has put it into the folder ggml."""
+    place = os.path.join(product, "ggml")
+    if not os.path.exists(f"{place}/llm"):
+        return []
+    ops = [f"{place}/test-backend-ops", "test", "-b", "CUDA0", "-j", "4", "-o"]
+    model = f"{place}/model.gguf"
+    return [Case(f"ggml/ops-{name}", [*ops, which], compare="status", limit=400)
+            for name, which in (("a-l", "[A-L].*"), ("m", "M.*"), ("n-z", "[N-Z].*"))] + \
+        [Case("ggml/decode", ["sh", "-c", f"test -e {model} || {place}/llm make {model}.new && "
+                              f"{{ test -e {model} || mv {model}.new {model}; }} && "
+                              f"exec {place}/llm run {model}"], alone=True, limit=200, rounds=3)]
+
+
 def cases_of(product):
     kinds = ("static", "shared", "ptds", "rdc", "sm80", "lz4", "raw")
     return BESIDE + [c for k in kinds for c in built("cuda-" + k, "cuda/" + k, product)] + \
-        samples(product) + ALONE
+        samples(product) + ggml(product) + ALONE
