@@ -46,7 +46,12 @@ struct vg_stats {
     uint64_t busy_ns;           /* time the serve thread spent on calls */
     uint64_t doorbells;         /* times it slept and was woken */
     uint64_t gpu_faults;        /* sticky errors of contexts */
-    uint64_t reserved[13];
+    uint64_t gpu_ns;            /* time in which the GPU had work of this process, as measured */
+    uint64_t gate_wait_ns;      /* time in which calls waited for their turn */
+    uint64_t turns;             /* turns on the GPU; none while alone on it */
+    uint64_t busy;              /* times the guest was told to come again later */
+    uint64_t retries;           /* of the calls served, came after such an answer */
+    uint64_t reserved[8];
 
     uint64_t call[VG_STATS_CALLS];
 

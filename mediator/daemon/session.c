@@ -337,6 +337,7 @@ static void let_go(struct vg_session *s)
 {
     forget_process(s);
     vg_close(&s->doorbell_fd);
+    vg_close(&s->bell_fd);
 }
 
 /* Its last words may still be in the sockets: SIGCHLD overtakes them. */
@@ -427,7 +428,7 @@ static struct vg_session *session_alloc(struct vg_mediator *m)
         return NULL;
     s->mediator = m;
     vg_list_init(&s->link);
-    s->control_fd = s->log_fd = s->doorbell_fd = -1;
+    s->control_fd = s->log_fd = s->doorbell_fd = s->bell_fd = -1;
     s->control_io.fd = s->log_io.fd = -1;
     s->started = vg_now();
     return s;
@@ -515,6 +516,7 @@ int vg_session_give(struct vg_session *s, struct vg_client *client, unsigned slo
 static int start_again(struct vg_session *s)
 {
     struct vg_stats *stats = s->stats;
+    struct vg_gate *gate = s->gate;
     char why[160];
     int rc;
 
@@ -522,12 +524,17 @@ static int start_again(struct vg_session *s)
            (int)s->pid);
     forget_process(s);
     s->stats = NULL;
+    s->gate = NULL;
     s->ahead = false;
     rc = start(s, why, sizeof(why));
     if (s->stats)
         munmap(stats, VG_STATS_SIZE);
     else
         s->stats = stats;
+    if (s->gate)
+        munmap(gate, VG_GATE_SIZE);
+    else
+        s->gate = gate;
     return rc;
 }
 
@@ -559,6 +566,8 @@ struct vg_session *vg_session_free(struct vg_session *s)
 {
     if (s && s->stats)
         munmap(s->stats, VG_STATS_SIZE);
+    if (s && s->gate)
+        munmap(s->gate, VG_GATE_SIZE);
     free(s);
     return NULL;
 }

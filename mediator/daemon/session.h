@@ -2,7 +2,7 @@
 /*
  * One executor process, until it is reaped, and the one use of one slot that it
  * serves. Owns the process, its control socket, its log pipe, its doorbell and the
- * mapping of its counters. Without a client it belongs to the pool (pool.h), which
+ * mappings of its counters and its gate. Without a client it belongs to the pool (pool.h), which
  * starts some ahead of need; with one, to that, and the client outlives it.
  *
  * [WARMING -> IDLE ->] STARTING -> SERVING -> STOPPING -> KILLED -> ENDED; an executor
@@ -13,6 +13,7 @@
 
 #include "backend.h"
 #include "mediator/base/loop.h"
+#include "mediator/vg_gate.h"
 #include "protocol/vg_region.h"
 #include "protocol/vg_sock.h"
 #include "usage.h"
@@ -48,8 +49,10 @@ struct vg_session {
     struct vg_child child;
     struct vg_timer timer;          /* start timeout, later the grace period */
     int control_fd, log_fd, doorbell_fd;
+    int bell_fd;                    /* eventfd: the executor wants us to look at its gate */
     struct vg_io control_io, log_io;
     struct vg_stats *stats;         /* read-only */
+    struct vg_gate *gate;           /* shared with the executor, see there who writes what */
     uint64_t started, ended;        /* vg_now(); started: its use of the slot, if it has one */
     int exit_code, exit_status;     /* how it ended: si_code, si_status */
     uint64_t ready_ns;              /* from start, later from its slot, to its being ready */

@@ -29,23 +29,37 @@ static int open_channels(struct vg_session *s, struct vg_spawn *sp)
     sp->log = log_pipe[1];
     if (s->doorbell_fd < 0)
         s->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->doorbell_fd < 0 || fcntl(s->log_fd, F_SETFL, O_NONBLOCK) < 0)
+    if (s->bell_fd < 0)
+        s->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->doorbell_fd < 0 || s->bell_fd < 0 || fcntl(s->log_fd, F_SETFL, O_NONBLOCK) < 0)
         return -errno;
     return 0;
 }
 
-static int open_stats(struct vg_session *s, struct vg_spawn *sp)
+static int open_shared(const char *name, size_t size, int prot, int *ret_fd, void **ret_map)
 {
     void *map;
 
-    sp->stats = vg_memfd_new("vgpu-stats", VG_STATS_SIZE);
-    if (sp->stats < 0)
-        return sp->stats;
-    map = mmap(NULL, VG_STATS_SIZE, PROT_READ, MAP_SHARED, sp->stats, 0);
+    *ret_fd = vg_memfd_new(name, size);
+    if (*ret_fd < 0)
+        return *ret_fd;
+    map = mmap(NULL, size, prot, MAP_SHARED, *ret_fd, 0);
     if (map == MAP_FAILED)
         return -errno;
-    s->stats = map;
+    *ret_map = map;
     return 0;
+}
+
+static int open_pages(struct vg_session *s, struct vg_spawn *sp)
+{
+    void *map = NULL;
+    int rc = open_shared("vgpu-stats", VG_STATS_SIZE, PROT_READ, &sp->stats, &map);
+
+    s->stats = map;
+    if (rc == 0)
+        rc = open_shared("vgpu-gate", VG_GATE_SIZE, PROT_READ | PROT_WRITE, &sp->gate, &map);
+    s->gate = rc == 0 ? map : NULL;
+    return rc;
 }
 
 static int spawn(struct vg_session *s, const struct vg_spawn *sp)
@@ -55,7 +69,8 @@ static int spawn(struct vg_session *s, const struct vg_spawn *sp)
     char *argv[9] = { (char *)"vgpu-executor", (char *)"--backend",
                       (char *)(uintptr_t)vg_backend_name(&s->backend),
                       (char *)"--driver", s->backend.library };
-    const int fds[] = { -1, -1, sp->log, sp->control, s->doorbell_fd, sp->stats };
+    const int fds[] = { -1, -1, sp->log, sp->control, s->doorbell_fd, sp->stats, sp->gate,
+                        s->bell_fd };
     vg_auto_free char **envp = vg_proc_env(vg_backend_env, NULL);
     /* No death signal: at the end of its control socket it tells its guest, then goes. */
     struct vg_proc proc = { .path = sp->program, .argv = argv, .envp = envp, .fds = fds,
@@ -84,7 +99,7 @@ int vg_spawn_init(struct vg_spawn *sp, struct vg_session *s, char *why, size_t w
     const struct vg_config *config = &s->mediator->config;
     int rc;
 
-    sp->control = sp->log = sp->stats = -1;
+    sp->control = sp->log = sp->stats = sp->gate = -1;
     snprintf(sp->program, sizeof(sp->program), "vgpu-executor");
     rc = vg_backend_find(config, &s->backend, why, why_cap);
     if (rc < 0)
@@ -93,7 +108,7 @@ int vg_spawn_init(struct vg_spawn *sp, struct vg_session *s, char *why, size_t w
     if (rc == 0)
         rc = open_channels(s, sp);
     if (rc == 0)
-        rc = open_stats(s, sp);
+        rc = open_pages(s, sp);
     return explain(rc, sp, why, why_cap);
 }
 
@@ -107,4 +122,5 @@ void vg_spawn_fini(struct vg_spawn *sp)
     vg_close(&sp->control);
     vg_close(&sp->log);
     vg_close(&sp->stats);
+    vg_close(&sp->gate);
 }

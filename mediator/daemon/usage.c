@@ -35,6 +35,11 @@ void vg_usage_add(struct vg_usage *u, const struct vg_stats *s)
     ADD(busy_ns);
     ADD(doorbells);
     ADD(gpu_faults);
+    ADD(gpu_ns);
+    ADD(gate_wait_ns);
+    ADD(turns);
+    ADD(busy);
+    ADD(retries);
     if (sum->memory_peak < peak)
         sum->memory_peak = peak;
     for (unsigned i = 0; i < VG_STATS_CALLS; i++)

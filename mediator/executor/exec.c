@@ -50,6 +50,7 @@ int vg_exec_init(struct vg_exec *x)
     vg_ranges_init(&x->ranges);
     vg_vmm_init(&x->vmm);
     x->control_fd = -1;
+    x->gate = &x->open_gate;
     vg_waits_init(&x->waits);
     x->console.pipe_read = -1;
     x->payload = malloc(VG_PAYLOAD_MAX);

@@ -17,6 +17,7 @@
 #include "mediator/executor/share.h"
 #include "mediator/executor/vmm.h"
 #include "mediator/executor/wait.h"
+#include "mediator/vg_gate.h"
 #include "mediator/vg_stats.h"
 #include "vg_codec.h"
 #include "vg_ring.h"
@@ -38,6 +39,8 @@ struct vg_exec {
     struct vg_console console;     /* shared with the watch thread, see console.h */
     struct vg_callbacks callbacks; /* shared with the driver's threads, see callback.h */
     struct vg_stats *stats;        /* mapped from the mediator; never NULL */
+    struct vg_gate *gate;          /* likewise; or open_gate, where there is none */
+    struct vg_gate open_gate;
     CUcontext ctx;                 /* current context, of the guest thread that spoke last */
     CUcontext home;                /* what owns things made in ctx: itself, or a green one's primary */
     CUcontext registrar;           /* context through which the region is registered, or NULL */

@@ -6,8 +6,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Descriptors the mediator leaves open across exec; 2 is its log. The region comes later: job.h. */
-enum vg_exec_fd { VG_FD_CONTROL = 3, VG_FD_DOORBELL = 4, VG_FD_STATS = 5 };
+/*
+ * Descriptors the mediator leaves open across exec; 2 is its log. The region comes later: job.h.
+ * GATE is the page of mediator/vg_gate.h, BELL an eventfd that wakes the daemon to look at it.
+ */
+enum vg_exec_fd {
+    VG_FD_CONTROL = 3,
+    VG_FD_DOORBELL = 4,
+    VG_FD_STATS = 5,
+    VG_FD_GATE = 6,
+    VG_FD_BELL = 7,
+};
 
 struct vg_options {
     const char *driver; /* path or soname for dlopen */

@@ -31,7 +31,7 @@
 #include "mediator/vg_stats.h"
 #include "protocol/vg_sock.h"
 
-enum { CONTROL = 3, DOORBELL = 4, STATS = 5 };
+enum { CONTROL = 3, DOORBELL = 4, STATS = 5, BELL = 7 };
 
 static bool is(const char *mode, const char *name)
 {
@@ -46,16 +46,16 @@ static int say(enum vg_msg_type type, const char *text)
     return send(CONTROL, &msg, sizeof(msg), MSG_NOSIGNAL) == (ssize_t)sizeof(msg) ? 0 : 1;
 }
 
-/* Exactly 0 to 5 are open: anything more has leaked from the mediator. */
+/* Exactly 0 to 7 are open: anything more has leaked from the mediator. */
 static int check_fds(void)
 {
     struct stat st;
 
-    for (int fd = 0; fd <= STATS; fd++) {
+    for (int fd = 0; fd <= BELL; fd++) {
         if (fstat(fd, &st) < 0)
             return fd;
     }
-    for (int fd = STATS + 1; fd < 256; fd++) {
+    for (int fd = BELL + 1; fd < 256; fd++) {
         if (fstat(fd, &st) == 0)
             return fd;
     }
