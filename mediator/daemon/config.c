@@ -44,7 +44,8 @@ static const struct word levels[] = {
 #define NUMBER(key, low, high) { #key, OFFSET(key), 0, NULL, low, high }
 
 static const struct setting settings[] = {
-    TEXT(socket), TEXT(control_socket), TEXT(group), TEXT(state_dir), TEXT(executor),
+    TEXT(socket), TEXT(control_socket), TEXT(group), TEXT(admin_group), TEXT(monitor_group),
+    TEXT(state_dir), TEXT(executor),
     TEXT(soft_library), TEXT(cuda_library), TEXT(nvml_library), TEXT(telemetry),
     CHOICE(backend, backends), CHOICE(auto_register, yes_no), CHOICE(log_level, levels),
     NUMBER(max_clients, 1, 4096), NUMBER(max_executors, 1, 4096),

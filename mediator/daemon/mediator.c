@@ -58,6 +58,37 @@ void vg_mediator_usage(struct vg_mediator *m, const struct vg_vm *vm, struct vg_
     }
 }
 
+static bool has_executor(struct vg_mediator *m, const struct vg_vm *vm)
+{
+    struct vg_client *c;
+
+    if (vm->peers == 0)
+        return false;
+    vg_list_for_each(c, &m->clients, link) {
+        for (unsigned i = 0; c->vm == vm && i < c->layout.slot_count; i++) {
+            if (c->session[i] && vg_session_is_live(c->session[i]))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* By weight among the VMs of its pool and class that have executors. */
+unsigned vg_mediator_entitled(struct vg_mediator *m, const struct vg_vm *vm)
+{
+    uint64_t sum = 0;
+    struct vg_vm *other;
+
+    if (!has_executor(m, vm))
+        return 0;
+    vg_list_for_each(other, &m->vms.list, link) {
+        if (other->policy.priority == vm->policy.priority &&
+            strcmp(other->policy.pool, vm->policy.pool) == 0 && has_executor(m, other))
+            sum += other->policy.weight;
+    }
+    return sum ? (unsigned)(vm->policy.weight * 1000000 / sum) : 0;
+}
+
 /* ---- peers ---- */
 
 static void listen_again(void *arg)
@@ -230,8 +261,8 @@ static int group_id(const struct vg_config *c, gid_t *ret_gid, char *why, size_t
     return 0;
 }
 
-/* In words of the settings: the kernel has one error for all of these. */
-static void explain_listen(int rc, const char *path, char *why, size_t why_cap)
+/* The kernel has one error for all of these. */
+void vg_mediator_explain_listen(int rc, const char *path, char *why, size_t why_cap)
 {
     struct stat st;
 
@@ -246,19 +277,16 @@ static void explain_listen(int rc, const char *path, char *why, size_t why_cap)
 
 static int listen_at(struct vg_mediator *m, gid_t gid, char *why, size_t why_cap)
 {
-    int rc = vg_control_init(&m->control, m, m->config.control_socket, gid);
+    int rc = vg_control_init(&m->control, m, why, why_cap);
 
-    if (rc < 0) {
-        explain_listen(rc, m->config.control_socket, why, why_cap);
-        m->control.mediator = NULL;
+    if (rc < 0)
         return rc;
-    }
     m->listen_fd = vg_sock_listen(SOCK_SEQPACKET, m->config.socket, 0660, gid);
     rc = m->listen_fd < 0 ? m->listen_fd
                           : vg_io_add(&m->loop, &m->listen_io, m->listen_fd, EPOLLIN,
                                       accept_ready, m);
     if (rc < 0)
-        explain_listen(rc, m->config.socket, why, why_cap);
+        vg_mediator_explain_listen(rc, m->config.socket, why, why_cap);
     return rc;
 }
 

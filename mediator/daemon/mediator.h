@@ -59,6 +59,9 @@ struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, char *w
  */
 void vg_mediator_vm_changed(struct vg_mediator *m, struct vg_vm *vm);
 
+/* Why listening at a path failed, in words of the settings; rc is -errno. */
+void vg_mediator_explain_listen(int rc, const char *path, char *why, size_t why_cap);
+
 /* A peer object has been freed. */
 void vg_mediator_client_gone(struct vg_mediator *m);
 /* An executor of the pool has been reaped while the daemon stops. */
@@ -66,5 +69,8 @@ void vg_mediator_executor_gone(struct vg_mediator *m);
 
 /* What a VM used: executors that ended and those that run. */
 void vg_mediator_usage(struct vg_mediator *m, const struct vg_vm *vm, struct vg_usage *ret_usage);
+
+/* What a VM may have of the GPU now, in millionths, given who else is there. */
+unsigned vg_mediator_entitled(struct vg_mediator *m, const struct vg_vm *vm);
 
 #endif

@@ -3,6 +3,7 @@
 #include "policy.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,6 +55,17 @@ bool vg_policy_has(const char *key)
 uint64_t vg_policy_number(const struct vg_policy *p, const struct vg_policy_field *f)
 {
     return *(const uint64_t *)((const char *)p + f->offset);
+}
+
+void vg_policy_get(const struct vg_policy *p, const struct vg_policy_field *f, char *text,
+                   size_t cap)
+{
+    if (f->kind == VG_POLICY_NAME)
+        snprintf(text, cap, "%s", (const char *)p + f->offset);
+    else if (f->kind == VG_POLICY_PRIORITY)
+        snprintf(text, cap, "%s", vg_priority_name(vg_policy_number(p, f)));
+    else
+        snprintf(text, cap, "%" PRIu64, vg_policy_number(p, f));
 }
 
 static bool set_pool(struct vg_policy *p, const char *value, char *why, size_t cap)

@@ -44,6 +44,11 @@ void vg_policy_init(struct vg_policy *p);   /* pool A, medium, weight 50, no lim
 int vg_policy_set(struct vg_policy *p, const char *key, const char *value, char *why,
                   size_t why_cap);
 
+/* The field as text, as vg_policy_set takes it. */
+#define VG_POLICY_TEXT 40u
+void vg_policy_get(const struct vg_policy *p, const struct vg_policy_field *f, char *text,
+                   size_t cap);
+
 bool vg_policy_has(const char *key);
 uint64_t vg_policy_number(const struct vg_policy *p, const struct vg_policy_field *f);
 const char *vg_priority_name(uint64_t priority);    /* "high", "medium", "low" */

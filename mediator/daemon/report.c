@@ -5,28 +5,36 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mediator/base/json.h"
 #include "mediator/base/log.h"
 #include "protocol/vg_api.h"
 #include "protocol/vg_atomic.h"
 
-#define DEPTH_MAX 8
-
-json_object *vg_report_parse(const char *text, size_t len, char *why, size_t why_cap)
+/* The bounds are vg_json_ok's, so what the library makes of the text is what we saw. */
+static json_object *parse(const char *text, size_t len)
 {
-    json_tokener *tok = json_tokener_new_ex(DEPTH_MAX);
+    json_tokener *tok = json_tokener_new_ex((int)VG_JSON_DEPTH + 1);
     json_object *root;
-    enum json_tokener_error error;
 
     if (!tok)
         return NULL;
-    json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
     root = json_tokener_parse_ex(tok, text, (int)len);
-    error = json_tokener_get_error(tok);
+    if (json_tokener_get_error(tok) != json_tokener_success) {
+        json_object_put(root);
+        root = NULL;
+    }
     json_tokener_free(tok);
-    if (error == json_tokener_success && json_object_is_type(root, json_type_object))
+    return root;
+}
+
+json_object *vg_report_parse(const char *text, size_t len, char *why, size_t why_cap)
+{
+    char reason[128] = "the library does not take it";
+    json_object *root = vg_json_ok(text, len, reason, sizeof(reason)) ? parse(text, len) : NULL;
+
+    if (json_object_is_type(root, json_type_object))
         return root;
-    snprintf(why, why_cap, "not a JSON object: %s",
-             error == json_tokener_success ? "another type" : json_tokener_error_desc(error));
+    snprintf(why, why_cap, "not a JSON object: %s", root ? "another type" : reason);
     json_object_put(root);
     return NULL;
 }
@@ -225,12 +233,62 @@ json_object *vg_report_metrics(struct vg_mediator *m, const struct vg_vm *vm)
     add_number(o, "memory_bytes", u.sum.memory);
     add_number(o, "memory_peak_bytes", u.sum.memory_peak);
     add_number(o, "busy_ns", u.sum.busy_ns);
+    add_number(o, "gpu_ns", u.sum.gpu_ns);
+    add_number(o, "gate_wait_ns", u.sum.gate_wait_ns);
+    add_number(o, "turns", u.sum.turns);
+    add_number(o, "busy", u.sum.busy);
+    add_number(o, "retries", u.sum.retries);
     add_number(o, "doorbells", u.sum.doorbells);
     add_number(o, "gpu_faults", u.sum.gpu_faults);
     add_number(o, "faults", vg_vm_faults(vm));
     json_object_object_add(o, "ended", ended_by_reason(vm));
     json_object_object_add(o, "classes", calls_by_class(&u));
     json_object_object_add(o, "by_call", calls_by_name(&u.sum));
+    return o;
+}
+
+/* ---- load ---- */
+
+/* What its executors say of this moment; claims, shown and not used. */
+static void add_now(json_object *o, struct vg_mediator *m, const struct vg_vm *vm)
+{
+    uint64_t in_flight = 0, waiting = 0;
+    struct vg_client *c;
+
+    vg_list_for_each(c, &m->clients, link) {
+        for (unsigned i = 0; c->vm == vm && i < c->layout.slot_count; i++) {
+            const struct vg_session *s = c->session[i];
+
+            if (!s || !vg_session_is_live(s) || !s->gate)
+                continue;
+            in_flight += vg_load_relaxed(&s->gate->now.in_flight);
+            waiting += vg_load_relaxed(&s->gate->now.waits_since) != 0;
+        }
+    }
+    add_number(o, "in_flight", in_flight);
+    add_number(o, "waiting", waiting);
+}
+
+json_object *vg_report_load(struct vg_mediator *m, const struct vg_vm *vm)
+{
+    json_object *o = json_object_new_object();
+    struct vg_usage u;
+
+    vg_mediator_usage(m, vm, &u);
+    add_text(o, "name", vm->name);
+    vg_report_policy_to(o, &vm->policy);
+    add_number(o, "executors", live_sessions(m, vm));
+    add_number(o, "entitled_ppm", vg_mediator_entitled(m, vm));
+    add_now(o, m, vm);
+    add_number(o, "calls", u.sum.calls);
+    add_number(o, "launches", u.sum.launches);
+    add_number(o, "gpu_ns", u.sum.gpu_ns);
+    add_number(o, "gate_wait_ns", u.sum.gate_wait_ns);
+    add_number(o, "busy", u.sum.busy);
+    add_number(o, "bytes_in", u.sum.bytes_in);
+    add_number(o, "bytes_out", u.sum.bytes_out);
+    add_number(o, "memory_bytes", u.sum.memory);
+    add_number(o, "faults", vg_vm_faults(vm));
     return o;
 }
 

@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void serve_line(struct vg_mediator *m, const char *line, size_t len)
 {
-    json_object *answer = vg_control_serve(m, line, len), *ok;
+    struct vg_asker asker = { .rights = VG_RIGHTS_ADMIN };
+    json_object *answer = vg_control_serve(m, &asker, line, len), *ok;
 
     if (!json_object_object_get_ex(answer, "ok", &ok) || !json_object_is_type(ok, json_type_boolean))
         abort();
@@ -36,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     vg_list_init(&m.clients);
     vg_list_init(&m.pool.sessions);
     vg_vms_init(&m.vms);
+    vg_events_init(&m.events);
     while (text < end) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));
         size_t len = newline ? (size_t)(newline - text) : (size_t)(end - text);
@@ -47,5 +49,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         text += len + 1;
     }
     vg_vms_fini(&m.vms);
+    vg_events_fini(&m.events);
     return 0;
 }

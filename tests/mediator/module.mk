@@ -29,6 +29,10 @@ tests += check-page
 check-page-src  := tests/mediator/check_page.c
 check-page-libs := libvgdaemon.a libvgbase.a libvgproto.a
 check-page-pkgs := check json-c
+tests += check-verbs
+check-verbs-src  := tests/mediator/check_verbs.c
+check-verbs-libs := libvgdaemon.a libvgbase.a libvgproto.a
+check-verbs-pkgs := check json-c
 test-scripts += tests/mediator/programs.sh
 
 # `make fuzz-mediator`: both doors of the daemon, FUZZ_SECONDS each.
