@@ -40,9 +40,12 @@ enum vg_grant_mode {
     VG_GRANT_OPEN       /* no limit: no other VM wants the GPU */
 };
 
-/* What the executor shall ring for. It rings once for each transition. */
+/*
+ * What the executor shall ring for: once for each transition, and at once when a new
+ * grant asks for what is already so.
+ */
 enum vg_grant_ask {
-    VG_ASK_WORK = 1,    /* it had nothing to do and now has: waiting at the gate or started */
+    VG_ASK_WORK = 1,    /* closed: something begins to wait; else: work begins after idleness */
     VG_ASK_USED = 2,    /* the budget is spent and at most lead_ns of it still in flight */
     VG_ASK_IDLE = 4     /* nothing waits and nothing is in flight, since hold_ns */
 };
@@ -74,6 +77,7 @@ struct vg_sched_report {
     uint64_t flight_ops;    /* started and not complete, at t1 */
     uint64_t flight_ns;     /* what they will still take, estimated; 0: unknown */
     bool waiting;           /* something is held back at its gate or would be if it were closed */
+    uint64_t idle_since;    /* nothing waits and nothing is in flight since then; 0: not idle */
     uint64_t used_turn;     /* the last turn whose budget it has spent; 0: none */
 };
 
@@ -81,12 +85,11 @@ struct vg_sched_report {
 
 struct vg_sched;
 
-struct vg_sched_floor {         /* private */
-    int64_t credit;             /* ns of GPU time owed to the class */
+struct vg_sched_level {         /* private: one class of one pool */
+    int64_t credit;             /* ns of GPU time that its floor owes it */
     unsigned working;           /* VMs with work */
-    unsigned attached;          /* VMs with processes */
-    uint64_t vmin;              /* virtual time that VMs of the class have all reached */
-    uint64_t worked_at;         /* when one of its VMs last had work */
+    unsigned weights;           /* of these, together */
+    uint64_t vmin;              /* virtual time that all working VMs have reached */
 };
 
 struct vg_sched_pool {
@@ -95,8 +98,9 @@ struct vg_sched_pool {
     struct vg_list vms;
     unsigned share;
     uint64_t v;
-    unsigned working;
-    struct vg_sched_floor class_[VG_CLASSES];
+    unsigned working;           /* VMs with work */
+    unsigned top;               /* the highest class that keeps lower ones waiting, or VG_CLASSES */
+    struct vg_sched_level level[VG_CLASSES];
 };
 
 struct vg_sched_vm {
@@ -107,9 +111,9 @@ struct vg_sched_vm {
     struct vg_sched_pool *pool;
     enum vg_sched_class class_;
     unsigned weight;
-    uint64_t v, vmin;           /* its own, and what its processes have all reached */
+    uint64_t v, vmin;           /* its own, and what its working processes have all reached */
     unsigned attached, working; /* processes; of these, with work */
-    uint64_t served_at;         /* last time it had a turn or began to want one */
+    uint64_t served_at;         /* last time it was on the GPU or began to want it */
 };
 
 enum vg_sched_state {
@@ -124,6 +128,8 @@ struct vg_sched_span {          /* private */
     uint64_t t0, t1, busy;
 };
 
+enum vg_sched_kind { VG_TURN_FAIR, VG_TURN_FLOOR, VG_TURN_AGED, VG_TURN_SOLO };
+
 struct vg_sched_proc {
     struct vg_grant grant;      /* yours to read */
     uint64_t charged_ns;        /* GPU time so far; yours to read */
@@ -131,55 +137,78 @@ struct vg_sched_proc {
     /* private */
     struct vg_list link;        /* in its VM */
     struct vg_list all;         /* in the scheduler */
+    struct vg_list live;        /* in the scheduler, while it has work or spans */
     struct vg_list changed;     /* the grant is new */
     struct vg_sched_vm *vm;
     enum vg_sched_state state;
     bool lever;
-    bool waiting;
-    uint64_t flight_ops, flight_ns, used_turn;
+    bool waiting;               /* as last reported, and the three below */
+    uint64_t flight_ops, flight_ns;
+    uint64_t idle_since;
+    uint64_t used_turn;
     uint64_t v;
     struct vg_sched_span span[VG_SCHED_PENDING];
     unsigned spans;
     uint64_t told_at;           /* t1 of the last report */
-    uint64_t idle_since, think_ns;
-    uint64_t turn_at, turn_budget, turn_used, turn_gap;
-    unsigned turn_kind;
+    uint64_t last_busy;         /* when it went idle; to learn how long it thinks */
+    uint64_t think_ns;          /* moving mean */
+    enum vg_sched_kind kind;    /* of its turn */
+    bool fresh;                 /* its next grant begins a turn */
+    uint64_t budget;
+    uint64_t turn_at, turn_used, turn_gap;
+    uint64_t not_before;        /* it left a turn unused: no other until then */
+    uint64_t backoff;
 };
 
 /* ---- settings ----------------------------------------------------------------------- */
 
-/* All ns unless they say otherwise. vg_sched_tuning_init() has the defaults and why. */
+/* All ns unless they say otherwise. tuning.c has the defaults and why. */
 struct vg_sched_tuning {
     uint64_t quantum;           /* a turn of a VM of mean weight */
     uint64_t quantum_min, quantum_max;
-    uint64_t quantum_lower;     /* at most, for a class below one that is attached */
+    uint64_t cycle;             /* many VMs: shorter turns, so that all have one in so long */
+    uint64_t quantum_lower;     /* at most, below a class that has lately worked */
     uint64_t window;            /* in flight */
-    uint64_t window_lower;      /* the same, for a class below one that is attached */
+    uint64_t window_lower;      /* the same, below a class that has lately worked */
     unsigned window_ops, window_ops_lower;
     uint64_t lead;              /* the next turn begins when so much of the last is left */
     uint64_t hold;              /* an idle process keeps its turn for at most so long */
+    uint64_t stall;             /* a turn that is not begun within it goes to the next */
     uint64_t lag;               /* reports are at most so late */
-    uint64_t open_after;        /* alone for so long: no limits */
-    uint64_t linger;            /* lower classes keep short slices so long after a higher one */
-    uint64_t floor_quantum;     /* a turn paid by a floor */
+    uint64_t open_after;        /* alone for so long: no limits; idle: gates stand open */
+    uint64_t linger;            /* "lately" */
+    uint64_t floor_quantum;     /* a turn paid by a floor or by age */
     unsigned floor_ppm[VG_CLASSES];     /* of the pool's time, where a higher class has work */
     uint64_t age;               /* a VM that has waited for so long is next */
     uint64_t debt;              /* overuse beyond so much of its time is forgotten */
-    unsigned slice_short_us, slice_mean_us, slice_long_us, slice_found_us;
+    unsigned slice_short_us, slice_mean_us, slice_long_us;
+    unsigned slice_found_us;    /* of a process without the lever */
 };
 
 void vg_sched_tuning_init(struct vg_sched_tuning *t);
 
+enum vg_sched_mode {
+    VG_SCHED_QUIET,     /* nobody has work */
+    VG_SCHED_SOLO,      /* one VM has */
+    VG_SCHED_ALONE,     /* one VM has, and nobody else had for a while */
+    VG_SCHED_SHARED,    /* several have: they take turns */
+    VG_SCHED_MODES
+};
+
 struct vg_sched {
     struct vg_sched_tuning tuning;
     uint64_t busy_ns;           /* GPU time charged to anybody; yours to read */
-    uint64_t turns;             /* turns begun; yours to read */
+    uint64_t turns;             /* turns of SHARED begun; yours to read */
     /* private */
-    struct vg_list pools, procs, changes;
-    uint64_t now, settled;
-    unsigned mode;
-    struct vg_sched_vm *solo;
-    uint64_t solo_since;
+    struct vg_list pools, all, live, changes;
+    uint64_t settled;           /* everything before is charged */
+    enum vg_sched_mode mode;
+    uint64_t mode_since;
+    struct vg_sched_vm *solo;   /* who has the GPU in SOLO and ALONE */
+    unsigned working, attached; /* VMs */
+    unsigned running;           /* processes that have a turn */
+    unsigned class_working[VG_CLASSES], class_attached[VG_CLASSES];     /* VMs, of all pools */
+    uint64_t worked_at[VG_CLASSES];
     uint64_t vmin;              /* of the pools */
 };
 
@@ -193,6 +222,7 @@ void vg_sched_add_pool(struct vg_sched *s, struct vg_sched_pool *pool, unsigned 
 void vg_sched_set_share(struct vg_sched *s, struct vg_sched_pool *pool, unsigned share);
 void vg_sched_remove_pool(struct vg_sched *s, struct vg_sched_pool *pool);  /* empty */
 
+/* A VM belongs to the scheduler of its pool; to move it to another, remove it there. */
 void vg_sched_add_vm(struct vg_sched *s, struct vg_sched_vm *vm, struct vg_sched_pool *pool,
                      enum vg_sched_class class_, unsigned weight);
 /* All three at once, also under load; the next decide() goes by them. */

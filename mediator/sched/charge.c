@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who pays for which GPU time. Every moment is given out once: to the one process
+ * that was on the GPU, or by their slices to the several that were. So all charges
+ * together never exceed the time that has passed.
+ */
+#include "core.h"
+
+typedef unsigned __int128 u128;
+
+static uint64_t part(uint64_t x, uint64_t num, uint64_t den)
+{
+    return (uint64_t)((u128)x * num / den);
+}
+
+/* ---- reports ---- */
+
+static void add_span(struct vg_sched_proc *p, uint64_t t0, uint64_t t1, uint64_t busy)
+{
+    struct vg_sched_span *last = p->spans ? &p->span[p->spans - 1] : NULL;
+
+    if (p->spans == VG_SCHED_PENDING) {
+        last->t1 = t1;
+        last->busy += busy;
+    } else {
+        p->span[p->spans++] = (struct vg_sched_span){ t0, t1, busy };
+    }
+}
+
+/* Time that is settled already was charged by what was known then. */
+static void take_span(struct vg_sched *s, struct vg_sched_proc *p,
+                      const struct vg_sched_report *r, uint64_t now)
+{
+    uint64_t t1 = vg_min64(r->t1, now);
+    uint64_t t0 = vg_max64(r->t0, p->told_at);
+    uint64_t busy;
+
+    if (t1 <= t0)
+        return;
+    p->told_at = t1;
+    busy = vg_min64(r->busy_ns, t1 - t0);
+    if (t1 <= s->settled)
+        return;
+    if (t0 < s->settled) {
+        busy = part(busy, t1 - s->settled, t1 - t0);
+        t0 = s->settled;
+    }
+    add_span(p, t0, t1, busy);
+}
+
+/* How long a program thinks between its last result and its next call, as a moving mean. */
+static void learn_think(struct vg_sched_proc *p, uint64_t idle_since, uint64_t limit)
+{
+    if (p->idle_since && !idle_since && p->told_at > p->idle_since) {
+        uint64_t gap = vg_min64(p->told_at - p->idle_since, 8 * limit);
+
+        p->think_ns = (3 * p->think_ns + gap) / 4;
+    }
+}
+
+void vg_sched_report(struct vg_sched *s, struct vg_sched_proc *p, const struct vg_sched_report *r,
+                     uint64_t now)
+{
+    bool idle = !r->waiting && !r->flight_ops;
+    uint64_t idle_since = 0;
+
+    take_span(s, p, r, now);
+    if (idle)
+        idle_since = r->idle_since ? vg_min64(r->idle_since, now) : now;
+    learn_think(p, idle_since, s->tuning.hold);
+    p->waiting = r->waiting;
+    p->flight_ops = r->flight_ops;
+    p->flight_ns = r->flight_ns;
+    p->idle_since = idle_since;
+    p->used_turn = r->used_turn;
+    if (r->ops)
+        p->stuck_ns = 0;
+    if (vg_list_empty(&p->live))
+        vg_list_append(&s->live, &p->live);
+}
+
+/* ---- paying ---- */
+
+static void advance(struct vg_sched_proc *p, uint64_t ns)
+{
+    p->v += ns;
+    p->vm->v += vg_v_of(ns, p->vm->weight);
+    p->vm->pool->v += vg_v_of(ns, p->vm->pool->share);
+}
+
+/* The floor of each class with work grows by all time of the pool and shrinks by its own. */
+static void pay_floors(struct vg_sched *s, struct vg_sched_pool *pool, unsigned class_,
+                       uint64_t ns)
+{
+    const struct vg_sched_tuning *t = &s->tuning;
+
+    for (unsigned c = 0; c < VG_CLASSES; c++) {
+        struct vg_sched_level *level = &pool->level[c];
+        int64_t most = 4 * (int64_t)t->floor_quantum;
+        int64_t least = -(int64_t)part(t->age, t->floor_ppm[c], 1000000);
+
+        if (level->working)
+            level->credit += (int64_t)part(ns, t->floor_ppm[c], 1000000);
+        if (c == class_)
+            level->credit -= (int64_t)ns;
+        if (level->credit > most)
+            level->credit = most;
+        if (level->credit < least)
+            level->credit = least;
+    }
+}
+
+static void charge(struct vg_sched *s, struct vg_sched_proc *p, uint64_t ns)
+{
+    advance(p, ns);
+    pay_floors(s, p->vm->pool, p->vm->class_, ns);
+    p->charged_ns += ns;
+    p->vm->charged_ns += ns;
+    p->stuck_ns += ns;
+    p->turn_used += ns;
+    s->busy_ns += ns;
+    if (ns)
+        p->backoff = 0;
+}
+
+/*
+ * One that has a turn and leaves the GPU idle pays for that as well, beyond the time
+ * it took to begin and an eighth of what it used: else slow callers would cost the
+ * others time and not themselves.
+ */
+static void charge_gap(struct vg_sched *s, uint64_t from, uint64_t ns)
+{
+    struct vg_sched_proc *p;
+
+    if (s->mode != VG_SCHED_SHARED)
+        return;
+    vg_list_for_each(p, &s->live, live) {
+        if (p->state != VG_PROC_RUNNING || p->turn_at > from)
+            continue;
+        p->turn_gap += ns;
+        if (p->turn_gap > s->tuning.hold + p->turn_used / 8) {
+            p->turn_gap -= ns;
+            advance(p, ns);
+        }
+        return;
+    }
+}
+
+/* ---- settling ---- */
+
+/* Has work in flight that it has not told of since; then it was busy. */
+static bool unheard(const struct vg_sched_proc *p)
+{
+    return !p->spans && p->flight_ops;
+}
+
+/* How far all who may use the GPU have told; later than `lag` is waited for by nobody. */
+static uint64_t horizon(const struct vg_sched *s, uint64_t now)
+{
+    uint64_t until = now, least = now > s->tuning.lag ? now - s->tuning.lag : 0;
+    struct vg_sched_proc *p;
+
+    vg_list_for_each(p, &s->live, live) {
+        if (p->state == VG_PROC_RUNNING || p->flight_ops)
+            until = vg_min64(until, p->told_at);
+    }
+    return vg_max64(until, least);
+}
+
+/* The next moment after `from` at which somebody's use may change. */
+static uint64_t next_edge(const struct vg_sched *s, uint64_t from, uint64_t until)
+{
+    struct vg_sched_proc *p;
+
+    vg_list_for_each(p, &s->live, live) {
+        for (unsigned i = 0; i < p->spans; i++) {
+            if (p->span[i].t0 > from)
+                until = vg_min64(until, p->span[i].t0);
+            if (p->span[i].t1 > from)
+                until = vg_min64(until, p->span[i].t1);
+        }
+        if (unheard(p) && p->told_at > from)
+            until = vg_min64(until, p->told_at);
+    }
+    return until;
+}
+
+/* What the process used of [from, to], which no edge divides. */
+static uint64_t use_in(const struct vg_sched_proc *p, uint64_t from, uint64_t to)
+{
+    const struct vg_sched_span *span = &p->span[0];
+
+    if (p->spans)
+        return span->t0 > from ? 0 : part(span->busy, to - from, span->t1 - span->t0);
+    return unheard(p) && p->told_at <= from ? to - from : 0;
+}
+
+static void consume(struct vg_sched_proc *p, uint64_t to, uint64_t used)
+{
+    struct vg_sched_span *span = &p->span[0];
+
+    if (!p->spans || span->t0 >= to)
+        return;
+    span->busy -= used;
+    span->t0 = to;
+    if (span->t1 > to)
+        return;
+    p->spans--;
+    for (unsigned i = 0; i < p->spans; i++)
+        p->span[i] = p->span[i + 1];
+}
+
+static uint64_t slice_of(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return p->lever && p->grant.slice_us ? p->grant.slice_us : s->tuning.slice_found_us;
+}
+
+static void settle_segment(struct vg_sched *s, uint64_t from, uint64_t to)
+{
+    uint64_t all = 0, len = to - from;
+    u128 sliced = 0;
+    struct vg_sched_proc *p;
+
+    vg_list_for_each(p, &s->live, live) {
+        uint64_t use = use_in(p, from, to);
+
+        all += use;
+        sliced += (u128)use * slice_of(s, p);
+    }
+    if (!all)
+        charge_gap(s, from, len);
+    vg_list_for_each(p, &s->live, live) {
+        uint64_t use = use_in(p, from, to);
+
+        if (use && all > len)
+            charge(s, p, (uint64_t)((u128)len * use * slice_of(s, p) / sliced));
+        else if (use)
+            charge(s, p, use);
+        consume(p, to, use);
+    }
+}
+
+void vg_sched_settle(struct vg_sched *s, uint64_t now)
+{
+    uint64_t until = horizon(s, now);
+
+    while (s->settled < until) {
+        uint64_t to = next_edge(s, s->settled, until);
+
+        settle_segment(s, s->settled, to);
+        s->settled = to;
+    }
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the files of the policy core; see sched.h for everything else. */
+#ifndef VG_SCHED_CORE_H
+#define VG_SCHED_CORE_H
+
+#include "sched.h"
+
+#define VG_V_ONE 1024u      /* virtual time of one ns at weight 1 */
+
+/* Virtual times wrap; they are only ever compared as a distance. */
+static inline int64_t vg_v_ahead(uint64_t a, uint64_t b)
+{
+    return (int64_t)(a - b);
+}
+
+static inline uint64_t vg_v_of(uint64_t ns, unsigned weight)
+{
+    return ns * VG_V_ONE / weight;
+}
+
+static inline uint64_t vg_min64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t vg_max64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline uint64_t vg_clamp64(uint64_t x, uint64_t low, uint64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+static inline struct vg_sched_level *vg_sched_level_of(const struct vg_sched_vm *vm)
+{
+    return &vm->pool->level[vm->class_];
+}
+
+static inline bool vg_sched_has_work(const struct vg_sched_proc *p)
+{
+    return p->waiting || p->flight_ops;
+}
+
+/* ---- tree.c ---- */
+
+/* The process has work now, or has none any more; counts and virtual times of all above it. */
+void vg_sched_join(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now);
+void vg_sched_leave(struct vg_sched *s, struct vg_sched_proc *p);
+
+/* Moves every vmin up to its working members, and forgets debts beyond the limit. */
+void vg_sched_advance(struct vg_sched *s);
+
+/* ---- charge.c ---- */
+
+/* Charges all that is known of the time up to now. */
+void vg_sched_settle(struct vg_sched *s, uint64_t now);
+
+/* ---- pick.c ---- */
+
+/* The process that shall have the next turn, and why; NULL: none. Never a running one. */
+struct vg_sched_proc *vg_sched_pick(struct vg_sched *s, uint64_t now, enum vg_sched_kind *ret_kind);
+
+/* Sets `top` of every pool. */
+void vg_sched_rank(struct vg_sched *s);
+
+/* Somebody of a higher class waits for r's turn, or runs beside it. */
+bool vg_sched_outranked(const struct vg_sched *s, const struct vg_sched_proc *r);
+
+/* A class above the process's has work or had it a moment ago. */
+bool vg_sched_below(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now);
+
+/* Holds something back and may be picked. */
+bool vg_sched_wants(const struct vg_sched_proc *p, uint64_t now);
+
+/* ---- turn.c ---- */
+
+void vg_sched_set_state(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_state state,
+                        uint64_t now);
+void vg_sched_begin(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_kind kind,
+                    uint64_t now);
+void vg_sched_end(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now);
+
+/* Brings states up to what was reported. */
+void vg_sched_observe(struct vg_sched *s, uint64_t now);
+
+/* Its turn has been spent, overrun, or left unused. */
+bool vg_sched_over(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now);
+
+/* When to look at a running process again. */
+uint64_t vg_sched_turn_check(const struct vg_sched *s, const struct vg_sched_proc *p,
+                             uint64_t now);
+
+/* GPU time of a turn of the process. */
+uint64_t vg_sched_quantum(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now);
+
+/* How many processes may have a turn at one time. */
+unsigned vg_sched_allowed(const struct vg_sched *s);
+
+/* Uses more than its VM may, and the hardware slices cannot be told. */
+bool vg_sched_in_debt(const struct vg_sched *s, const struct vg_sched_proc *p);
+
+/* ---- grant.c ---- */
+
+void vg_sched_grant_all(struct vg_sched *s, uint64_t now);
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* From states to grants: what each process's gate shall do now. */
+#include "core.h"
+
+/* ---- slices ---- */
+
+/* By weight against the mean of the class; long where nobody else comes in between. */
+static unsigned slice_for(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    const struct vg_sched_tuning *t = &s->tuning;
+    const struct vg_sched_level *level = vg_sched_level_of(p->vm);
+
+    if (vg_sched_below(s, p, now))
+        return t->slice_short_us;
+    if (s->mode != VG_SCHED_SHARED || p->state == VG_PROC_IDLE || s->working < 2)
+        return t->slice_long_us;
+    if (p->state == VG_PROC_DRAINING && vg_sched_in_debt(s, p))
+        return t->slice_short_us;
+    if (level->working == 1 && s->working == 2)
+        return t->slice_mean_us;
+    return (unsigned)vg_clamp64((uint64_t)t->slice_mean_us * p->vm->weight * level->working /
+                                    (level->weights ? level->weights : 1),
+                                t->slice_short_us, t->slice_long_us);
+}
+
+/* A change by less than a quarter is not worth a call of the driver. */
+static unsigned settled_slice(unsigned old, unsigned slice)
+{
+    unsigned by = old > slice ? old - slice : slice - old;
+
+    return old && by < old / 4 ? old : slice;
+}
+
+/* ---- standing turns ---- */
+
+static bool highest_with_work(const struct vg_sched *s, const struct vg_sched_vm *vm)
+{
+    for (unsigned c = 0; c <= vm->class_; c++) {
+        if (s->class_working[c])
+            return false;
+    }
+    return true;
+}
+
+/*
+ * An idle process whose turn would come at once has it already, and need not ask:
+ * where nobody has work, or only lower classes of its own pool.
+ */
+static bool stands_open(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    if (p->state != VG_PROC_IDLE)
+        return false;
+    if (s->mode == VG_SCHED_QUIET)
+        return true;
+    return highest_with_work(s, p->vm) && s->working == p->vm->pool->working;
+}
+
+/* ---- grants ---- */
+
+static bool behind(const struct vg_sched_proc *p)
+{
+    const struct vg_sched_vm *vm = p->vm;
+
+    return vg_v_ahead(vm->v, vg_sched_level_of(vm)->vmin) <= 0;
+}
+
+/* It pays to wait for a program that is known to come back soon. */
+static uint64_t hold_for(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    if (p->think_ns > s->tuning.hold)
+        return 0;
+    return p->vm->class_ == p->vm->pool->top || behind(p) ? s->tuning.hold : s->tuning.hold / 4;
+}
+
+static void limit_window(const struct vg_sched *s, const struct vg_sched_proc *p,
+                         struct vg_grant *g, uint64_t now)
+{
+    bool lower = vg_sched_below(s, p, now);
+
+    g->window_ns = lower ? s->tuning.window_lower : s->tuning.window;
+    g->window_ops = lower ? s->tuning.window_ops_lower : s->tuning.window_ops;
+    g->lead_ns = s->tuning.lead;
+}
+
+static void grant_solo(const struct vg_sched *s, const struct vg_sched_proc *p,
+                       struct vg_grant *g, uint64_t now)
+{
+    g->budget_ns = VG_SCHED_FOREVER;
+    g->hold_ns = s->tuning.open_after;
+    g->ask = s->attached > 1 ? VG_ASK_IDLE : 0;
+    if (s->mode == VG_SCHED_ALONE) {
+        g->mode = VG_GRANT_OPEN;
+        return;
+    }
+    g->mode = VG_GRANT_TURN;
+    limit_window(s, p, g, now);
+}
+
+static void grant_standing(const struct vg_sched *s, const struct vg_sched_proc *p,
+                           struct vg_grant *g, uint64_t now)
+{
+    g->mode = VG_GRANT_TURN;
+    g->ask = VG_ASK_WORK | VG_ASK_USED;
+    g->budget_ns = s->tuning.quantum;
+    g->hold_ns = p->think_ns > s->tuning.hold ? 0 : s->tuning.hold;
+    limit_window(s, p, g, now);
+}
+
+static void grant_turn(const struct vg_sched *s, const struct vg_sched_proc *p,
+                       struct vg_grant *g, uint64_t now)
+{
+    g->mode = VG_GRANT_TURN;
+    g->ask = VG_ASK_USED | VG_ASK_IDLE;
+    g->budget_ns = p->budget;
+    g->hold_ns = p->fresh ? hold_for(s, p) : p->grant.hold_ns;
+    limit_window(s, p, g, now);
+}
+
+static struct vg_grant wanted(const struct vg_sched *s, const struct vg_sched_proc *p,
+                              uint64_t now)
+{
+    struct vg_grant g = { .mode = VG_GRANT_CLOSED, .turn = p->grant.turn };
+
+    if ((s->mode == VG_SCHED_SOLO || s->mode == VG_SCHED_ALONE) && p->vm == s->solo)
+        grant_solo(s, p, &g, now);
+    else if (p->state == VG_PROC_RUNNING)
+        grant_turn(s, p, &g, now);
+    else if (stands_open(s, p))
+        grant_standing(s, p, &g, now);
+    else
+        g.ask = p->waiting ? VG_ASK_IDLE : VG_ASK_WORK;
+    g.slice_us = settled_slice(p->grant.slice_us, slice_for(s, p, now));
+    if (g.mode == VG_GRANT_TURN && (p->fresh || p->grant.mode != VG_GRANT_TURN))
+        g.turn++;
+    return g;
+}
+
+static bool same(const struct vg_grant *a, const struct vg_grant *b)
+{
+    return a->mode == b->mode && a->ask == b->ask && a->turn == b->turn &&
+           a->budget_ns == b->budget_ns && a->window_ns == b->window_ns &&
+           a->window_ops == b->window_ops && a->hold_ns == b->hold_ns &&
+           a->lead_ns == b->lead_ns && a->slice_us == b->slice_us;
+}
+
+void vg_sched_grant_all(struct vg_sched *s, uint64_t now)
+{
+    struct vg_sched_proc *p;
+
+    vg_list_for_each(p, &s->all, all) {
+        struct vg_grant g = wanted(s, p, now);
+
+        p->fresh = false;
+        if (same(&g, &p->grant))
+            continue;
+        p->grant = g;
+        if (vg_list_empty(&p->changed))
+            vg_list_append(&s->changes, &p->changed);
+    }
+}
+
+struct vg_sched_proc *vg_sched_next_change(struct vg_sched *s)
+{
+    struct vg_sched_proc *p;
+
+    if (vg_list_empty(&s->changes))
+        return NULL;
+    p = vg_list_entry(s->changes.next, struct vg_sched_proc, changed);
+    vg_list_remove(&p->changed);
+    return p;
+}
+
+/* ---- entitlement ---- */
+
+static uint64_t pool_ppm(const struct vg_sched *s, const struct vg_sched_pool *own)
+{
+    uint64_t all = own->share;
+    const struct vg_sched_pool *pool;
+
+    vg_list_for_each(pool, &s->pools, link) {
+        if (pool != own && pool->working)
+            all += pool->share;
+    }
+    return 1000000ull * own->share / all;
+}
+
+/* The highest class with work has all but the floors of those below. */
+static uint64_t class_ppm(const struct vg_sched_pool *pool, unsigned class_,
+                          const unsigned floor_ppm[VG_CLASSES])
+{
+    uint64_t floors = 0;
+
+    for (unsigned c = 0; c < class_; c++) {
+        if (pool->level[c].working)
+            return floor_ppm[class_];
+    }
+    for (unsigned c = class_ + 1; c < VG_CLASSES; c++) {
+        if (pool->level[c].working)
+            floors += floor_ppm[c];
+    }
+    return 1000000 - floors;
+}
+
+unsigned vg_sched_entitled(const struct vg_sched *s, const struct vg_sched_vm *vm)
+{
+    const struct vg_sched_level *level = vg_sched_level_of(vm);
+    unsigned weights = level->weights + (vm->working ? 0 : vm->weight);
+    uint64_t ppm = pool_ppm(s, vm->pool) * class_ppm(vm->pool, vm->class_, s->tuning.floor_ppm);
+
+    return (unsigned)(ppm / 1000000 * vm->weight / weights);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The defaults, and why. Where a comment says "H200" the figure was measured there: a
+ * switch between two contexts that both have work costs about 0.15 ms.
+ */
+#include "sched.h"
+
+#define US(n) ((uint64_t)(n) * 1000u)
+#define MS(n) ((uint64_t)(n) * 1000000u)
+
+static void init_turns(struct vg_sched_tuning *t)
+{
+    t->quantum = MS(5);             /* a switch is 3 % of it, 0.6 % when nothing is cut in two */
+    t->quantum_min = US(500);
+    t->quantum_max = MS(20);
+    t->cycle = MS(30);              /* three rounds in 100 ms */
+    t->quantum_lower = MS(2);
+    t->window = MS(1);              /* covers the executor's poll many times over */
+    t->window_lower = US(400);      /* what a high VM waits for without slices */
+    t->window_ops = 256;            /* only a fence against estimates that are far too small */
+    t->window_ops_lower = 64;
+}
+
+static void init_waits(struct vg_sched_tuning *t)
+{
+    t->lead = US(60);               /* ring, decide, grant, start: 20 to 50 us */
+    t->hold = US(100);              /* a program that waits for a result and goes on needs 10 to 50 */
+    t->stall = MS(2);
+    t->lag = US(250);
+    t->open_after = MS(10);
+    t->linger = MS(1000);
+}
+
+static void init_classes(struct vg_sched_tuning *t)
+{
+    t->floor_quantum = US(250);
+    t->floor_ppm[VG_CLASS_HIGH] = 0;
+    t->floor_ppm[VG_CLASS_MEDIUM] = 55000;  /* 5 % promised; switches take some of it */
+    t->floor_ppm[VG_CLASS_LOW] = 23000;     /* 2 % promised */
+    t->age = MS(700);                       /* 1 s promised, less what runs then */
+    t->debt = MS(500);
+}
+
+static void init_slices(struct vg_sched_tuning *t)
+{
+    t->slice_short_us = 200;    /* H200: a waiting neighbour gets in after 0.19 ms; shorter: the same */
+    t->slice_mean_us = 4000;    /* H200: 2 ms each lose 8 %, 5 ms each 3 % */
+    t->slice_long_us = 20000;
+    t->slice_found_us = 2048;   /* what a CUDA process asks for by itself */
+}
+
+void vg_sched_tuning_init(struct vg_sched_tuning *t)
+{
+    init_turns(t);
+    init_waits(t);
+    init_classes(t);
+    init_slices(t);
+}

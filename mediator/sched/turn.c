@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* Turns of one process: how long, when they begin, when they are over. */
+#include <assert.h>
+
+#include "core.h"
+
+#define CHECK_NS 20000u     /* no timer is set nearer than that */
+
+/* ---- states ---- */
+
+#define TO(state) (1u << VG_PROC_##state)
+
+static const unsigned legal[VG_PROC_STATES] = {
+    [VG_PROC_IDLE]     = TO(WAITING) | TO(RUNNING) | TO(DRAINING),
+    [VG_PROC_WAITING]  = TO(IDLE) | TO(RUNNING) | TO(DRAINING),
+    [VG_PROC_RUNNING]  = TO(IDLE) | TO(WAITING) | TO(DRAINING),
+    [VG_PROC_DRAINING] = TO(IDLE) | TO(WAITING) | TO(RUNNING),
+};
+
+void vg_sched_set_state(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_state state,
+                        uint64_t now)
+{
+    assert(legal[p->state] & (1u << state));
+    if (p->state == VG_PROC_RUNNING)
+        s->running--;
+    if (state == VG_PROC_RUNNING)
+        s->running++;
+    if (p->state == VG_PROC_IDLE)
+        vg_sched_join(s, p, now);
+    p->state = state;
+    if (state == VG_PROC_IDLE)
+        vg_sched_leave(s, p);
+}
+
+/* Where a process belongs that has no turn. */
+static enum vg_sched_state without_turn(const struct vg_sched_proc *p)
+{
+    if (p->flight_ops)
+        return VG_PROC_DRAINING;
+    return p->waiting ? VG_PROC_WAITING : VG_PROC_IDLE;
+}
+
+static void start_clock(struct vg_sched_proc *p, enum vg_sched_kind kind, uint64_t now)
+{
+    p->kind = kind;
+    p->turn_at = now;
+    p->turn_used = p->turn_gap = 0;
+}
+
+/* It had nothing to do, and its gate may have stood open meanwhile. */
+static void wake(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
+{
+    if (p->grant.mode == VG_GRANT_CLOSED) {
+        vg_sched_set_state(s, p, without_turn(p), now);
+        return;
+    }
+    vg_sched_set_state(s, p, VG_PROC_RUNNING, now);
+    p->budget = p->grant.budget_ns;
+    start_clock(p, VG_TURN_FAIR, now);
+}
+
+static void observe(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
+{
+    uint64_t hold = s->mode == VG_SCHED_SHARED ? p->grant.hold_ns : s->tuning.hold;
+
+    if (p->state == VG_PROC_IDLE) {
+        if (vg_sched_has_work(p))
+            wake(s, p, now);
+    } else if (p->state != VG_PROC_RUNNING) {
+        if (p->state != without_turn(p))
+            vg_sched_set_state(s, p, without_turn(p), now);
+    } else if (!vg_sched_has_work(p) && now - p->idle_since >= hold) {
+        vg_sched_set_state(s, p, VG_PROC_IDLE, now);
+    }
+    if (p->state != VG_PROC_IDLE)
+        s->worked_at[p->vm->class_] = now;
+    if (p->state == VG_PROC_RUNNING || p->state == VG_PROC_DRAINING)
+        p->vm->served_at = now;
+}
+
+void vg_sched_observe(struct vg_sched *s, uint64_t now)
+{
+    struct vg_sched_proc *p, *next;
+
+    vg_list_for_each_safe(p, next, &s->live, live) {
+        observe(s, p, now);
+        if (p->state == VG_PROC_IDLE && !p->spans)
+            vg_list_remove(&p->live);
+    }
+}
+
+/* ---- length ---- */
+
+/* Many VMs: shorter turns, so that each has its turn within a cycle. */
+static uint64_t mean_quantum(const struct vg_sched *s)
+{
+    const struct vg_sched_tuning *t = &s->tuning;
+
+    return s->working ? vg_clamp64(t->cycle / s->working, t->quantum / 2, t->quantum) : t->quantum;
+}
+
+/* By weight against the mean of the class, so that all come round equally often. */
+static uint64_t weighted(const struct vg_sched *s, const struct vg_sched_vm *vm)
+{
+    const struct vg_sched_level *level = vg_sched_level_of(vm);
+
+    if (!level->weights)
+        return s->tuning.quantum;
+    return mean_quantum(s) * vm->weight * level->working / level->weights;
+}
+
+uint64_t vg_sched_quantum(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    const struct vg_sched_tuning *t = &s->tuning;
+    uint64_t q = weighted(s, p->vm);
+
+    if (p->vm->working > 1)
+        q = vg_max64(q / p->vm->working, q / 4);
+    if (vg_sched_below(s, p, now))
+        q = vg_min64(q, t->quantum_lower);
+    return vg_clamp64(q, t->quantum_min, t->quantum_max);
+}
+
+/* ---- begin and end ---- */
+
+void vg_sched_begin(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_kind kind,
+                    uint64_t now)
+{
+    vg_sched_set_state(s, p, VG_PROC_RUNNING, now);
+    if (kind == VG_TURN_SOLO)
+        p->budget = VG_SCHED_FOREVER;
+    else if (kind == VG_TURN_FAIR)
+        p->budget = vg_sched_quantum(s, p, now);
+    else
+        p->budget = s->tuning.floor_quantum;
+    p->fresh = true;
+    p->vm->served_at = now;
+    start_clock(p, kind, now);
+    if (kind != VG_TURN_SOLO)
+        s->turns++;
+}
+
+void vg_sched_end(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
+{
+    vg_sched_set_state(s, p, without_turn(p), now);
+}
+
+/* Left unused: its executor is busy elsewhere. It is asked again later, and later still. */
+static bool stalled(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
+{
+    if (p->flight_ops || p->turn_used || now < p->turn_at + s->tuning.stall)
+        return false;
+    p->backoff = vg_clamp64(2 * p->backoff, s->tuning.stall, 8 * s->tuning.stall);
+    p->not_before = now + p->backoff;
+    return true;
+}
+
+static bool spent(const struct vg_sched_proc *p)
+{
+    return p->used_turn == p->grant.turn && !p->fresh;
+}
+
+/* When its last op leaves but `lead` of work on the GPU, as far as it can tell. */
+static uint64_t nearly_drained(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return p->told_at + (p->flight_ns > s->tuning.lead ? p->flight_ns - s->tuning.lead : 0);
+}
+
+bool vg_sched_over(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
+{
+    if (p->turn_used >= p->budget)
+        return true;
+    if (spent(p) && now >= nearly_drained(s, p))
+        return true;
+    return p->waiting && stalled(s, p, now);
+}
+
+uint64_t vg_sched_turn_check(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    uint64_t at = now + s->tuning.quantum_max;
+
+    if (p->flight_ops && p->budget != VG_SCHED_FOREVER)
+        at = now + p->budget - vg_min64(p->budget, p->turn_used);
+    if (p->flight_ops && spent(p))
+        at = vg_min64(at, nearly_drained(s, p));
+    if (!vg_sched_has_work(p))
+        at = vg_min64(at, p->idle_since + p->grant.hold_ns);
+    else if (!p->flight_ops && !p->turn_used)
+        at = vg_min64(at, p->turn_at + s->tuning.stall);
+    return vg_max64(at, now + CHECK_NS);
+}
+
+/* ---- beside an overrun ---- */
+
+bool vg_sched_in_debt(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    const struct vg_sched_vm *vm = p->vm;
+
+    return vg_v_ahead(vm->v, vg_sched_level_of(vm)->vmin +
+                      vg_v_of(s->tuning.quantum, vm->weight)) > 0;
+}
+
+/*
+ * One kernel that runs on and on gets what the hardware gives it: half, beside one
+ * other. Where slices cannot be told apart, more others run at once, so that its part
+ * becomes what it is entitled to.
+ */
+unsigned vg_sched_allowed(const struct vg_sched *s)
+{
+    unsigned most = 1;
+    struct vg_sched_proc *p;
+
+    vg_list_for_each(p, &s->live, live) {
+        unsigned entitled, beside;
+
+        if (p->state != VG_PROC_DRAINING || p->lever || !vg_sched_in_debt(s, p))
+            continue;
+        entitled = vg_sched_entitled(s, p->vm);
+        beside = entitled ? (1000000 - entitled + entitled / 2) / entitled : 8;
+        if (beside > most)
+            most = beside < 8 ? beside : 8;
+    }
+    return most;
+}
