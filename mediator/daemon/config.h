@@ -19,6 +19,9 @@
 
 enum vg_backend_choice { VG_BACKEND_AUTO, VG_BACKEND_CUDA, VG_BACKEND_SOFT };
 
+/* What goes on without the daemon: nothing, all after a crash, all after SIGTERM too. */
+enum vg_keep_choice { VG_KEEP_NEVER, VG_KEEP_CRASH, VG_KEEP_ALWAYS };
+
 struct vg_config {
     char socket[108];               /* where devices and processes connect */
     char control_socket[108];       /* where vgpu-admin connects */
@@ -41,6 +44,8 @@ struct vg_config {
     uint64_t prestart_refill;       /* bool: those taken are replaced */
     uint64_t start_timeout_s;       /* an executor that is not ready by then is ended */
     uint64_t spin_us;               /* an executor polls so long before it sleeps */
+    uint64_t keep;                  /* enum vg_keep_choice */
+    uint64_t keep_s;                /* how long, before everything ends after all */
     uint64_t log_level;             /* enum vg_log_level */
     struct vg_policy policy;        /* of VMs nobody registered */
 };
