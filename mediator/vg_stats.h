@@ -51,7 +51,8 @@ struct vg_stats {
     uint64_t turns;             /* turns on the GPU; none while alone on it */
     uint64_t busy;              /* times the guest was told to come again later */
     uint64_t retries;           /* of the calls served, came after such an answer */
-    uint64_t reserved[8];
+    uint64_t beat;              /* goes up, at least every second while it looks at its guest */
+    uint64_t reserved[7];
 
     uint64_t call[VG_STATS_CALLS];
 

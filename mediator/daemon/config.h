@@ -14,13 +14,11 @@
 #include "policy.h"
 
 #define VG_CONFIG_PATH "/etc/vgpu/mediator.conf"
+#define VG_KERNEL_LOG_PATH "/dev/kmsg"
 
 #define VG_SPIN_DEFAULT UINT64_MAX     /* spin_us: the executor's own choice */
 
 enum vg_backend_choice { VG_BACKEND_AUTO, VG_BACKEND_CUDA, VG_BACKEND_SOFT };
-
-/* What goes on without the daemon: nothing, all after a crash, all after SIGTERM too. */
-enum vg_keep_choice { VG_KEEP_NEVER, VG_KEEP_CRASH, VG_KEEP_ALWAYS };
 
 struct vg_config {
     char socket[108];               /* where devices and processes connect */
@@ -43,9 +41,14 @@ struct vg_config {
     uint64_t prestart_context;      /* bool: with a context, which takes GPU memory */
     uint64_t prestart_refill;       /* bool: those taken are replaced */
     uint64_t start_timeout_s;       /* an executor that is not ready by then is ended */
+    uint64_t watchdog_s;            /* GPU residency without progress, 0: no limit */
+    uint64_t stuck_s;               /* an executor that was killed and lives on is reported then */
+    uint64_t fault_limit;           /* faults in fault_window_s that put a VM in quarantine, 0: none */
+    uint64_t fault_window_s;
+    uint64_t fault_long_limit;      /* the same, for who stays just below that */
+    uint64_t fault_long_window_s;
+    char kernel_log[PATH_MAX];      /* where the GPU's driver reports, "": not read */
     uint64_t spin_us;               /* an executor polls so long before it sleeps */
-    uint64_t keep;                  /* enum vg_keep_choice */
-    uint64_t keep_s;                /* how long, before everything ends after all */
     uint64_t log_level;             /* enum vg_log_level */
     struct vg_policy policy;        /* of VMs nobody registered */
 };

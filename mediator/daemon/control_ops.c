@@ -165,9 +165,49 @@ static int op_unregister(struct vg_mediator *m, struct vg_asker *asker, json_obj
     vm->policy = m->config.policy;
     vg_mediator_vm_changed(m, vm);
     vg_event(m, VG_EVENT_VM_UNREGISTERED, vm, "peers=%u", vm->peers);
-    if (vm->peers == 0)
+    if (vm->peers == 0 && !vg_quarantine_of(vm))
         vg_vms_remove(&m->vms, vm);
     return 0;
+}
+
+/* ---- quarantine, GPUs ---- */
+
+/* Also of a VM that has not come yet: it stays known while it is in quarantine. */
+static int op_quarantine(struct vg_mediator *m, struct vg_asker *asker, json_object *in,
+                         json_object *out, char *why)
+{
+    struct vg_vm *vm = vg_vms_find(&m->vms, vm_name_of(in));
+    int rc;
+
+    (void)asker;
+    if (!vm)
+        vm = vg_vms_add(&m->vms, vm_name_of(in), &m->config.policy);
+    if (!vm) {
+        snprintf(why, WHY_MAX, "%u VMs are known already, which is the limit", m->vms.count);
+        return -1;
+    }
+    rc = vg_quarantine_set(m, vm, vg_report_text(in, "reason"), why, WHY_MAX);
+    json_object_object_add(out, "vm", vg_report_vm(m, vm));
+    return rc < 0 ? -1 : 0;
+}
+
+static int op_clear_quarantine(struct vg_mediator *m, struct vg_asker *asker, json_object *in,
+                               json_object *out, char *why)
+{
+    struct vg_vm *vm = known_vm(m, in, why);
+
+    (void)asker;
+    if (!vm || vg_quarantine_clear(m, vm, why, WHY_MAX) < 0)
+        return -1;
+    json_object_object_add(out, "vm", vg_report_vm(m, vm));
+    return 0;
+}
+
+static int op_clear_gpu(struct vg_mediator *m, struct vg_asker *asker, json_object *in,
+                        json_object *out, char *why)
+{
+    (void)asker, (void)out;
+    return vg_gpu_clear(m, vg_report_text(in, "gpu"), why, WHY_MAX) < 0 ? -1 : 0;
 }
 
 /* ---- questions ---- */
@@ -196,6 +236,7 @@ static int op_show_vm(struct vg_mediator *m, struct vg_asker *asker, json_object
     json_object_object_add(out, "vm", vg_report_vm(m, vm));
     json_object_object_add(out, "metrics", vg_report_metrics(m, vm));
     json_object_object_add(out, "executors", vg_report_executors(m, vm));
+    vg_health_log_to(out, vm);
     return 0;
 }
 
@@ -331,7 +372,8 @@ static const struct {
     { "set-memory", op_set },       { "list", op_list },
     { "show-vm", op_show_vm },      { "show-metrics", op_metrics },
     { "show-health", op_health },   { "events", op_events },
-    { "top", op_top },
+    { "top", op_top },            { "quarantine", op_quarantine },
+    { "clear-quarantine", op_clear_quarantine }, { "clear-gpu", op_clear_gpu },
 };
 
 static int serve(struct vg_mediator *m, struct vg_asker *asker, json_object *in, json_object *out,

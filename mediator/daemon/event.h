@@ -37,6 +37,7 @@
     X(ATTACH_REFUSED, "attach-refused", VG_LOG_WARNING, 1)                     \
     X(DETACHED, "detached", VG_LOG_INFO, 1)                                    \
     X(FAULT, "fault", VG_LOG_WARNING, 0)                                       \
+    X(STUCK, "stuck", VG_LOG_ERROR, 0)                                         \
     X(KILLED, "killed", VG_LOG_WARNING, 0)                                     \
     X(WATCHDOG, "watchdog", VG_LOG_WARNING, 0)                                 \
     X(LIMITED, "limited", VG_LOG_INFO, 1)                                      \

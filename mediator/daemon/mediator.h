@@ -11,7 +11,7 @@
 #include "config.h"
 #include "control.h"
 #include "event.h"
-#include "keeper.h"
+#include "health.h"
 #include "mediator/base/loop.h"
 #include "pool.h"
 #include "vm.h"
@@ -24,10 +24,9 @@ struct vg_mediator {
     struct vg_loop loop;
     struct vg_vms vms;
     struct vg_events events;
+    struct vg_health health;
     struct vg_list clients;
     struct vg_pool pool;
-    struct vg_keeper keeper;
-    uint64_t next_key;              /* of things in the keeper */
     unsigned client_count, session_count, next_client;
     int lock_fd, listen_fd;
     struct vg_io listen_io;
@@ -40,7 +39,6 @@ struct vg_mediator {
     char device[160];               /* that the latest executor reported */
     char problem[160];              /* why the latest executor found no GPU; "": it found one */
     bool stopping;
-    bool leaving;                   /* and what runs stays with the keeper */
 };
 
 /*

@@ -124,6 +124,7 @@ json_object *vg_report_vm(struct vg_mediator *m, const struct vg_vm *vm)
     add_number(o, "calls", usage.sum.calls);
     add_number(o, "memory_bytes", usage.sum.memory);
     add_number(o, "faults", vg_vm_faults(vm));
+    vg_health_vm_to(o, vm);
     add_number(o, "uptime_s", (vg_now() - vm->since) / VG_NS_PER_S);
     return o;
 }
@@ -339,5 +340,6 @@ json_object *vg_report_health(struct vg_mediator *m)
     add_number(o, "executors", m->session_count);
     add_number(o, "executors_ready", vg_pool_idle(m));
     add_faults(o, m);
+    vg_health_to(o, m);
     return o;
 }

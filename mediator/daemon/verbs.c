@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "event.h"
+#include "mediator/health/xid.h"
 #include "mediator/base/number.h"
 #include "mediator/base/util.h"
 #include "policy.h"
@@ -30,6 +31,8 @@ const struct vg_verb vg_verbs[] = {
       false, "vm" },
     { "clear-quarantine", VG_RIGHTS_ADMIN, "let a quarantined VM use the GPU again", "vm_name!",
       false, "vm" },
+    { "clear-gpu", VG_RIGHTS_ADMIN, "say that a GPU is well again that was held back", "gpu!",
+      false, "" },
     { "list", VG_RIGHTS_READ, "one line for each VM", "", false, "vms" },
     { "show-vm", VG_RIGHTS_READ, "a VM's policy and executors", "vm_name!", false,
       "vm, metrics, executors" },
@@ -47,6 +50,8 @@ static const struct vg_arg others[] = {
     { "vm_name", VG_ARG_VM, 0, 0, "", "name of a VM", false, false },
     { "reason", VG_ARG_TEXT, 0, VG_REASON_MAX - 1, "", "why, for the log and the guest", false,
       false },
+    { "gpu", VG_ARG_TEXT, 0, VG_XID_GPU_MAX - 1, "", "PCI address as in show-health, 0000:17:00",
+      false, false },
     { "since", VG_ARG_NUMBER, 0, INT64_MAX, "", "only events with this number or a later one",
       false, false },
     { "limit", VG_ARG_NUMBER, 1, EVENTS_SHOWN_MAX, "events", "the latest so many, usually 100",

@@ -37,7 +37,6 @@ void vg_vms_init(struct vg_vms *vms)
 {
     vg_list_init(&vms->list);
     vms->count = 0;
-    vms->forgotten = NULL;
 }
 
 void vg_vms_fini(struct vg_vms *vms)
@@ -67,7 +66,8 @@ static bool make_room(struct vg_vms *vms)
     if (vms->count < VG_VMS_MAX)
         return true;
     vg_list_for_each(vm, &vms->list, link) {
-        if (!vm->registered && vm->peers == 0 && (!oldest || vm->since < oldest->since))
+        if (!vm->registered && vm->peers == 0 && !vm->health.quarantined &&
+            (!oldest || vm->since < oldest->since))
             oldest = vm;
     }
     if (oldest)
@@ -106,8 +106,6 @@ struct vg_vm *vg_vms_add(struct vg_vms *vms, const char *name, const struct vg_p
 
 void vg_vms_remove(struct vg_vms *vms, struct vg_vm *vm)
 {
-    if (vms->forgotten)
-        vms->forgotten(vms->arg, vm);
     vg_list_remove(&vm->link);
     vms->count--;
     free(vm);

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "health.h"
 #include "mediator/base/list.h"
 #include "policy.h"
 #include "protocol/vg_region.h"
@@ -28,15 +29,13 @@ struct vg_vm {
     struct vg_usage ended;
     uint64_t gone[VG_GONE_REASONS];     /* executors that ended for a reason, by reason */
     struct vg_list shares;              /* what its executors share, see share.h */
+    struct vg_vm_health health;
     unsigned share_count, share_fds;    /* entries, and those with a descriptor */
-    uint64_t key;                       /* in the keeper; 0: not there */
 };
 
 struct vg_vms {
     struct vg_list list;                /* sorted by name */
     unsigned count;
-    void (*forgotten)(void *arg, const struct vg_vm *vm);   /* one is about to be freed; or NULL */
-    void *arg;
 };
 
 void vg_vms_init(struct vg_vms *vms);
@@ -46,7 +45,7 @@ struct vg_vm *vg_vms_find(struct vg_vms *vms, const char *name);
 
 /*
  * A new VM; the name must be new and pass vg_name_ok. When VG_VMS_MAX are known,
- * one that was only met and has no peer makes room. NULL: no room or no memory.
+ * one that was only met, has no peer and is not in quarantine makes room. NULL: no room or no memory.
  */
 struct vg_vm *vg_vms_add(struct vg_vms *vms, const char *name, const struct vg_policy *policy);
 

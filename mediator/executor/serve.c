@@ -188,6 +188,7 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
         int n = serve_ring(x, ret_why);
         if (n < 0)
             return VG_GONE_PROTOCOL;
+        VG_STAT_ADD(x, beat, 1);
         n += (int)vg_waits_poll(x);
         if (x->shares.asking > 0)
             n += vg_shares_poll(x) > 0;

@@ -12,6 +12,9 @@
  *   babble    writes a flood of log lines
  *   garbage   sends a broken packet
  *   spin      says READY with its last argument as device name
+ *   hung      has work on the GPU that does not come to an end
+ *   steady    has work on the GPU all the time, some of which ends now and then
+ *   ill       says that a context of its had a sticky error, and exits
  *   deaf      closes the control socket and lives on
  *   infirm    dies before it is IDLE
  *   brittle   dies when it is given a slot
@@ -28,10 +31,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mediator/vg_gate.h"
 #include "mediator/vg_stats.h"
 #include "protocol/vg_sock.h"
 
-enum { CONTROL = 3, DOORBELL = 4, STATS = 5, BELL = 7 };
+enum { CONTROL = 3, DOORBELL = 4, STATS = 5, GATE = 6, BELL = 7 };
 
 static bool is(const char *mode, const char *name)
 {
@@ -62,7 +66,7 @@ static int check_fds(void)
     return -1;
 }
 
-static int count(void)
+static int count(uint64_t gpu_faults)
 {
     struct vg_stats *st = mmap(NULL, sizeof(*st), PROT_READ | PROT_WRITE, MAP_SHARED, STATS, 0);
 
@@ -71,6 +75,7 @@ static int count(void)
     st->guest_pid = 4711;
     memcpy(st->guest_comm, "fake \"guest\"\n", 13);
     st->calls = 10;
+    st->gpu_faults = gpu_faults;
     st->bytes_in = 4096;
     st->memory = 1 << 20;
     st->memory_peak = 1 << 20;
@@ -87,6 +92,19 @@ static int serve(void)
 
     while (poll(&p, 1, -1) < 0 && errno == EINTR)
         ;
+    return 0;
+}
+
+static int work(bool ends)
+{
+    struct vg_gate *g = mmap(NULL, sizeof(*g), PROT_READ | PROT_WRITE, MAP_SHARED, GATE, 0);
+    struct pollfd p = { .fd = CONTROL, .events = POLLIN };
+
+    if (g == MAP_FAILED)
+        return 1;
+    __atomic_store_n(&g->now.in_flight, 1, __ATOMIC_RELAXED);
+    while (poll(&p, 1, 20) == 0)
+        __atomic_store_n(&g->sum.progress, g->sum.progress + ends, __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -145,7 +163,7 @@ int main(int argc, char **argv)
         return say(VG_MSG_FAILED, "no GPU here") + 1;
     if (is(mode, "mute"))
         return serve();
-    if (count() || say(VG_MSG_READY, "fake device"))
+    if (count(is(mode, "ill")) || say(VG_MSG_READY, "fake device"))
         return 1;
     if (is(mode, "crash"))
         raise(SIGSEGV);
@@ -155,5 +173,9 @@ int main(int argc, char **argv)
         return 15;
     if (is(mode, "exit17"))
         return 17;
+    if (is(mode, "hung") || is(mode, "steady"))
+        return work(is(mode, "steady"));
+    if (is(mode, "ill"))
+        return 0;
     return is(mode, "babble") ? babble() : serve();
 }

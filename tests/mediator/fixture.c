@@ -51,8 +51,8 @@ static void exec_daemon(const struct daemon *d, const char *mode, const char *co
                                    "--socket", d->socket, "--control-socket", d->control,
                                    "--backend", "soft", "--set", executor, "--set", state,
                                    "--set", "soft_library=/nowhere/libvgpu-softcuda.so",
-                                   "--set", "prestart=0", "--set", "keep=never" };
-    unsigned n = 20;
+                                   "--set", "prestart=0" };
+    unsigned n = 18;
 
     build_path(program, sizeof(program), "bin/vgpu-mediator");
     strcpy(executor, "executor=");
@@ -101,6 +101,11 @@ void daemon_start(struct daemon *d, const char *mode, const char *const *setting
 void daemon_restart(struct daemon *d, const char *mode)
 {
     spawn_daemon(d, mode, NULL);
+}
+
+void daemon_restart_with(struct daemon *d, const char *mode, const char *const *settings)
+{
+    spawn_daemon(d, mode, settings);
 }
 
 static int wait_for(pid_t pid)

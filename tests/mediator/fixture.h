@@ -29,6 +29,8 @@ struct daemon {
 void daemon_start(struct daemon *d, const char *mode, const char *const *settings);
 /* The same directory and sockets again, after a daemon_kill. */
 void daemon_restart(struct daemon *d, const char *mode);
+/* ... and with settings. */
+void daemon_restart_with(struct daemon *d, const char *mode, const char *const *settings);
 /* Starts another one with the same sockets; returns its exit code, -1 if it serves. */
 int daemon_try(const struct daemon *d);
 /* SIGTERM; returns its exit code, -1 if it did not end in time. */

@@ -33,5 +33,6 @@ void add_executors(Suite *s);
 void add_pool(Suite *s);
 void add_peers(Suite *s);
 void add_administrators(Suite *s);
+void add_health(Suite *s);
 
 #endif
