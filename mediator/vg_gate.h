@@ -26,12 +26,13 @@ enum vg_gate_mode {
     VG_GATE_MODES
 };
 
-/* Changes that ring the daemon, if it asks for them. */
-#define VG_GATE_RING_BEGIN   1u /* the first work after none in flight, let through or not */
-#define VG_GATE_RING_WAITS   2u /* a record has begun to wait at a closed gate */
-#define VG_GATE_RING_USED    4u /* the turn's budget is used up, counting what is in flight */
-#define VG_GATE_RING_DRAINED 8u /* nothing is in flight any more */
-#define VG_GATE_RING_NEARLY  16u /* less than low_ns of the turn are left, or nothing waits to use it */
+/*
+ * What rings the daemon, if it asks for it: each once when it becomes so, and at once when a new
+ * grant asks for what is so already.
+ */
+#define VG_GATE_ASK_WORK 1u /* CLOSED: a record waits; else: work has begun after idleness */
+#define VG_GATE_ASK_USED 2u /* the budget is spent, and at most lead_us of it still to come */
+#define VG_GATE_ASK_IDLE 4u /* nothing waits and nothing is in flight, for hold_us already */
 
 /* ---- The daemon writes: one line ---- */
 
@@ -39,39 +40,41 @@ struct vg_gate_grant {
     uint32_t seq;        /* odd while the rest changes; goes up by two with each change */
     uint32_t mode;       /* enum vg_gate_mode */
     uint64_t turn;       /* number of the turn, of this executor's: a new one is a new budget */
-    uint64_t budget_ns;  /* GPU time that may be begun in this turn */
-    uint64_t window_ns;  /* of it in flight at a time, by estimate; 0: no bound */
-    uint32_t window_ops; /* calls in flight at a time; 0: no bound */
-    uint32_t ring;       /* VG_GATE_RING_* that the daemon wants to hear of */
-    uint32_t slice_us;   /* hint: time slice for the process's channel groups; 0: as they were */
-    uint32_t low_us;     /* for VG_GATE_RING_NEARLY */
-    uint64_t reserved[2];
+    uint64_t budget_ns;  /* GPU time that may be begun in this turn; one call in any case */
+    uint64_t window_ns;  /* of it in flight at a time, by estimate */
+    uint32_t window_ops; /* calls in flight at a time */
+    uint32_t ask;        /* of VG_GATE_ASK_* */
+    uint32_t hold_us, lead_us;
+    uint32_t slice_us;   /* time slice for the process's channel groups; 0: as they were */
+    uint32_t reserved[3];
 };
 
-/* ---- The executor writes: what happens now, one line; what it adds up, one line ---- */
+/* ---- The executor writes: how things stand, one line; what it adds up, another ---- */
 
 struct vg_gate_now {
-    uint64_t turn;           /* the turn it acts on */
-    uint64_t waits_since;    /* a record has waited at the gate since then; 0: none */
-    uint64_t in_flight;      /* calls given to the GPU that are not known to have ended */
-    uint64_t in_flight_ns;   /* their estimated time */
-    uint64_t resident_since; /* since when the oldest of them, as far as known, has had the GPU to
-                                run on; 0: none in flight. A host function is no work. */
-    uint64_t turn_ns;        /* measured in this turn */
-    uint32_t used_up;        /* bool: the turn's budget */
-    uint32_t asleep;         /* bool: it must be woken by its doorbell to see a change */
-    uint64_t begun;          /* when nothing was in flight last ended: start of the present interval */
+    uint64_t used_turn;    /* the last turn whose budget it has spent; 0: none */
+    uint64_t waits_since;  /* a record has waited at the gate since then; 0: none */
+    uint64_t in_flight;    /* calls given to the GPU, and not known to have ended. What waits for a
+                              host function of the guest does not count. */
+    uint64_t in_flight_ns; /* what they will still take, by estimate */
+    uint64_t busy_since;   /* something has been in flight since then; 0: nothing is */
+    uint64_t idle_since;   /* nothing waits, nothing is in flight; 0: not idle */
+    uint32_t pending;      /* bool: there are records in the ring, or one waits */
+    uint32_t asleep;       /* bool: its doorbell must ring before it sees a new grant */
+    uint32_t seq;          /* of the grant that it acts on */
+    uint32_t slice;        /* enum vg_gate_slice */
 };
 
+enum vg_gate_slice { VG_GATE_SLICE_UNKNOWN, VG_GATE_SLICE_WORKS, VG_GATE_SLICE_FAILS };
+
 struct vg_gate_sum {
-    uint64_t busy_ns;   /* GPU time: length of the union of intervals with work in flight, up to ... */
-    uint64_t busy_until;/* ... then; what has been in flight since counts when it is looked at again */
-    uint64_t progress;  /* goes up whenever some work is known to have ended */
-    uint64_t ops;       /* calls given to the GPU */
-    uint64_t wait_ns;   /* that records waited at the gate */
-    uint64_t turns;     /* used */
-    uint64_t slice_us;  /* the hint that has been carried out; ~0: the driver takes none */
-    uint64_t reserved[1];
+    uint64_t busy_ns;  /* GPU time: of all intervals with something in flight that have ended */
+    uint64_t progress; /* goes up whenever some work is known to have ended */
+    uint64_t ops;      /* calls of which that is known */
+    uint64_t wait_ns;  /* that records waited at the gate */
+    uint64_t turns;    /* in which it gave the GPU work */
+    uint32_t seq;      /* odd while busy_ns, and busy_since above, change together */
+    uint32_t reserved[5];
 };
 
 struct vg_gate {

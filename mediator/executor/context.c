@@ -96,6 +96,7 @@ void vg_context_gone(struct vg_exec *x, CUcontext ctx)
     vg_own_remove(x, VG_OBJ_CUcontext, (uintptr_t)ctx);
     vg_own_count_captures(x);
     vg_waits_drop_context(x, ctx);
+    vg_meter_drop_context(x, ctx);
     if (x->registrar == ctx) {
         x->registrar = NULL;
         x->no_register = false;

@@ -8,6 +8,7 @@
 
 #include "mediator/executor/args.h"
 #include "mediator/executor/node.h"
+#include "mediator/executor/work.h"
 
 /* ---- Decoding, by kind ---- */
 
@@ -312,6 +313,19 @@ static handler find_handler(struct vg_exec *x, const struct vg_call *c, bool aga
     return api_handler[index];
 }
 
+static CUresult carry_out(struct vg_exec *x, struct vg_req *r, handler h)
+{
+    uint64_t key, first;
+
+    if (vg_work_of(&r->call) != VG_WORK_GPU)
+        return h(x, r);
+    key = vg_work_key(&r->call, &first);
+    vg_meter_begin(x, key, first);
+    CUresult rc = h(x, r);
+    vg_meter_end(x, rc == CUDA_SUCCESS);
+    return rc;
+}
+
 bool vg_dispatch(struct vg_exec *x, struct vg_req *r)
 {
     handler h = find_handler(x, &r->call, r->drained);
@@ -323,7 +337,7 @@ bool vg_dispatch(struct vg_exec *x, struct vg_req *r)
     if (h)
         rc = is_memset(&r->call) ? check_lengths(x, &r->call) : CUDA_SUCCESS;
     if (h && rc == CUDA_SUCCESS)
-        rc = h(x, r);
+        rc = carry_out(x, r, h);
     if (r->breach)
         return false;
     if (!r->later)

@@ -174,8 +174,11 @@ CUresult vg_do_HOST_FUNC(struct vg_exec *x, struct vg_req *r)
     struct vg_callback *cb = vg_callback_new(&x->callbacks, r->call.arg[1], once);
     if (!cb)
         return CUDA_ERROR_OUT_OF_MEMORY;
+    vg_meter_stall_begin(x, stream);
     rc = host_func(x, stream, cb, kind);
-    if (rc != CUDA_SUCCESS)
+    if (rc == CUDA_SUCCESS)
+        vg_meter_stall_end(x, stream);
+    else
         vg_callback_drop(cb);
     return rc;
 }

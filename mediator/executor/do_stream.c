@@ -38,6 +38,7 @@ CUresult vg_do_cuStreamDestroy_v2(struct vg_exec *x, struct vg_req *r,
     (void)r;
     if (!vg_obj_find(&x->obj, VG_OBJ_CUstream, (uintptr_t)a->hStream))
         return CUDA_ERROR_INVALID_HANDLE;
+    vg_meter_stream_ends(x, a->hStream);
     CUresult rc = x->cuda.cuStreamDestroy_v2(a->hStream);
     if (rc == CUDA_SUCCESS) {
         vg_own_remove(x, VG_OBJ_CUstream, (uintptr_t)a->hStream);
@@ -82,6 +83,14 @@ CUresult vg_memop_check(struct vg_exec *x, const CUstreamBatchMemOpParams *op)
     }
 }
 
+static bool waits_for_value(const CUstreamBatchMemOpParams *op, uint64_t count)
+{
+    while (count > 0 && op[count - 1].operation != CU_STREAM_MEM_OP_WAIT_VALUE_32 &&
+           op[count - 1].operation != CU_STREAM_MEM_OP_WAIT_VALUE_64)
+        count--;
+    return count > 0;
+}
+
 CUresult vg_do_cuStreamBatchMemOp_v2(struct vg_exec *x, struct vg_req *r)
 {
     CUstream stream = (CUstream)(uintptr_t)vg_dec_word(&r->dec);
@@ -99,7 +108,13 @@ CUresult vg_do_cuStreamBatchMemOp_v2(struct vg_exec *x, struct vg_req *r)
     CUresult rc = vg_own_stream(x, stream);
     for (uint64_t i = 0; i < count && rc == CUDA_SUCCESS; i++)
         rc = vg_memop_check(x, &op[i]);
-    return rc ? rc : x->cuda.cuStreamBatchMemOp_v2(stream, (unsigned)count, op, (unsigned)flags);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    vg_meter_stall_begin(x, stream);
+    rc = x->cuda.cuStreamBatchMemOp_v2(stream, (unsigned)count, op, (unsigned)flags);
+    if (rc == CUDA_SUCCESS && waits_for_value(op, count))
+        vg_meter_stall_end(x, stream);
+    return rc;
 }
 
 /* ---- Capture ---- */
@@ -120,6 +135,7 @@ static void mark_capturing(struct vg_exec *x, CUstream stream, bool on)
 CUresult vg_do_cuStreamBeginCapture_v2(struct vg_exec *x, struct vg_req *r,
                                        struct vg_args_cuStreamBeginCapture_v2 *a)
 {
+    vg_meter_close_all(x);
     CUresult rc = x->cuda.cuStreamBeginCapture_v2(a->hStream, CU_STREAM_CAPTURE_MODE_RELAXED);
 
     (void)r;
@@ -134,6 +150,7 @@ CUresult vg_do_cuStreamBeginCaptureToGraph(struct vg_exec *x, struct vg_req *r,
     CUresult rc = vg_own_nodes(x, a->dependencies, a->dependencies ? a->numDependencies : 0);
 
     (void)r;
+    vg_meter_close_all(x);
     if (rc == CUDA_SUCCESS)
         rc = x->cuda.cuStreamBeginCaptureToGraph(a->hStream, a->hGraph, a->dependencies,
                                                  a->dependencyData, a->numDependencies,

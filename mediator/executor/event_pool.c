@@ -7,21 +7,21 @@
 
 #include "mediator/executor/executor.h"
 
-CUresult vg_event_get(struct vg_exec *x, CUevent *ret_event)
+CUresult vg_event_get(struct vg_exec *x, bool timed, CUevent *ret_event)
 {
     struct vg_event_pool *p = &x->waits.pool;
 
     for (size_t i = p->count; i-- > 0;) {
-        if (p->at[i].ctx != x->ctx)
+        if (p->at[i].ctx != x->ctx || p->at[i].timed != timed)
             continue;
         *ret_event = p->at[i].event;
         p->at[i] = p->at[--p->count];
         return CUDA_SUCCESS;
     }
-    return x->cuda.cuEventCreate(ret_event, CU_EVENT_DISABLE_TIMING);
+    return x->cuda.cuEventCreate(ret_event, timed ? CU_EVENT_DEFAULT : CU_EVENT_DISABLE_TIMING);
 }
 
-void vg_event_put(struct vg_exec *x, CUcontext ctx, CUevent event)
+void vg_event_put(struct vg_exec *x, CUcontext ctx, bool timed, CUevent event)
 {
     struct vg_event_pool *p = &x->waits.pool;
 
@@ -38,6 +38,7 @@ void vg_event_put(struct vg_exec *x, CUcontext ctx, CUevent event)
         p->cap = cap;
     }
     p->at[p->count].ctx = ctx;
+    p->at[p->count].timed = timed;
     p->at[p->count++].event = event;
 }
 

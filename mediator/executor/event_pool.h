@@ -3,6 +3,7 @@
 #ifndef VG_EVENT_POOL_H
 #define VG_EVENT_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "vg_cuda.h"
@@ -14,15 +15,19 @@ struct vg_event_pool {
     struct {
         CUcontext ctx;
         CUevent event;
+        bool timed;
     } * at;
     size_t count, cap;
 };
 
-/* One of the current context, without timing; the driver's error if it must make one and fails. */
-CUresult vg_event_get(struct vg_exec *x, CUevent *ret_event);
+/*
+ * One of the current context, with timing (which costs the driver a microsecond at each record)
+ * or without; the driver's error if it must make one and fails.
+ */
+CUresult vg_event_get(struct vg_exec *x, bool timed, CUevent *ret_event);
 
 /* Gives it back. An event of a context that is gone has died with it. */
-void vg_event_put(struct vg_exec *x, CUcontext ctx, CUevent event);
+void vg_event_put(struct vg_exec *x, CUcontext ctx, bool timed, CUevent event);
 
 /* The list only: events end with their contexts. */
 void vg_event_pool_fini(struct vg_event_pool *p);

@@ -50,7 +50,7 @@ int vg_exec_init(struct vg_exec *x)
     vg_ranges_init(&x->ranges);
     vg_vmm_init(&x->vmm);
     x->control_fd = -1;
-    x->gate = &x->open_gate;
+    vg_keeper_init(&x->keeper);
     vg_waits_init(&x->waits);
     x->console.pipe_read = -1;
     x->payload = malloc(VG_PAYLOAD_MAX);
@@ -61,6 +61,7 @@ int vg_exec_init(struct vg_exec *x)
 /* Memory only: what the driver holds ends with the process, all at once and always. */
 void vg_exec_fini(struct vg_exec *x)
 {
+    vg_meter_fini(&x->meter);
     vg_waits_fini(&x->waits);
     vg_capture_fini(x);
     vg_callbacks_fini(&x->callbacks);

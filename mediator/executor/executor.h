@@ -9,15 +9,16 @@
 #include "mediator/executor/callback.h"
 #include "mediator/executor/console.h"
 #include "mediator/executor/cuda.h"
+#include "mediator/executor/gate.h"
 #include "mediator/executor/guest.h"
 #include "mediator/executor/job.h"
+#include "mediator/executor/meter.h"
 #include "mediator/executor/obj.h"
 #include "mediator/executor/options.h"
 #include "mediator/executor/range.h"
 #include "mediator/executor/share.h"
 #include "mediator/executor/vmm.h"
 #include "mediator/executor/wait.h"
-#include "mediator/vg_gate.h"
 #include "mediator/vg_stats.h"
 #include "vg_codec.h"
 #include "vg_ring.h"
@@ -36,11 +37,11 @@ struct vg_exec {
     struct vg_shares shares;
     int control_fd;                /* the mediator; -1 before there is one to talk to */
     struct vg_waits waits;
+    struct vg_meter meter;
+    struct vg_keeper keeper;
     struct vg_console console;     /* shared with the watch thread, see console.h */
     struct vg_callbacks callbacks; /* shared with the driver's threads, see callback.h */
     struct vg_stats *stats;        /* mapped from the mediator; never NULL */
-    struct vg_gate *gate;          /* likewise; or open_gate, where there is none */
-    struct vg_gate open_gate;
     CUcontext ctx;                 /* current context, of the guest thread that spoke last */
     CUcontext home;                /* what owns things made in ctx: itself, or a green one's primary */
     CUcontext registrar;           /* context through which the region is registered, or NULL */

@@ -17,7 +17,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "mediator/executor/gate.h"
 #include "mediator/executor/sandbox.h"
 #include "mediator/executor/serve.h"
 #include "vg_atomic.h"
@@ -96,7 +95,7 @@ static int prepare(struct vg_exec *x, char *ret_device, size_t size)
 
     if (open_stats(x) < 0)
         return fail(x, VG_GONE_CRASHED, "cannot map the counters");
-    if (vg_gate_open(x, VG_FD_GATE) < 0)
+    if (vg_gate_open(x, VG_FD_GATE, VG_FD_BELL) < 0)
         return fail(x, VG_GONE_CRASHED, "cannot map the gate");
     if (vg_console_init(&x->console, NULL) < 0)
         return fail(x, VG_GONE_CRASHED, "cannot redirect stdout");

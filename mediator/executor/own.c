@@ -52,9 +52,13 @@ CUresult vg_own_nodes(struct vg_exec *x, const CUgraphNode *node, uint64_t count
 
 CUresult vg_own_stream(struct vg_exec *x, CUstream stream)
 {
-    if (stream == CU_STREAM_LEGACY || stream == CU_STREAM_PER_THREAD)
-        return CUDA_SUCCESS;
-    return vg_own_handle(x, VG_OBJ_CUstream, (uintptr_t)stream);
+    CUresult rc = CUDA_SUCCESS;
+
+    if (stream != CU_STREAM_LEGACY && stream != CU_STREAM_PER_THREAD)
+        rc = vg_own_handle(x, VG_OBJ_CUstream, (uintptr_t)stream);
+    if (rc == CUDA_SUCCESS)
+        vg_meter_stream(x, stream);
+    return rc;
 }
 
 CUresult vg_own_range(struct vg_exec *x, uint64_t addr, uint64_t len)

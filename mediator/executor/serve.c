@@ -54,15 +54,40 @@ bool vg_serve_record(struct vg_exec *x, struct vg_req *r)
     return vg_dispatch(x, r);
 }
 
+/* The current record: the one that is held at the gate, or the next of the ring. */
+static enum vg_ring_verdict current(struct vg_exec *x, const char **why)
+{
+    struct vg_keeper *k = &x->keeper;
+    enum vg_ring_verdict v = VG_RING_RECORD;
+
+    if (!k->held)
+        v = vg_ring_take(&x->ring, &k->call, x->payload, why);
+    if (v == VG_RING_RECORD)
+        k->held = true;
+    return v;
+}
+
+/* All of it, or a part of a copy that is too long for one turn, which nobody waits for. */
+static bool serve_current(struct vg_exec *x, const char **why)
+{
+    struct vg_req r = {.breach = NULL};
+    bool last = vg_gate_next(x, &r.call);
+
+    vg_waits_give_bells(x);
+    r.payload = x->payload;
+    r.drained = !last;
+    bool ok = last ? vg_serve_record(x, &r) : vg_dispatch(x, &r);
+    *why = ok ? *why : r.breach;
+    return ok;
+}
+
 /* Takes up to BATCH records. How many, or -1 with *why if the guest broke the protocol. */
 static int serve_ring(struct vg_exec *x, const char **why)
 {
     for (unsigned n = 0; n < BATCH; n++) {
-        struct vg_req r = {.breach = NULL};
-
         if (x->waits.count >= VG_WAITS_MAX)
             return (int)n;
-        switch (vg_ring_take(&x->ring, &r.call, x->payload, why)) {
+        switch (current(x, why)) {
         case VG_RING_EMPTY:
             return (int)n;
         case VG_RING_BROKEN:
@@ -70,11 +95,10 @@ static int serve_ring(struct vg_exec *x, const char **why)
         case VG_RING_RECORD:
             break;
         }
-        vg_waits_give_bells(x);
-        if (!vg_serve_record(x, &r)) {
-            *why = r.breach;
+        if (!vg_gate_pass(x, &x->keeper.call))
+            return (int)n;
+        if (!serve_current(x, why))
             return -1;
-        }
     }
     return BATCH;
 }
@@ -92,7 +116,7 @@ struct loop {
 };
 
 /* How long to sleep: with waits, a share of what was waited already. */
-static uint64_t nap(const struct vg_exec *x, const struct loop *l)
+static uint64_t nap_for_waits(const struct vg_exec *x, const struct loop *l)
 {
     uint64_t ns = (l->now - l->active) / WAIT_SLEEP_SHARE;
 
@@ -101,6 +125,21 @@ static uint64_t nap(const struct vg_exec *x, const struct loop *l)
     if (x->waits.unheard == 0)
         return HEARD_SLEEP_NS;
     return ns < WAIT_SLEEP_NS ? ns : WAIT_SLEEP_NS;
+}
+
+static uint64_t nap(const struct vg_exec *x, const struct loop *l)
+{
+    uint64_t ns = nap_for_waits(x, l), gate = vg_gate_nap(x, l->now);
+
+    return ns < gate ? ns : gate;
+}
+
+/* True if nothing has come that would be slept over: no record, no grant. */
+static bool may_sleep(struct vg_exec *x)
+{
+    bool takes = !x->keeper.held && x->waits.count < VG_WAITS_MAX;
+
+    return vg_gate_sleepy(x) && (!takes || vg_ring_sleepy(&x->ring));
 }
 
 /*
@@ -126,11 +165,11 @@ static bool sleep_on_doorbell(struct vg_exec *x, struct loop *l)
     struct timespec t = {.tv_sec = (time_t)(ns / 1000000000ull),
                          .tv_nsec = (long)(ns % 1000000000ull)};
 
-    if (x->waits.count < VG_WAITS_MAX && !vg_ring_sleepy(&x->ring))
-        return true;
-    int n = ppoll(l->fds, POLL_SLOTS, &t, NULL);
+    bool slept = may_sleep(x);
+    int n = slept ? ppoll(l->fds, POLL_SLOTS, &t, NULL) : 0;
     vg_ring_awake(&x->ring);
-    if (n == 0 && l->looks > 0 && x->waits.count == 0) {
+    vg_gate_awake(x);
+    if (slept && n == 0 && ns == LOOK_NS && l->looks > 0) {
         l->looks--;
         vg_waits_look_for_fault(x);
     }
@@ -148,7 +187,7 @@ static bool sleep_on_doorbell(struct vg_exec *x, struct loop *l)
 /* How long to poll before sleeping. */
 static uint64_t spin_ns(const struct vg_exec *x, const struct loop *l)
 {
-    bool waits = !x->opt.software && x->waits.count > 0;
+    bool waits = !x->opt.software && (x->waits.count > 0 || (x->meter.fine && vg_gate_is_busy(x)));
 
     return waits && l->spin < WAIT_SPIN_NS ? WAIT_SPIN_NS : l->spin;
 }
@@ -156,7 +195,7 @@ static uint64_t spin_ns(const struct vg_exec *x, const struct loop *l)
 /* The guest may need this very processor to go on, and so does a GPU that is our processors. */
 static bool must_yield(const struct vg_exec *x, struct loop *l)
 {
-    return ++l->idle % LOOKS_PER_YIELD == 0 || (x->opt.software && x->waits.count > 0);
+    return ++l->idle % LOOKS_PER_YIELD == 0 || (x->opt.software && (x->waits.count > 0 || vg_gate_is_busy(x)));
 }
 
 /* True: keep going. Spins while something happened lately, else sleeps. */
@@ -194,6 +233,7 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
             n += vg_shares_poll(x) > 0;
         uint64_t before = l.now;
         l.now = vg_now();
+        vg_gate_tick(x, l.now, n == 0);
         if (n > 0) {
             VG_STAT_ADD(x, busy_ns, l.now - before);
             l.active = l.now;

@@ -19,6 +19,8 @@ enum wait_kind { WAIT_REPLY, WAIT_REDO, WAIT_STAGE, WAIT_CONSOLE, WAIT_ASIDE };
 
 struct wait_event {
     CUevent event;
+    CUstream stream;
+    uint64_t serial; /* for the meter; with this, the stream */
     bool ours; /* from the pool; else the guest's, which may end meanwhile */
 };
 
@@ -91,7 +93,7 @@ static void release_events(struct vg_exec *x, struct vg_wait *w)
 {
     for (unsigned i = 0; i < w->count; i++)
         if (w->event[i].ours)
-            vg_event_put(x, w->ctx, w->event[i].event);
+            vg_event_put(x, w->ctx, false, w->event[i].event);
     w->count = 0;
 }
 
@@ -102,7 +104,7 @@ static void release_events(struct vg_exec *x, struct vg_wait *w)
  * function it may wait for this very stream (a copy in a graph): a ring would queue up
  * behind that function, and the stream behind the ring.
  */
-static bool ring_when_here(struct vg_exec *x, CUstream stream)
+bool vg_wait_bell(struct vg_exec *x, CUstream stream)
 {
     return x->opt.software && !vg_callback_is_running(&x->callbacks) &&
            x->cuda.cuLaunchHostFunc(stream, vg_doorbell_ring, NULL) == CUDA_SUCCESS;
@@ -115,16 +117,15 @@ static CUresult mark_quietly(struct vg_exec *x, struct vg_wait *w, CUstream stre
 
     if (w->count == w->cap)
         return CUDA_ERROR_UNKNOWN; /* the driver changed its mind about what is captured */
-    CUresult rc = vg_event_get(x, &event);
+    CUresult rc = vg_event_get(x, false, &event);
     if (rc != CUDA_SUCCESS)
         return rc;
     rc = x->cuda.cuEventRecord(event, stream);
     if (rc != CUDA_SUCCESS) {
-        vg_event_put(x, x->ctx, event);
+        vg_event_put(x, x->ctx, false, event);
         return rc;
     }
-    w->event[w->count].event = event;
-    w->event[w->count++].ours = true;
+    w->event[w->count++] = (struct wait_event){event, stream, vg_meter_covered(x, stream), true};
     return CUDA_SUCCESS;
 }
 
@@ -134,7 +135,7 @@ static CUresult mark_stream(struct vg_exec *x, struct vg_wait *w, CUstream strea
     CUresult rc = mark_quietly(x, w, stream);
 
     if (rc == CUDA_SUCCESS)
-        w->rings = ring_when_here(x, stream) && (w->rings || w->count == 1);
+        w->rings = vg_wait_bell(x, stream) && (w->rings || w->count == 1);
     return rc;
 }
 
@@ -184,10 +185,10 @@ void vg_waits_look_for_fault(struct vg_exec *x)
 
     if (!x->ctx)
         return;
-    CUresult rc = vg_event_get(x, &event);
+    CUresult rc = vg_event_get(x, false, &event);
     if (rc == CUDA_SUCCESS) {
         rc = x->cuda.cuEventQuery(event);
-        vg_event_put(x, x->ctx, event);
+        vg_event_put(x, x->ctx, false, event);
     }
     if (vg_cuda_is_sticky(rc))
         vg_latch(x, rc);
@@ -203,7 +204,7 @@ void vg_waits_give_bells(struct vg_exec *x)
         if (!w->mute)
             continue;
         w->mute = false;
-        w->rings = vg_context_set(x, w->ctx) == CUDA_SUCCESS && ring_when_here(x, w->stream);
+        w->rings = vg_context_set(x, w->ctx) == CUDA_SUCCESS && vg_wait_bell(x, w->stream);
         x->waits.unheard -= w->rings;
     }
     x->waits.mute = 0;
@@ -335,6 +336,8 @@ static bool context_idle(struct vg_exec *x)
         return false;
     q.rc = x->cuda.cuStreamQuery(CU_STREAM_LEGACY);
     vg_obj_each(&x->obj, VG_OBJ_CUstream, ask_one, &q);
+    if (q.rc == CUDA_SUCCESS)
+        vg_meter_idle(x);
     return q.rc == CUDA_SUCCESS;
 }
 
@@ -350,6 +353,7 @@ static CUresult wait_look(struct vg_exec *x, struct vg_wait *w)
             rc = x->cuda.cuEventSynchronize(e->event); /* passes on what kernels printed */
         if (rc != CUDA_SUCCESS)
             return rc;
+        vg_meter_passed(x, e->stream, e->serial);
     }
     return CUDA_SUCCESS;
 }

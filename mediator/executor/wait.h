@@ -67,6 +67,9 @@ bool vg_wait_aside(struct vg_exec *x, struct vg_req *r, struct vg_aside *a);
 /* Clears stage_busy[stage] when the stream has come here. */
 CUresult vg_wait_stage(struct vg_exec *x, CUstream stream, unsigned stage);
 
+/* Rings our doorbell when the stream has come here, where that is better than looking (wait.c). */
+bool vg_wait_bell(struct vg_exec *x, CUstream stream);
+
 /* Before a record is served, and before sleeping: most waits end sooner, and need no bell. */
 void vg_waits_give_bells(struct vg_exec *x);
 

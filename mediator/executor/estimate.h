@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How long a call's work is likely to take on the GPU: a moving mean for each kernel with
+ * its grid, each graph, each size of copy, as measured so far. A table of fixed size, in
+ * which an old entry gives way to a new one. Pure.
+ */
+#ifndef VG_ESTIMATE_H
+#define VG_ESTIMATE_H
+
+#include <stdint.h>
+
+#define VG_ESTIMATES      1024u        /* a power of two */
+#define VG_ESTIMATE_NS    20000u       /* of what nobody has measured */
+#define VG_ESTIMATE_MAX   4000000000u  /* ns; longer is as good as endless */
+
+/* Zeroed is empty. */
+struct vg_estimates {
+    struct {
+        uint32_t tag, ns;
+    } at[VG_ESTIMATES];
+};
+
+/* The place of a key, where `first` ns are assumed if nothing is known of it. */
+unsigned vg_estimate_find(struct vg_estimates *e, uint64_t key, uint64_t first);
+
+static inline uint32_t vg_estimate_ns(const struct vg_estimates *e, unsigned place)
+{
+    return e->at[place].ns;
+}
+
+/*
+ * Calls that were together taken for `guess` ns took `ns`: corrects one of them, the
+ * less the more kinds of calls there were.
+ */
+void vg_estimate_learn(struct vg_estimates *e, unsigned place, uint64_t guess, uint64_t ns,
+                       unsigned kinds);
+
+/* Mixes a word into a key. */
+static inline uint64_t vg_estimate_mix(uint64_t key, uint64_t word)
+{
+    key = (key ^ word) * 0x9e3779b97f4a7c15ull;
+    return key ^ key >> 29;
+}
+
+#endif
