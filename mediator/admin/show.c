@@ -7,60 +7,25 @@
 #include <string.h>
 
 #include "mediator/base/util.h"
+#include "members.h"
 #include "table.h"
-
-/* ---- members ---- */
-
-static json_object *get(json_object *o, const char *key)
-{
-    json_object *value = NULL;
-
-    if (json_object_is_type(o, json_type_object))
-        json_object_object_get_ex(o, key, &value);
-    return value;
-}
-
-static const char *text(json_object *o, const char *key)
-{
-    json_object *value = get(o, key);
-
-    return value ? json_object_get_string(value) : "";
-}
-
-static uint64_t number(json_object *o, const char *key)
-{
-    json_object *value = get(o, key);
-    int64_t n = value ? json_object_get_int64(value) : 0;
-
-    return n > 0 ? (uint64_t)n : 0;
-}
-
-static size_t length(json_object *list)
-{
-    return json_object_is_type(list, json_type_array) ? (size_t)json_object_array_length(list) : 0;
-}
-
-static json_object *item(json_object *list, size_t i)
-{
-    return json_object_array_get_idx(list, (int)i);
-}
 
 /* ---- cells ---- */
 
 static void put_text(struct vg_table *t, json_object *o, const char *key)
 {
-    vg_table_put(t, "%s", text(o, key));
+    vg_table_put(t, "%s", vg_member_text(o, key));
 }
 
 static void put_number(struct vg_table *t, json_object *o, const char *key)
 {
-    vg_table_put(t, "%" PRIu64, number(o, key));
+    vg_table_put(t, "%" PRIu64, vg_member_number(o, key));
 }
 
 /* A limit: 0 means none. */
 static void put_limit(struct vg_table *t, json_object *o, const char *key, const char *unit)
 {
-    uint64_t n = number(o, key);
+    uint64_t n = vg_member_number(o, key);
 
     if (n)
         vg_table_put(t, "%" PRIu64 "%s", n, unit);
@@ -72,7 +37,7 @@ static void put_bytes(struct vg_table *t, json_object *o, const char *key)
 {
     char bytes[32];
 
-    vg_text_bytes(bytes, sizeof(bytes), number(o, key));
+    vg_text_bytes(bytes, sizeof(bytes), vg_member_number(o, key));
     vg_table_put(t, "%s", bytes);
 }
 
@@ -80,7 +45,7 @@ static void put_seconds(struct vg_table *t, json_object *o, const char *key)
 {
     char seconds[32];
 
-    vg_text_seconds(seconds, sizeof(seconds), number(o, key));
+    vg_text_seconds(seconds, sizeof(seconds), vg_member_number(o, key));
     vg_table_put(t, "%s", seconds);
 }
 
@@ -88,33 +53,38 @@ static void put_seconds(struct vg_table *t, json_object *o, const char *key)
 
 static const struct vg_column list_columns[] = {
     { "VM", false },          { "REGISTERED", false }, { "POOL", false },     { "PRIORITY", false },
-    { "WEIGHT", true },       { "EXECUTORS", true },   { "CALLS", true },     { "MEMORY", true },
-    { "FAULTS", true },       { "UPTIME", true },
+    { "WEIGHT", true },       { "RATE", true },        { "QUEUE", true },     { "LIMIT", true },
+    { "EXECUTORS", true },    { "CALLS", true },       { "MEMORY", true },    { "FAULTS", true },
+    { "UPTIME", true },       { "STATE", false },
 };
 
 void vg_show_list(json_object *answer)
 {
-    json_object *vms = get(answer, "vms");
+    json_object *vms = vg_member(answer, "vms");
     struct vg_table t;
 
-    if (length(vms) == 0) {
+    if (vg_members(vms) == 0) {
         puts("No VM is registered or connected.");
         return;
     }
     vg_table_init(&t, list_columns, VG_ARRAY_LEN(list_columns));
-    for (size_t i = 0; i < length(vms); i++) {
-        json_object *vm = item(vms, i);
+    for (size_t i = 0; i < vg_members(vms); i++) {
+        json_object *vm = vg_item(vms, i);
 
         put_text(&t, vm, "name");
-        vg_table_put(&t, "%s", json_object_get_boolean(get(vm, "registered")) ? "yes" : "no");
+        vg_table_put(&t, "%s", vg_member_true(vm, "registered") ? "yes" : "no");
         put_text(&t, vm, "pool");
         put_text(&t, vm, "priority");
         put_number(&t, vm, "weight");
+        put_limit(&t, vm, "rate", "/s");
+        put_limit(&t, vm, "queue_depth", "");
+        put_limit(&t, vm, "memory_mib", " MiB");
         put_number(&t, vm, "executors");
         put_number(&t, vm, "calls");
         put_bytes(&t, vm, "memory_bytes");
         put_number(&t, vm, "faults");
         put_seconds(&t, vm, "uptime_s");
+        put_text(&t, vm, "state");
     }
     vg_table_print(&t, stdout);
     vg_table_fini(&t);
@@ -130,20 +100,20 @@ static void show_executors(json_object *list)
 {
     struct vg_table t;
 
-    if (length(list) == 0) {
+    if (vg_members(list) == 0) {
         puts("No executor runs.");
         return;
     }
     vg_table_init(&t, executor_columns, VG_ARRAY_LEN(executor_columns));
-    for (size_t i = 0; i < length(list); i++) {
-        json_object *x = item(list, i);
-        const char *reason = text(x, "reason");
+    for (size_t i = 0; i < vg_members(list); i++) {
+        json_object *x = vg_item(list, i);
+        const char *reason = vg_member_text(x, "reason");
 
         put_text(&t, x, "vm");
         put_number(&t, x, "slot");
         put_number(&t, x, "pid");
         put_text(&t, x, "process");
-        vg_table_put(&t, "%s%s%s", text(x, "state"), *reason ? ": " : "", reason);
+        vg_table_put(&t, "%s%s%s", vg_member_text(x, "state"), *reason ? ": " : "", reason);
         put_text(&t, x, "backend");
         put_number(&t, x, "calls");
         put_bytes(&t, x, "bytes_in");
@@ -179,7 +149,7 @@ static void show_policy(json_object *vm)
     vg_table_put(&t, "VM");
     put_text(&t, vm, "name");
     vg_table_put(&t, "registered");
-    vg_table_put(&t, "%s", json_object_get_boolean(get(vm, "registered")) ? "yes" : "no");
+    vg_table_put(&t, "%s", vg_member_true(vm, "registered") ? "yes" : "no");
     vg_table_put(&t, "pool");
     put_text(&t, vm, "pool");
     vg_table_put(&t, "priority");
@@ -197,9 +167,9 @@ static void show_policy(json_object *vm)
     print_pairs(&t);
 }
 
-void vg_show_registered(json_object *answer)
+void vg_show_policy(json_object *answer)
 {
-    show_policy(get(answer, "vm"));
+    show_policy(vg_member(answer, "vm"));
 }
 
 void vg_show_done(json_object *answer)
@@ -210,9 +180,29 @@ void vg_show_done(json_object *answer)
 
 void vg_show_vm(json_object *answer)
 {
-    show_policy(get(answer, "vm"));
+    show_policy(vg_member(answer, "vm"));
     puts("");
-    show_executors(get(answer, "executors"));
+    show_executors(vg_member(answer, "executors"));
+}
+
+/* ---- events ---- */
+
+void vg_show_event(json_object *e)
+{
+    const char *vm = vg_member_text(e, "vm");
+
+    printf("%s  %-16s  %-18s  %s\n", vg_member_text(e, "time"), *vm ? vm : "-",
+           vg_member_text(e, "type"), vg_member_text(e, "text"));
+}
+
+void vg_show_events(json_object *answer)
+{
+    json_object *events = vg_member(answer, "events");
+
+    if (vg_members(events) == 0)
+        puts("Nothing has happened.");
+    for (size_t i = 0; i < vg_members(events); i++)
+        vg_show_event(vg_item(events, i));
 }
 
 /* ---- counters ---- */
@@ -227,11 +217,11 @@ static void show_totals(json_object *vm)
     vg_table_put(&t, "uptime");
     put_seconds(&t, vm, "uptime_s");
     vg_table_put(&t, "executors");
-    vg_table_put(&t, "%" PRIu64 " now, %" PRIu64 " in all", number(vm, "executors"),
-                 number(vm, "executors_started"));
+    vg_table_put(&t, "%" PRIu64 " now, %" PRIu64 " in all", vg_member_number(vm, "executors"),
+                 vg_member_number(vm, "executors_started"));
     vg_table_put(&t, "calls");
-    vg_table_put(&t, "%" PRIu64 ", with errors %" PRIu64 ", rejected %" PRIu64, number(vm, "calls"),
-                 number(vm, "errors"), number(vm, "rejected"));
+    vg_table_put(&t, "%" PRIu64 ", with errors %" PRIu64 ", rejected %" PRIu64, vg_member_number(vm, "calls"),
+                 vg_member_number(vm, "errors"), vg_member_number(vm, "rejected"));
     vg_table_put(&t, "launches");
     put_number(&t, vm, "launches");
     vg_table_put(&t, "bytes in");
@@ -245,8 +235,8 @@ static void show_totals(json_object *vm)
     vg_table_put(&t, "doorbells");
     put_number(&t, vm, "doorbells");
     vg_table_put(&t, "faults");
-    vg_table_put(&t, "%" PRIu64 ", of the GPU %" PRIu64, number(vm, "faults"),
-                 number(vm, "gpu_faults"));
+    vg_table_put(&t, "%" PRIu64 ", of the GPU %" PRIu64, vg_member_number(vm, "faults"),
+                 vg_member_number(vm, "gpu_faults"));
     print_pairs(&t);
 }
 
@@ -270,17 +260,17 @@ static void show_counts(json_object *counts, const char *title, const char *coun
 
 void vg_show_metrics(json_object *answer)
 {
-    json_object *vms = get(answer, "vms");
+    json_object *vms = vg_member(answer, "vms");
 
-    if (length(vms) == 0)
+    if (vg_members(vms) == 0)
         puts("No VM is registered or connected.");
-    for (size_t i = 0; i < length(vms); i++) {
+    for (size_t i = 0; i < vg_members(vms); i++) {
         if (i > 0)
             puts("\n----");
-        show_totals(item(vms, i));
-        show_counts(get(item(vms, i), "classes"), "CLASS", "CALLS");
-        show_counts(get(item(vms, i), "by_call"), "CALL", "CALLS");
-        show_counts(get(item(vms, i), "ended"), "ENDED", "EXECUTORS");
+        show_totals(vg_item(vms, i));
+        show_counts(vg_member(vg_item(vms, i), "classes"), "CLASS", "CALLS");
+        show_counts(vg_member(vg_item(vms, i), "by_call"), "CALL", "CALLS");
+        show_counts(vg_member(vg_item(vms, i), "ended"), "ENDED", "EXECUTORS");
     }
 }
 
@@ -301,18 +291,18 @@ static void put_faults(struct vg_table *t, json_object *faults)
 
 bool vg_show_is_unusable(json_object *answer)
 {
-    return strcmp(text(get(answer, "health"), "status"), "unusable") == 0;
+    return strcmp(vg_member_text(vg_member(answer, "health"), "status"), "unusable") == 0;
 }
 
 void vg_show_health(json_object *answer)
 {
-    json_object *h = get(answer, "health");
+    json_object *h = vg_member(answer, "health");
     struct vg_table t;
 
     vg_table_init(&t, pair_columns, 2);
     vg_table_put(&t, "mediator");
-    vg_table_put(&t, "%s%s%s", text(h, "status"), *text(h, "problem") ? ": " : "",
-                 text(h, "problem"));
+    vg_table_put(&t, "%s%s%s", vg_member_text(h, "status"), *vg_member_text(h, "problem") ? ": " : "",
+                 vg_member_text(h, "problem"));
     vg_table_put(&t, "pid");
     put_number(&t, h, "pid");
     vg_table_put(&t, "uptime");
@@ -330,9 +320,9 @@ void vg_show_health(json_object *answer)
     vg_table_put(&t, "executors");
     put_number(&t, h, "executors");
     vg_table_put(&t, "ready");
-    vg_table_put(&t, "%" PRIu64 " more, for guests to come", number(h, "executors_ready"));
-    put_faults(&t, get(h, "faults"));
+    vg_table_put(&t, "%" PRIu64 " more, for guests to come", vg_member_number(h, "executors_ready"));
+    put_faults(&t, vg_member(h, "faults"));
     print_pairs(&t);
     puts("");
-    show_executors(get(answer, "executors"));
+    show_executors(vg_member(answer, "executors"));
 }

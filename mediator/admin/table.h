@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define VG_TABLE_COLUMNS 12u
+#define VG_TABLE_COLUMNS 16u
 #define VG_TABLE_CELL    64u    /* bytes of one cell, NUL included; longer text is cut */
 
 struct vg_column {

@@ -39,10 +39,10 @@ const struct vg_verb vg_verbs[] = {
     { "show-metrics", VG_RIGHTS_READ, "counters of one VM or of all", "vm_name", false, "vms" },
     { "show-health", VG_RIGHTS_READ, "mediator, device, executors, faults", "", false,
       "health, executors" },
-    { "events", VG_RIGHTS_READ, "what happened, oldest first", "vm_name since limit follow", false,
+    { "events", VG_RIGHTS_READ, "what happened, oldest first", "vm_name | since limit follow", false,
       "events, next" },
     { "top", VG_RIGHTS_READ, "who uses the GPU, again and again",
-      "vm_name interval count once", false, "time_ns, vms" },
+      "vm_name | interval count once", false, "time_ns, vms" },
 };
 const unsigned vg_verb_count = VG_ARRAY_LEN(vg_verbs);
 
@@ -99,18 +99,23 @@ unsigned vg_verb_args(const struct vg_verb *v, struct vg_arg *args, unsigned *re
 {
     char word[64];
     unsigned n = 0, positional = 0;
+    bool by_name = false;
 
     for (const char *p = v->args; *p && n < VG_VERB_ARGS_MAX; p += strspn(p, " ")) {
         size_t len = strcspn(p, " "), name = strcspn(p, " !");
 
-        if (*p == '*') {
+        if (*p == '|') {
+            by_name = true;
+        } else if (*p == '*') {
+            by_name = true;
             for (unsigned i = 0; i < VG_POLICY_FIELDS && n < VG_VERB_ARGS_MAX; i++)
                 from_policy(&vg_policy_fields[i], &args[n++]);
         } else {
             snprintf(word, sizeof(word), "%.*s", (int)name, p);
             if (vg_arg_find(word, &args[n])) {
                 args[n].needed = p[name] == '!';
-                positional = ++n;
+                n++;
+                positional = by_name ? positional : n;
             }
         }
         p += len;

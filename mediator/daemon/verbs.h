@@ -43,7 +43,8 @@ struct vg_verb {
     const char *what;           /* "register a VM or change its policy" */
     /*
      * Names of arguments in the order in which they may stand without their names;
-     * "!" behind a name: it must be given. "*": all fields of a policy, by name only.
+     * "!" behind a name: it must be given. Behind "|" they have their names always.
+     * "*": all fields of a policy, with their names.
      */
     const char *args;
     bool some;                  /* of those that need not be given, at least one must */

@@ -1,0 +1,197 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# timeout: 120
+#
+# vgpu-admin as people and programs use it: command line, texts, JSON, exit codes,
+# completion, and that manuals, help and checks name the same verbs, arguments and bounds.
+# shellcheck disable=SC2016 # single quotes are for inner shells
+set -u
+top=$(cd "$(dirname "$0")/../.." && pwd)
+build=$(cd "$VG_BUILD" && pwd)
+bin=$build/bin
+work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-admin.XXXXXX")
+failures=0
+pid=
+trap 'stop; rm -rf "$work"' EXIT
+
+# wants TEXT STATUS PATTERN COMMAND...: exit status, and a line of the output.
+wants() {
+    local text=$1 status=$2 pattern=$3 rc
+    shift 3
+    "$@" >"$work/out" 2>&1 </dev/null
+    rc=$?
+    if [ $rc = "$status" ] && { [ -z "$pattern" ] || grep -Eq -- "$pattern" "$work/out"; }; then
+        echo "ok      $text"
+    else
+        echo "NOT OK  $text: status $rc, not $status, or no /$pattern/ in:"
+        sed 's/^/        | /' "$work/out"
+        failures=$((failures + 1))
+    fi
+}
+
+admin() { "$bin/vgpu-admin" "--socket=$work/control.sock" "$@"; }
+start() {
+    "$bin/vgpu-mediator" --socket "$work/m.sock" --control-socket "$work/control.sock" \
+        --config /dev/null --set "state_dir=$work/state" --set prestart=0 --backend soft "$@" \
+        2>"$work/log" || { cat "$work/log"; return 1; }
+    pid=$(sed -n 's/.*started pid=\([0-9]*\).*/\1/p' "$work/log")
+}
+stop() {
+    [ -n "$pid" ] || return 0
+    kill -TERM "$pid" 2>/dev/null
+    for _ in $(seq 500); do kill -0 "$pid" 2>/dev/null || break; sleep 0.02; done
+    pid=
+}
+# within TEXT PATTERN COMMAND...: its output has the line sooner or later.
+within() {
+    local text=$1 pattern=$2
+    shift 2
+    for _ in $(seq 300); do
+        "$@" 2>/dev/null | grep -Eq -- "$pattern" && break
+        sleep 0.05
+    done
+    wants "$text" 0 "$pattern" "$@"
+}
+
+# ---- wrong usage: 2, whether a mediator is there or not ----
+
+wants 'help' 0 '^Usage: vgpu-admin' admin help
+wants '--help' 0 '^Usage: vgpu-admin' admin --help
+wants '-h' 0 '^Usage: vgpu-admin' admin -h
+wants 'help of a command' 0 '^Usage: vgpu-admin set-rate-limit VM_NAME \[RATE\]' \
+    admin help set-rate-limit
+wants 'help behind a command' 0 'number from 1 to 100' admin set-weight --help
+wants 'help of nothing' 2 'no command "reboot"' admin help reboot
+wants 'no command' 2 'which command' admin
+wants 'unknown command' 2 'no command "reboot"' admin reboot
+wants 'no abbreviated command' 2 'no command "lis"' admin lis
+wants 'unknown option' 2 '^vgpu-admin: unrecognized option "--colour"' admin list --colour
+wants 'unknown short option' 2 'unrecognized option "-v"' admin list -v
+wants 'no abbreviated option' 2 'unrecognized option "--vm=a"' admin show-vm --vm=a
+wants 'no underscore' 2 'unrecognized option' admin show-vm --vm_name=a
+wants 'two commands' 2 'list takes no further "show-health"' admin list show-health
+wants 'option of another command' 2 'list takes no --weight' admin list --weight=3
+wants 'name missing' 2 'set-weight needs --vm-name' admin set-weight
+wants 'value missing' 2 'set-weight needs --weight' admin set-weight web1
+wants 'value of an option missing' 2 'value is missing behind "--weight"' admin set-weight web1 --weight
+wants 'value where none belongs' 2 'no value belongs to "--follow=1"' admin events --follow=1
+wants 'one of several missing' 2 'needs one more option' admin set-rate-limit web1
+wants 'twice' 2 'there twice: option "--weight"' admin set-weight web1 --weight=3 --weight=4
+wants 'bad weight' 2 '^vgpu-admin: --weight: "101" is not a number from 1 to 100' \
+    admin register-vm --vm-name=web1 --weight=101
+wants 'negative weight' 2 '^vgpu-admin: --weight: "-1" is not' admin set-weight web1 -1
+wants 'bad priority' 2 '^vgpu-admin: --priority: "top" is not one of high, medium, low' \
+    admin register-vm --vm-name=web1 --priority=top
+wants 'bad name' 2 '^vgpu-admin: --vm-name: "a b" is not a VM name' \
+    admin register-vm --vm-name='a b'
+wants 'bad memory' 2 '^vgpu-admin: --memory: "24Q" is not a number' admin set-memory web1 24Q
+wants 'bad value, nobody there' 2 '^vgpu-admin: --queue-depth: "x" is not a number' \
+    admin register-vm --vm-name=a --queue-depth=x
+wants 'nobody there: 3' 3 'is vgpu-mediator running' admin list
+wants 'top, nobody there' 1 'is vgpu-mediator running' admin top --once
+
+# ---- what the mission writes ----
+
+start || exit 1
+wants 'empty list' 0 'No VM is registered' admin list
+wants 'register' 0 '^priority +high$' \
+    admin register-vm --vm-name=web1 --pool=B --priority=high --weight=80 --rate=1000 \
+    --queue-depth=16 --memory=2048
+wants 'list' 0 '^web1 +yes +B +high +80 +1000/s +16 +2048 MiB ' admin list
+wants 'option before the command' 0 '^weight +7$' admin --vm-name web1 --weight 7 register-vm
+wants 'by options' 0 '^weight +9$' admin set-weight --vm-name=web1 --weight=9
+wants 'by position' 0 '^weight +11$' admin set-weight web1 11
+wants 'name by option, value by position' 0 '^weight +12$' admin set-weight --vm-name=web1 12
+wants 'set-priority' 0 '^priority +low$' admin set-priority web1 low
+wants 'set-pool' 0 '^pool +C$' admin set-pool web1 C
+wants 'set-rate-limit' 0 '^rate +500 calls/s$' admin set-rate-limit web1 500 8
+wants 'of these, one' 0 '^queue depth +4 calls$' admin set-rate-limit web1 --queue-depth=4
+wants 'the other stays' 0 '^rate +500 calls/s$' admin show-vm web1
+wants 'set-memory' 0 '^memory limit +24576 MiB$' admin set-memory web1 24G
+wants 'no limit' 0 '^memory limit +-$' admin set-memory web1 0
+wants 'unknown VM' 1 'there is no VM "web2"' admin set-weight web2 3
+wants 'unknown VM to show' 1 'there is no VM "web2"' admin show-vm --vm-name=web2
+wants 'metrics' 0 '^bytes out +0 B$' admin show-metrics --vm-name=web1
+wants 'health' 0 '^executors +0$' admin show-health
+wants 'top' 0 '^web1 +C +low +12 +0\.0%' admin top --once --interval=100
+wants 'top, so many looks' 0 '^2$' sh -c '"$@" | grep -c ^web1' - \
+    "$bin/vgpu-admin" "--socket=$work/control.sock" top --count=2 --interval=100
+wants 'top on a dumb terminal' 0 '^0$' sh -c 'TERM=dumb "$@" | grep -c "$(printf "\033")"; true' - \
+    "$bin/vgpu-admin" "--socket=$work/control.sock" top --count=1 --interval=100
+if command -v script >/dev/null; then
+    # shellcheck disable=SC2031
+    wants 'top on a terminal: in place, until q' 0 "$(printf '\033')\\[H" \
+        sh -c '(sleep 2; echo q) | TERM=xterm timeout 30 script -qec "$1" /dev/null' - \
+        "$bin/vgpu-admin --socket=$work/control.sock top --interval=100"
+fi
+
+# ---- events ----
+
+wants 'events' 0 'Z  web1 +vm-changed +weight=9 weight_was=7$' admin events web1
+wants 'events, the latest' 0 '^1$' sh -c '"$@" | wc -l' - \
+    "$bin/vgpu-admin" "--socket=$work/control.sock" events --limit=1
+admin events --follow >"$work/follow" 2>&1 &
+follower=$!
+within 'follow: what was' 'mediator-started' cat "$work/follow"
+admin register-vm web3 >/dev/null
+within 'follow: what is' 'web3 +vm-registered' cat "$work/follow"
+admin events --follow --json web3 >"$work/follow.json" 2>&1 &
+follower2=$!
+within 'follow by JSON' '"type":"vm-registered","vm":"web3"' cat "$work/follow.json"
+
+# ---- JSON ----
+
+admin list --json >"$work/list.json"
+wants 'JSON is JSON' 0 '^web1 12$' python3 -c \
+    'import json,sys; v=json.load(open(sys.argv[1]))["vms"][0]; print(v["name"], v["weight"])' \
+    "$work/list.json"
+admin show-vm --vm-name=none --json >"$work/error.json" 2>/dev/null
+wants 'so is an error' 0 '^False$' python3 -c \
+    'import json,sys; print(json.load(open(sys.argv[1]))["ok"])' "$work/error.json"
+admin top --count=2 --interval=100 --json >"$work/top.json"
+wants 'top by JSON: a line a look' 0 '^2 web1$' python3 -c \
+    'import json,sys; l=[json.loads(x) for x in open(sys.argv[1])]; print(len(l), l[1]["vms"][0]["name"])' \
+    "$work/top.json"
+
+# ---- completion, as bash calls it ----
+
+# completes LINE: the candidates, sorted, in one line.
+completes() {
+    PATH=$bin:$PATH bash --norc -c '
+        source "$1"
+        COMP_LINE=$2 COMP_POINT=${#2}
+        _vgpu_admin
+        printf "%s\n" "${COMPREPLY[@]}" | sort | tr "\n" " "' - \
+        "$top/mediator/completion/vgpu-admin" "$1"
+}
+s=--socket=$work/control.sock
+wants 'completes commands' 0 '^set-memory set-pool set-priority set-rate-limit set-weight $' \
+    completes 'vgpu-admin set-'
+wants 'completes names by position' 0 '^web1 web3 $' completes "vgpu-admin $s set-weight w"
+wants 'completes names by option' 0 '^web1 web3 $' completes "vgpu-admin $s set-weight --vm-name="
+wants 'completes priorities' 0 '^high $' completes "vgpu-admin $s set-priority web1 h"
+wants 'completes pools' 0 '^C $' completes "vgpu-admin $s register-vm --pool=C"
+wants 'completes options' 0 '^--queue-depth= $' completes 'vgpu-admin set-rate-limit web1 --q'
+wants 'no option twice' 0 '^ ?$' completes 'vgpu-admin set-weight --weight=3 --w'
+wants 'completes without a mediator' 0 '^list $' completes 'vgpu-admin --socket=/none lis'
+
+# ---- the manuals have every verb, argument and bound, and every setting ----
+
+admin help --json >"$work/verbs.json"
+wants 'manuals, help and checks agree' 0 '^agreed: [0-9]+ verbs' \
+    python3 "$top/tests/mediator/manuals.py" "$work/verbs.json" "$top/mediator/man" \
+    "$top/mediator/daemon/event.h"
+
+# ---- who follows hears of the end; registrations outlive it ----
+
+stop
+wait $follower; rc=$?
+wants 'follow: ends with the mediator: 3' 0 '^3$' echo $rc
+wait $follower2
+within 'follow: the last word' 'mediator-stopping' cat "$work/follow"
+start || exit 1
+wants 'registration survived' 0 '^web1 +yes +C +low +12 ' admin list
+wants 'unregister' 0 'done' admin unregister-vm web1
+wants 'gone' 1 'no VM "web1"' admin show-vm web1
+stop
+[ $failures = 0 ]
