@@ -13,6 +13,11 @@ vgpu-mediator-src  := mediator/daemon/main.c
 vgpu-mediator-libs := libvgdaemon.a libvgbase.a libvgproto.a
 vgpu-mediator-pkgs := json-c
 
+# What survives the daemon; it is part of no library.
+progs += vgpu-keeper
+vgpu-keeper-src  := $(wildcard mediator/keeper/*.c)
+vgpu-keeper-libs := libvgbase.a
+
 progs += vgpu-run
 vgpu-run-src  := $(wildcard mediator/run/*.c)
 vgpu-run-libs := libvgbase.a

@@ -21,7 +21,7 @@
 #include "vg_regs.h"
 #include "vg_sock.h"
 
-#define VG_STUB_RETRY_MIN_MS 250u
+#define VG_STUB_RETRY_MIN_MS 50u
 #define VG_STUB_RETRY_MAX_MS 2000u
 
 /* What happened, for the host's tracing; the comment names a and b. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -127,6 +128,23 @@ int vg_sock_send(int sock, const void *buf, size_t len, const int *fds, unsigned
     return n < 0 ? -errno : 0;
 }
 
+/* -ETOOMANYREFS: more descriptors are under way than this user may have; they arrive soon. */
+int vg_sock_send_wait(int sock, const void *buf, size_t len, const int *fds, unsigned nfds,
+                      unsigned ms)
+{
+    struct pollfd p = { .fd = sock, .events = POLLOUT };
+    int rc = vg_sock_send(sock, buf, len, fds, nfds);
+
+    for (; (rc == -EAGAIN || rc == -ETOOMANYREFS) && ms > 0; ms--) {
+        if (rc == -EAGAIN)
+            poll(&p, 1, 1);
+        else
+            poll(NULL, 0, 1);
+        rc = vg_sock_send(sock, buf, len, fds, nfds);
+    }
+    return rc == -ETOOMANYREFS ? -EAGAIN : rc;
+}
+
 /* Every descriptor of the packet, whatever it thinks of itself. At most VG_SOCK_FDS_MAX. */
 static unsigned take_fds(struct msghdr *msg, int *fds)
 {
@@ -142,8 +160,8 @@ static unsigned take_fds(struct msghdr *msg, int *fds)
     return total;
 }
 
-ssize_t vg_sock_recv(int sock, void *buf, size_t cap, int *ret_fds, unsigned max_fds,
-                     unsigned *ret_nfds)
+static ssize_t receive(int sock, int flags, void *buf, size_t cap, int *ret_fds, unsigned max_fds,
+                       unsigned *ret_nfds)
 {
     struct iovec iov = { .iov_base = buf, .iov_len = cap };
     union control control;
@@ -154,7 +172,7 @@ ssize_t vg_sock_recv(int sock, void *buf, size_t cap, int *ret_fds, unsigned max
     ssize_t n;
 
     do {
-        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT | flags);
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
@@ -168,4 +186,27 @@ ssize_t vg_sock_recv(int sock, void *buf, size_t cap, int *ret_fds, unsigned max
         memcpy(ret_fds, fds, nfds * sizeof(int));
     *ret_nfds = nfds;
     return n;
+}
+
+ssize_t vg_sock_recv(int sock, void *buf, size_t cap, int *ret_fds, unsigned max_fds,
+                     unsigned *ret_nfds)
+{
+    return receive(sock, 0, buf, cap, ret_fds, max_fds, ret_nfds);
+}
+
+ssize_t vg_sock_peek(int sock, void *buf, size_t cap, int *ret_fds, unsigned max_fds,
+                     unsigned *ret_nfds)
+{
+    return receive(sock, MSG_PEEK, buf, cap, ret_fds, max_fds, ret_nfds);
+}
+
+/* Without room for descriptors the kernel drops those that come with it. */
+void vg_sock_skip(int sock)
+{
+    char byte;
+    struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+    while (recvmsg(sock, &msg, MSG_DONTWAIT) < 0 && errno == EINTR)
+        ;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mediator/base/util.h"
@@ -37,6 +38,12 @@ static const char *const telemetry_places[] = {
     "vgpu-telemetry",
     "../libexec/vgpu/vgpu-telemetry",
     "../lib/vgpu/vgpu-telemetry",
+};
+
+static const char *const keeper_places[] = {
+    "vgpu-keeper",
+    "../libexec/vgpu/vgpu-keeper",
+    "../lib/vgpu/vgpu-keeper",
 };
 
 const char *const vg_backend_env[] = {
@@ -135,6 +142,15 @@ int vg_backend_executor(const struct vg_config *c, char *ret_path, size_t cap)
     return find_near(executor_places, VG_ARRAY_LEN(executor_places), X_OK, ret_path, cap);
 }
 
+uint64_t vg_backend_id(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return 0;
+    return (uint64_t)st.st_ino ^ (uint64_t)st.st_mtim.tv_sec << 32 ^ (uint64_t)st.st_mtim.tv_nsec;
+}
+
 int vg_backend_telemetry(const struct vg_config *c, char *ret_path, size_t cap)
 {
     if (c->telemetry[0]) {
@@ -142,6 +158,11 @@ int vg_backend_telemetry(const struct vg_config *c, char *ret_path, size_t cap)
         return access(ret_path, X_OK) < 0 ? -errno : 0;
     }
     return find_near(telemetry_places, VG_ARRAY_LEN(telemetry_places), X_OK, ret_path, cap);
+}
+
+int vg_backend_keeper(char *ret_path, size_t cap)
+{
+    return find_near(keeper_places, VG_ARRAY_LEN(keeper_places), X_OK, ret_path, cap);
 }
 
 void vg_backend_nvml(const struct vg_config *c, const struct vg_backend *b, char *ret_path,

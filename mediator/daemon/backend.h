@@ -38,4 +38,10 @@ int vg_backend_telemetry(const struct vg_config *c, char *ret_path, size_t cap);
 /* The executor program: as configured, beside the daemon, or in libexec. 0 or -ENOENT. */
 int vg_backend_executor(const struct vg_config *c, char *ret_path, size_t cap);
 
+/* Tells one build of a program from another that takes its place at the same path. */
+uint64_t vg_backend_id(const char *path);
+
+/* The program vgpu-keeper: beside the daemon, or in libexec. 0 or -ENOENT. */
+int vg_backend_keeper(char *ret_path, size_t cap);
+
 #endif

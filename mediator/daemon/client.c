@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "keep.h"
 #include "mediator.h"
 #include "mediator/base/file.h"
 #include "mediator/base/log.h"
@@ -57,11 +58,12 @@ static void free_when_done(struct vg_client *c)
 {
     struct vg_mediator *m = c->mediator;
 
-    if (has_sessions(c) || !set_state(c, VG_CLIENT_DEAD))
+    if (c->held || has_sessions(c) || !set_state(c, VG_CLIENT_DEAD))
         return;
     vg_log(VG_LOG_INFO, "peer-gone", "peer=%u vm=%s", c->id, c->vm ? c->vm->name : "-");
     if (c->vm)
         c->vm->peers--;
+    vg_keep_forget(m, &c->key);
     vg_close(&c->region_fd);
     vg_list_remove(&c->link);
     free(c);
@@ -87,6 +89,9 @@ void vg_client_close(struct vg_client *c, enum vg_gone_reason reason, const char
         else
             drop_session(c, i);
     }
+    /* Without its socket, which the keeper would hold open. */
+    if (c->key)
+        vg_keep_client(c);
     free_when_done(c);
 }
 
@@ -263,6 +268,9 @@ static const char *on_hello(struct vg_client *c, struct vg_msg *msg, int *fd)
     why = welcome(c);
     if (!why && c->role != VG_ROLE_PROCESS)
         vg_telemetry_watch(&c->mediator->telemetry, c);
+    /* Should we die before this, it has to come again, and has nothing yet that it could lose. */
+    if (!why)
+        vg_keep_client(c);
     return why;
 }
 
@@ -293,6 +301,8 @@ static const char *on_attach(struct vg_client *c, struct vg_msg *msg, int *fd)
     (void)fd;
     if (!slot_of(c, msg->token, &slot))
         return "ATTACH of a slot that does not exist";
+    if (c->replay && c->session[slot] && c->session[slot]->token == msg->token)
+        return tell_slot(c, VG_MSG_ATTACHED, msg->token, c->session[slot]->doorbell_fd);
     /* A second client on the slot: the first one keeps it, its state is not touched. */
     if (c->session[slot])
         return refuse(c, msg->token, "the slot is in use");
@@ -311,12 +321,14 @@ static const char *on_attach(struct vg_client *c, struct vg_msg *msg, int *fd)
         return refuse_slot(c, slot, msg->token, VG_GONE_REFUSED, why);
     c->used[slot] = true;
     c->last_token[slot] = msg->token;
+    vg_keep_client_values(c);
     return tell_slot(c, VG_MSG_ATTACHED, msg->token, c->session[slot]->doorbell_fd);
 }
 
 static void release(struct vg_session *s)
 {
     s->released = true;
+    vg_keep_session_values(s);
     vg_session_stop(s, VG_GONE_NONE);
 }
 
@@ -429,6 +441,24 @@ static void cut_off(struct vg_client *c, const char *why)
     vg_client_close(c, VG_GONE_PROTOCOL, why);
 }
 
+/*
+ * HELLO is taken off before, the others after they have been dealt with: so whenever we
+ * die, the next daemon knows the peer and hears what we have not done, or knows nothing.
+ */
+static const char *take(struct vg_client *c, struct vg_msg *msg, ssize_t n, int *fd)
+{
+    bool is_known = c->key != 0;
+    const char *why;
+
+    if (!is_known)
+        vg_sock_skip(c->sock);
+    why = dispatch(c, msg, n, fd);
+    if (is_known)
+        vg_sock_skip(c->sock);
+    c->replay = false;
+    return why;
+}
+
 static void ready(void *arg, uint32_t events)
 {
     struct vg_client *c = arg;
@@ -436,7 +466,7 @@ static void ready(void *arg, uint32_t events)
     struct vg_msg msg;
     unsigned nfds = 0;
     const char *why;
-    ssize_t n = vg_sock_recv(c->sock, &msg, sizeof(msg), &fd, 1, &nfds);
+    ssize_t n = vg_sock_peek(c->sock, &msg, sizeof(msg), &fd, 1, &nfds);
 
     (void)events;
     if (n == -EAGAIN)
@@ -445,7 +475,7 @@ static void ready(void *arg, uint32_t events)
         vg_client_close(c, VG_GONE_NONE, "end of connection");
         return;
     }
-    why = n < 0 ? "a packet too long or with too many descriptors" : dispatch(c, &msg, n, &fd);
+    why = n < 0 ? "a packet too long or with too many descriptors" : take(c, &msg, n, &fd);
     if (why == turned_away)
         vg_client_close(c, VG_GONE_REFUSED, why);
     else if (why)
@@ -527,4 +557,39 @@ struct vg_client *vg_client_new(struct vg_mediator *m, int sock)
     vg_timer_set(&m->loop, &c->timer, vg_now() + VG_CLIENT_HELLO_MS * VG_NS_PER_MS,
                  hello_timeout, c);
     return c;
+}
+
+/* ---- taking over ---- */
+
+int vg_client_adopt(struct vg_client *c)
+{
+    struct vg_mediator *m = c->mediator;
+    int rc = c->state == VG_CLIENT_UP ? vg_io_add(&m->loop, &c->io, c->sock, EPOLLIN, ready, c) : 0;
+
+    if (rc < 0)
+        return rc;
+    c->replay = true;
+    if (c->vm)
+        c->vm->peers++;
+    m->client_count++;
+    vg_list_append(&m->clients, &c->link);
+    return 0;
+}
+
+void vg_client_catch_up(struct vg_client *c)
+{
+    c->held = true;
+    for (unsigned i = 0; i < VG_SLOTS_MAX; i++) {
+        if (c->session[i] && c->state == VG_CLIENT_CLOSING)
+            vg_session_stop(c->session[i], VG_GONE_NONE);
+        if (c->session[i])
+            vg_session_catch_up(c->session[i]);
+    }
+    c->held = false;
+    if (c->state == VG_CLIENT_CLOSING)
+        free_when_done(c);
+    else if (c->role == VG_ROLE_PROCESS)
+        watch_process(c);
+    else
+        vg_telemetry_watch(&c->mediator->telemetry, c);
 }

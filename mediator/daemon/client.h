@@ -36,6 +36,9 @@ struct vg_client {
     struct vg_list link;
     enum vg_client_state state;
     unsigned id;                    /* for logs */
+    uint64_t key;                   /* in the keeper; 0: not there */
+    bool held;                      /* is not freed now, whatever ends */
+    bool replay;                    /* an earlier daemon may have dealt with the next message */
     int sock;
     struct vg_io io;
     struct vg_timer timer;          /* HELLO's deadline, then the next look at the process */
@@ -55,6 +58,11 @@ struct vg_client {
 
 /* Takes the connection. NULL: no memory; then the fd is closed. */
 struct vg_client *vg_client_new(struct vg_mediator *m, int sock);
+
+/* Takes over one that was UP or CLOSING with an earlier daemon; has all its values. 0 or -errno. */
+int vg_client_adopt(struct vg_client *c);
+/* And has its executors: ends those that have ended, and itself if it was being closed. */
+void vg_client_catch_up(struct vg_client *c);
 
 /* Cuts the peer off and ends its executors; the object goes away when they have. */
 void vg_client_close(struct vg_client *c, enum vg_gone_reason reason, const char *why);

@@ -32,6 +32,9 @@ struct setting {
 static const struct word backends[] = {
     { "auto", VG_BACKEND_AUTO }, { "cuda", VG_BACKEND_CUDA }, { "soft", VG_BACKEND_SOFT }, { 0 },
 };
+static const struct word keeps[] = {
+    { "never", VG_KEEP_NEVER }, { "crash", VG_KEEP_CRASH }, { "always", VG_KEEP_ALWAYS }, { 0 },
+};
 static const struct word yes_no[] = { { "yes", 1 }, { "no", 0 }, { 0 } };
 static const struct word levels[] = {
     { "error", VG_LOG_ERROR }, { "warning", VG_LOG_WARNING }, { "info", VG_LOG_INFO },
@@ -51,6 +54,7 @@ static const struct setting settings[] = {
     NUMBER(max_clients, 1, 4096), NUMBER(max_executors, 1, 4096),
     NUMBER(prestart, 0, 64), CHOICE(prestart_context, yes_no), CHOICE(prestart_refill, yes_no),
     NUMBER(region_mib, VG_REGION_SIZE_MIN >> 20, VG_REGION_SIZE_MAX >> 20),
+    CHOICE(keep, keeps), NUMBER(keep_s, 1, 1000000),
     NUMBER(watchdog_s, 0, 86400), NUMBER(stuck_s, 1, 3600), NUMBER(fault_limit, 0, 1000),
     NUMBER(fault_window_s, 1, 86400), NUMBER(fault_long_limit, 0, 10000),
     NUMBER(fault_long_window_s, 1, 30 * 86400), TEXT(kernel_log), NUMBER(start_timeout_s, 1, 3600), NUMBER(spin_us, 0, 1000000),
@@ -69,6 +73,8 @@ void vg_config_init(struct vg_config *c)
     c->prestart = 1;
     c->prestart_context = 1;
     c->prestart_refill = 1;
+    c->keep = VG_KEEP_CRASH;
+    c->keep_s = 600;
     c->start_timeout_s = 60;
     c->watchdog_s = 30;
     c->stuck_s = 10;

@@ -20,6 +20,9 @@
 
 enum vg_backend_choice { VG_BACKEND_AUTO, VG_BACKEND_CUDA, VG_BACKEND_SOFT };
 
+/* What goes on without the daemon: nothing, all after a crash, all after SIGTERM too. */
+enum vg_keep_choice { VG_KEEP_NEVER, VG_KEEP_CRASH, VG_KEEP_ALWAYS };
+
 struct vg_config {
     char socket[108];               /* where devices and processes connect */
     char control_socket[108];       /* where vgpu-admin connects */
@@ -49,6 +52,8 @@ struct vg_config {
     uint64_t fault_long_window_s;
     char kernel_log[PATH_MAX];      /* where the GPU's driver reports, "": not read */
     uint64_t spin_us;               /* an executor polls so long before it sleeps */
+    uint64_t keep;                  /* enum vg_keep_choice */
+    uint64_t keep_s;                /* how long, before everything ends after all */
     uint64_t log_level;             /* enum vg_log_level */
     struct vg_policy policy;        /* of VMs nobody registered */
 };

@@ -7,8 +7,8 @@
  * region; for each the daemon starts a vgpu-executor with exactly the descriptors
  * it needs, hands the doorbell to the peer, and is out of the data path from then
  * on. Administrators connect to a second socket. Whatever a guest breaks ends with
- * its executor; whatever breaks here ends the executors too, by the end of their
- * control socket, and devices connect again to the next daemon by themselves.
+ * its executor; whatever breaks here is put right by the next daemon, which gets every
+ * socket back from vgpu-keeper (keep.h) and goes on where this one ended.
  */
 #include <getopt.h>
 #include <stdio.h>

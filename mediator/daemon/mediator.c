@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "keep.h"
 #include "mediator/base/file.h"
 #include "mediator/base/log.h"
 #include "mediator/base/sock.h"
@@ -42,7 +43,14 @@ struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, char *w
 
 void vg_mediator_vm_changed(struct vg_mediator *m, struct vg_vm *vm)
 {
-    (void)m, (void)vm;
+    vg_keep_vm(m, vm, 0);
+}
+
+static void vm_forgotten(void *arg, const struct vg_vm *vm)
+{
+    uint64_t key = vm->key;
+
+    vg_keep_forget(arg, &key);
 }
 
 void vg_mediator_usage(struct vg_mediator *m, const struct vg_vm *vm, struct vg_usage *ret_usage)
@@ -184,14 +192,32 @@ static void stop_timeout(void *arg)
 
 static void stop_listening(struct vg_mediator *m)
 {
-    if (m->listen_fd >= 0)
+    if (m->listen_fd >= 0 && !m->leaving)
         unlink(m->config.socket);
     if (m->control.mediator)
         unlink(m->config.control_socket);
     vg_timer_del(&m->accept_timer);
     vg_io_del(&m->loop, &m->listen_io);
     vg_close(&m->listen_fd);
+    if (m->stopping && !m->leaving)
+        vg_keep_mediator(m);
     vg_control_fini(&m->control);
+}
+
+/* Of the packages' restart: the next daemon goes on with all of it. */
+static bool may_leave(const struct vg_mediator *m, unsigned signo)
+{
+    return signo == SIGTERM && m->config.keep == VG_KEEP_ALWAYS && vg_keeper_is_up(&m->keeper);
+}
+
+static void leave(struct vg_mediator *m)
+{
+    m->stopping = m->leaving = true;
+    vg_notify("STOPPING=1\n");
+    vg_keep_all(m);
+    vg_log(VG_LOG_INFO, "leaving", "peers=%u executors=%u keep_s=%" PRIu64, m->client_count,
+           m->session_count, m->config.keep_s);
+    vg_loop_quit(&m->loop, 0);
 }
 
 static void on_stop(void *arg, const struct signalfd_siginfo *info)
@@ -201,6 +227,10 @@ static void on_stop(void *arg, const struct signalfd_siginfo *info)
 
     if (m->stopping)
         return;
+    if (may_leave(m, info->ssi_signo)) {
+        leave(m);
+        return;
+    }
     vg_event(m, VG_EVENT_STOPPING, NULL, "signal=%u peers=%u executors=%u", info->ssi_signo,
              m->client_count, m->session_count);
     m->stopping = true;
@@ -275,16 +305,25 @@ void vg_mediator_explain_listen(int rc, const char *path, char *why, size_t why_
         snprintf(why, why_cap, "%s: %s", path, strerror(-rc));
 }
 
+/* The last daemon's socket, in which some may wait already, or a new one. */
+static int listen_for_peers(struct vg_mediator *m, gid_t gid)
+{
+    if (m->listen_fd < 0)
+        m->listen_fd = vg_sock_listen(SOCK_SEQPACKET, m->config.socket, 0660, gid);
+    else if (gid != (gid_t)-1 && chown(m->config.socket, (uid_t)-1, gid) < 0)
+        return -errno;
+    return m->listen_fd < 0 ? m->listen_fd
+                            : vg_io_add(&m->loop, &m->listen_io, m->listen_fd, EPOLLIN,
+                                        accept_ready, m);
+}
+
 static int listen_at(struct vg_mediator *m, gid_t gid, char *why, size_t why_cap)
 {
     int rc = vg_control_init(&m->control, m, why, why_cap);
 
     if (rc < 0)
         return rc;
-    m->listen_fd = vg_sock_listen(SOCK_SEQPACKET, m->config.socket, 0660, gid);
-    rc = m->listen_fd < 0 ? m->listen_fd
-                          : vg_io_add(&m->loop, &m->listen_io, m->listen_fd, EPOLLIN,
-                                      accept_ready, m);
+    rc = listen_for_peers(m, gid);
     if (rc < 0)
         vg_mediator_explain_listen(rc, m->config.socket, why, why_cap);
     return rc;
@@ -334,6 +373,14 @@ static int check_config(const struct vg_config *c, char *why, size_t why_cap)
     return rc;
 }
 
+/* Its socket may have lost its name, if somebody has tidied up: then there will be a new one. */
+static void take_over(struct vg_mediator *m)
+{
+    vg_keep_restore(m, vg_keeper_take(&m->keeper));
+    if (m->listen_fd >= 0 && access(m->config.socket, F_OK) < 0)
+        vg_close(&m->listen_fd);
+}
+
 static int start(struct vg_mediator *m, char *why, size_t why_cap)
 {
     gid_t gid;
@@ -354,9 +401,13 @@ static int start(struct vg_mediator *m, char *why, size_t why_cap)
     if (rc == 0)
         rc = vg_loop_on_signal(&m->loop, SIGINT, on_stop, m);
     if (rc == 0)
-        rc = listen_at(m, gid, why, why_cap);
+        take_over(m);
     if (rc == 0)
+        rc = listen_at(m, gid, why, why_cap);
+    if (rc == 0) {
+        vg_keeper_start(&m->keeper);
         vg_pool_init(m);
+    }
     return rc;
 }
 
@@ -367,6 +418,9 @@ int vg_mediator_init(struct vg_mediator *m, char *why, size_t why_cap)
     vg_list_init(&m->clients);
     vg_list_init(&m->pool.sessions);
     vg_vms_init(&m->vms);
+    m->vms.forgotten = vm_forgotten;
+    m->vms.arg = m;
+    vg_keeper_init(&m->keeper, m);
     vg_events_init(&m->events);
     m->lock_fd = m->listen_fd = m->health.kernel_log.fd = -1;
     m->listen_io.fd = -1;
@@ -376,8 +430,10 @@ int vg_mediator_init(struct vg_mediator *m, char *why, size_t why_cap)
     rc = vg_loop_init(&m->loop);
     if (rc == 0)
         rc = start(m, why, why_cap);
-    if (rc < 0)
+    if (rc < 0) {
+        m->leaving = vg_keeper_is_up(&m->keeper);   /* what runs may have better luck with another */
         vg_mediator_fini(m);
+    }
     return rc;
 }
 
@@ -394,6 +450,10 @@ void vg_mediator_fini(struct vg_mediator *m)
     char path[PATH_MAX];
 
     stop_listening(m);
+    if (m->stopping && !m->leaving)
+        vg_keeper_bye(&m->keeper);
+    vg_keeper_fini(&m->keeper);
+    m->vms.forgotten = NULL;
     vg_telemetry_fini(&m->telemetry);
     vg_health_fini(m);
     vg_vms_fini(&m->vms);

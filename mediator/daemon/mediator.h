@@ -12,6 +12,7 @@
 #include "control.h"
 #include "event.h"
 #include "health.h"
+#include "keeper.h"
 #include "mediator/base/loop.h"
 #include "pool.h"
 #include "vm.h"
@@ -27,6 +28,8 @@ struct vg_mediator {
     struct vg_health health;
     struct vg_list clients;
     struct vg_pool pool;
+    struct vg_keeper keeper;
+    uint64_t next_key;              /* of things in the keeper */
     unsigned client_count, session_count, next_client;
     int lock_fd, listen_fd;
     struct vg_io listen_io;
@@ -39,6 +42,7 @@ struct vg_mediator {
     char device[160];               /* that the latest executor reported */
     char problem[160];              /* why the latest executor found no GPU; "": it found one */
     bool stopping;
+    bool leaving;                   /* and what runs stays with the keeper */
 };
 
 /*

@@ -68,8 +68,11 @@ static void fill(void *arg)
     vg_list_append(&m->pool.sessions, &s->link);
 }
 
+static void drop_outdated(struct vg_mediator *m);
+
 void vg_pool_init(struct vg_mediator *m)
 {
+    drop_outdated(m);
     fill_in(m, 0);
 }
 
@@ -104,9 +107,19 @@ void vg_pool_close(struct vg_mediator *m)
 
 /* ---- taking ---- */
 
+/* A build of this very daemon's; what serves a guest already may be older. */
+static bool is_our_build(const struct vg_session *s)
+{
+    char program[PATH_MAX];
+
+    return vg_backend_executor(&s->mediator->config, program, sizeof(program)) == 0 &&
+           vg_backend_id(program) == s->program;
+}
+
 static bool is_current(const struct vg_session *s, const struct vg_backend *now)
 {
-    return s->backend.software == now->software && strcmp(s->backend.library, now->library) == 0;
+    return s->backend.software == now->software &&
+           strcmp(s->backend.library, now->library) == 0 && is_our_build(s);
 }
 
 /* The best one for a guest that comes now; one that is still warming is ahead of a new one. */
@@ -155,4 +168,12 @@ int vg_pool_attach(struct vg_client *client, unsigned slot, uint32_t token,
         vg_session_stop(s, VG_GONE_CRASHED);
     }
     return vg_session_new(client, slot, token, ret_session, why, why_cap);
+}
+
+/* ---- taking over ---- */
+
+void vg_pool_adopt(struct vg_session *s)
+{
+    vg_list_append(&s->mediator->pool.sessions, &s->link);
+    s->mediator->pool.started++;
 }

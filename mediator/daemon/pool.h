@@ -35,10 +35,12 @@ struct vg_pool {
     bool closed;                /* the daemon stops */
 };
 
-/* Starts the first. prestart = 0 means an empty pool. */
+/* Starts the first, and ends what an earlier daemon's settings or build have left. prestart = 0 means an empty pool. */
 void vg_pool_init(struct vg_mediator *m);
 /* Ends those that nobody has taken, at once; they disappear when they are reaped. */
 void vg_pool_close(struct vg_mediator *m);
+/* Takes one that an earlier daemon started; vg_pool_init ends it if it is outdated. */
+void vg_pool_adopt(struct vg_session *s);
 bool vg_pool_is_empty(const struct vg_mediator *m);
 /* Those that have the GPU ready. */
 unsigned vg_pool_idle(const struct vg_mediator *m);

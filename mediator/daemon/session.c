@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "client.h"
+#include "keep.h"
 #include "mediator.h"
 #include "mediator/base/log.h"
 #include "mediator/base/sock.h"
@@ -89,59 +90,12 @@ static bool is_wanted(const struct vg_session *s)
 
 /* ---- what it says ---- */
 
-static void log_line(struct vg_session *s)
-{
-    char text[sizeof(s->line)];
-    uint64_t second = loop_of(s)->now / VG_NS_PER_S;
-
-    if (second != s->log_second) {
-        s->log_second = second;
-        s->log_lines = 0;
-    }
-    /* A guest may be able to provoke lines; it must not fill the disk. */
-    if (++s->log_lines > VG_SESSION_LOG_LINES)
-        return;
-    vg_log_clean(text, sizeof(text), s->line, s->line_len);
-    vg_log(s->log_lines == VG_SESSION_LOG_LINES ? VG_LOG_WARNING : VG_LOG_INFO, "executor-says",
-           "vm=%s slot=%u pid=%d text=\"%s\"%s", vm_name(s), s->slot, (int)s->pid, text,
-           s->log_lines == VG_SESSION_LOG_LINES ? " more=dropped" : "");
-}
-
-static void take_log(struct vg_session *s, const char *buf, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (buf[i] != '\n' && s->line_len < sizeof(s->line) - 1) {
-            s->line[s->line_len++] = buf[i];
-            continue;
-        }
-        log_line(s);
-        s->line_len = 0;
-        if (buf[i] != '\n')
-            s->line[s->line_len++] = buf[i];
-    }
-}
-
-/* True while the pipe may say more later. Reads a bounded amount, so others get their turn. */
-static bool drain_log(struct vg_session *s)
-{
-    char buf[2048];
-
-    for (int i = 0; i < 16; i++) {
-        ssize_t n = read(s->log_fd, buf, sizeof(buf));
-
-        if (n <= 0)
-            return n < 0 && (errno == EAGAIN || errno == EINTR);
-        take_log(s, buf, (size_t)n);
-    }
-    return true;
-}
-
 static void log_ready(void *arg, uint32_t events)
 {
     struct vg_session *s = arg;
 
     (void)events;
-    if (!drain_log(s))
+    if (!vg_session_log_drain(s))
         vg_io_del(loop_of(s), &s->log_io);
 }
 
@@ -162,6 +116,7 @@ static void on_idle(struct vg_session *s, const struct vg_msg *msg)
     on_device(s, msg);
     vg_log(VG_LOG_INFO, "executor-idle", "pid=%d ms=%" PRIu64 " device=\"%s\"", (int)s->pid,
            s->ready_ns / VG_NS_PER_MS, s->device);
+    vg_keep_session_values(s);
     vg_pool_session_idle(s->mediator);
 }
 
@@ -172,6 +127,7 @@ static void on_ready(struct vg_session *s, const struct vg_msg *msg)
     on_device(s, msg);
     vg_log(VG_LOG_INFO, "executor-ready", "vm=%s slot=%u pid=%d ms=%" PRIu64 " device=\"%s\"",
            vm_name(s), s->slot, (int)s->pid, s->ready_ns / VG_NS_PER_MS, s->device);
+    vg_keep_session_values(s);
 }
 
 static void on_failed(struct vg_session *s, const struct vg_msg *msg)
@@ -194,6 +150,7 @@ static void hung_up(void *arg)
 /* Usually it is exiting; one that lives on without us to talk to must not. */
 static void on_control_end(struct vg_session *s)
 {
+    vg_session_await_gone(s);
     if (is_wanted(s))
         vg_timer_set(loop_of(s), &s->timer, vg_now() + VG_SESSION_GRACE_MS * VG_NS_PER_MS, hung_up,
                      s);
@@ -222,13 +179,17 @@ static void on_other(struct vg_session *s, ssize_t n)
     vg_session_stop(s, VG_GONE_CRASHED);
 }
 
-/* True while there may be more. An executor is as suspect as the guest that drives it. */
+/*
+ * True while there may be more. An executor is as suspect as the guest that drives it.
+ * What it says is taken off when it has been dealt with: should we die in between, the
+ * next daemon hears it again, and each of these may be heard twice.
+ */
 static bool take_message(struct vg_session *s)
 {
     union packet p;
     vg_auto_fd int fd = -1;
     unsigned nfds = 0;
-    ssize_t n = vg_sock_recv(s->control_fd, &p, sizeof(p), &fd, 1, &nfds);
+    ssize_t n = vg_sock_peek(s->control_fd, &p, sizeof(p), &fd, 1, &nfds);
 
     if (n == -EAGAIN)
         return false;
@@ -245,6 +206,7 @@ static bool take_message(struct vg_session *s)
         on_other(s, n);
         return false;
     }
+    vg_sock_skip(s->control_fd);
     return true;
 }
 
@@ -262,6 +224,18 @@ static void control_ready(void *arg, uint32_t events)
 
 /* ---- stop ---- */
 
+static bool has_process(const struct vg_session *s)
+{
+    return s->child.pid != 0 || s->adopted;
+}
+
+/* A child's number is its own until it is reaped; another's is looked at first. */
+void vg_session_signal(struct vg_session *s, int sig)
+{
+    if (s->child.pid != 0 || (s->adopted && vg_peer_lives(&s->process)))
+        kill(s->pid, sig);
+}
+
 /* The driver does not let it go; what it holds stays its VM's, which gets nothing new. */
 static void is_stuck(void *arg)
 {
@@ -276,7 +250,7 @@ static void kill_now(struct vg_session *s)
 {
     uint64_t ns = s->mediator->config.stuck_s * VG_NS_PER_S;
 
-    kill(s->pid, SIGKILL);
+    vg_session_signal(s, SIGKILL);
     vg_timer_set(loop_of(s), &s->timer, vg_now() + ns, is_stuck, s);
 }
 
@@ -302,14 +276,15 @@ static void tell_guest(struct vg_session *s)
 
 void vg_session_stop(struct vg_session *s, enum vg_gone_reason reason)
 {
-    /* Once it is reaped its pid is somebody else's. */
-    if (s->child.pid == 0 || !set_state(s, VG_SESSION_STOPPING))
+    if (!has_process(s) || !set_state(s, VG_SESSION_STOPPING))
         return;
     if (s->reason == VG_GONE_NONE)
         s->reason = reason;
     s->told = true;
     tell_guest(s);
-    kill(s->pid, SIGTERM);
+    vg_keep_session_values(s);
+    vg_session_signal(s, SIGTERM);
+    vg_session_await_gone(s);
     vg_timer_set(loop_of(s), &s->timer, vg_now() + VG_SESSION_GRACE_MS * VG_NS_PER_MS, grace_over,
                  s);
 }
@@ -317,8 +292,9 @@ void vg_session_stop(struct vg_session *s, enum vg_gone_reason reason)
 void vg_session_kill(struct vg_session *s)
 {
     set_state(s, VG_SESSION_STOPPING);
-    if (s->child.pid != 0 && set_state(s, VG_SESSION_KILLED))
+    if (has_process(s) && set_state(s, VG_SESSION_KILLED))
         kill_now(s);
+    vg_session_await_gone(s);
 }
 
 static void start_timeout(void *arg)
@@ -350,7 +326,7 @@ static void log_end(const struct vg_session *s)
 
     vg_event(s->mediator, fault ? VG_EVENT_FAULT : VG_EVENT_DETACHED, vm_of(s),
              "slot=%u pid=%d reason=%s %s=%d released=%d calls=%" PRIu64 " s=%" PRIu64, s->slot,
-             (int)s->pid, vg_gone_name(s->reason), s->exit_code == CLD_EXITED ? "exit" : "signal",
+             (int)s->pid, vg_gone_name(s->reason), s->exit_code == 0 ? "unseen" : s->exit_code == CLD_EXITED ? "exit" : "signal",
              s->exit_status, s->released, vg_load_relaxed(&s->stats->calls),
              (s->ended - s->started) / VG_NS_PER_S);
 }
@@ -360,16 +336,20 @@ static void forget_process(struct vg_session *s)
     vg_io_del(loop_of(s), &s->control_io);
     vg_io_del(loop_of(s), &s->log_io);
     vg_timer_del(&s->timer);
+    vg_timer_del(&s->gone_timer);
     vg_close(&s->control_fd);
     vg_close(&s->log_fd);
+    vg_close(&s->stats_fd);
+    vg_close(&s->gate_fd);
 }
 
 /* Descriptors go at once, the counters stay for the tables until the slot is released. */
-static void let_go(struct vg_session *s)
+void vg_session_let_go(struct vg_session *s)
 {
     forget_process(s);
     vg_close(&s->doorbell_fd);
     vg_close(&s->bell_fd);
+    s->adopted = false;
 }
 
 /* Its last words may still be in the sockets: SIGCHLD overtakes them. */
@@ -378,13 +358,32 @@ static void last_words(struct vg_session *s)
     /* No more than its socket holds: what it may have left behind could go on for ever. */
     for (unsigned i = 0; i < LAST_WORDS_MAX && s->control_io.fd >= 0 && take_message(s); i++)
         ;
-    drain_log(s);
-    if (s->line_len > 0)
-        log_line(s);
+    vg_session_log_drain(s);
+    vg_session_log_flush(s);
 }
 
 static const unsigned asked_to_end = VG_BIT(VG_SESSION_STOPPING) | VG_BIT(VG_SESSION_KILLED) |
                                      VG_BIT(VG_SESSION_STUCK);
+
+/*
+ * To the next daemon it ends when it has moved into the VM's totals. Before that, a peer
+ * that still listens is told; a peer that is closed lasts until then.
+ */
+static void tell_client(struct vg_session *s)
+{
+    struct vg_client *c = s->client;
+    struct vg_mediator *m = s->mediator;
+    struct vg_vm *vm = c->vm;
+    bool closing = c->state == VG_CLIENT_CLOSING;
+    uint64_t key = s->key;
+
+    s->key = 0;
+    if (closing)
+        vg_keep_vm(m, vm, key);
+    vg_client_session_ended(c, s);
+    if (!closing)
+        vg_keep_vm(m, vm, key);
+}
 
 static void end_for_client(struct vg_session *s)
 {
@@ -400,7 +399,7 @@ static void end_for_client(struct vg_session *s)
     c->vm->gone[s->reason]++;
     vg_health_session_ended(s);
     s->mediator->session_count--;
-    vg_client_session_ended(c, s);
+    tell_client(s);
 }
 
 /* ---- start ---- */
@@ -412,7 +411,7 @@ static void set_start_timeout(struct vg_session *s)
     vg_timer_set(loop_of(s), &s->timer, s->started + ns, start_timeout, s);
 }
 
-static int watch(struct vg_session *s)
+int vg_session_watch(struct vg_session *s)
 {
     struct vg_loop *loop = loop_of(s);
     int rc = vg_io_add(loop, &s->control_io, s->control_fd, EPOLLIN, control_ready, s);
@@ -424,7 +423,7 @@ static int watch(struct vg_session *s)
     return rc;
 }
 
-static int send_slot(struct vg_session *s)
+int vg_session_send_slot(struct vg_session *s)
 {
     const struct vg_client *c = s->client;
     struct vg_msg msg = { .type = VG_MSG_SERVE, .version = VG_PROTOCOL_VERSION, .token = s->token,
@@ -442,19 +441,23 @@ static int start(struct vg_session *s, char *why, size_t why_cap)
     int rc = vg_spawn_init(&sp, s, why, why_cap);
 
     if (rc == 0)
-        rc = watch(s);
-    /* Before there is a process, so that one with a guest waiting finds its slot at once. */
-    if (rc == 0 && s->client)
-        rc = send_slot(s);
+        rc = vg_session_watch(s);
     if (rc == 0)
         rc = vg_spawn_run(&sp, s, why, why_cap);
     vg_spawn_fini(&sp);
-    if (rc == 0)
-        vg_child_add(loop_of(s), &s->child, s->pid, child_ended, s);
-    return rc;
+    if (rc < 0)
+        return rc;
+    vg_child_add(loop_of(s), &s->child, s->pid, child_ended, s);
+    vg_peer_init(&s->process, s->pid);
+    /* First the keeper knows it, then it knows its guest: so no daemon's end costs a guest its slot. */
+    vg_keep_session(s);
+    /* One that has ended already says why, in a moment. */
+    if (s->client)
+        (void)vg_session_send_slot(s);
+    return 0;
 }
 
-static struct vg_session *session_alloc(struct vg_mediator *m)
+struct vg_session *vg_session_alloc(struct vg_mediator *m)
 {
     struct vg_session *s = calloc(1, sizeof(*s));
 
@@ -463,6 +466,7 @@ static struct vg_session *session_alloc(struct vg_mediator *m)
     s->mediator = m;
     vg_list_init(&s->link);
     s->control_fd = s->log_fd = s->doorbell_fd = s->bell_fd = -1;
+    s->stats_fd = s->gate_fd = -1;
     s->control_io.fd = s->log_io.fd = -1;
     s->started = vg_now();
     return s;
@@ -478,7 +482,7 @@ static int run(struct vg_session *s, struct vg_session **ret_session, char *why,
         return -ENOMEM;
     rc = start(s, why, why_cap);
     if (rc < 0) {
-        let_go(s);
+        vg_session_let_go(s);
         vg_session_free(s);
         return rc;
     }
@@ -507,7 +511,7 @@ static void has_begun(struct vg_session *s)
 int vg_session_new_ahead(struct vg_mediator *m, struct vg_session **ret_session, char *why,
                          size_t why_cap)
 {
-    struct vg_session *s = session_alloc(m);
+    struct vg_session *s = vg_session_alloc(m);
 
     if (s)
         s->ahead = true;
@@ -517,7 +521,7 @@ int vg_session_new_ahead(struct vg_mediator *m, struct vg_session **ret_session,
 int vg_session_new(struct vg_client *client, unsigned slot, uint32_t token,
                    struct vg_session **ret_session, char *why, size_t why_cap)
 {
-    struct vg_session *s = session_alloc(client->mediator);
+    struct vg_session *s = vg_session_alloc(client->mediator);
     int rc;
 
     if (s)
@@ -533,7 +537,8 @@ int vg_session_give(struct vg_session *s, struct vg_client *client, unsigned slo
     int rc;
 
     serves(s, client, slot, token);
-    rc = send_slot(s);
+    vg_keep_session_values(s);
+    rc = vg_session_send_slot(s);
     if (rc < 0) {
         s->client = NULL;
         return rc;
@@ -560,7 +565,7 @@ static int start_again(struct vg_session *s)
     forget_process(s);
     s->stats = NULL;
     s->gate = NULL;
-    s->ahead = false;
+    s->ahead = s->adopted = false;
     rc = start(s, why, sizeof(why));
     if (s->stats)
         munmap(stats, VG_STATS_SIZE);
@@ -573,28 +578,35 @@ static int start_again(struct vg_session *s)
     return rc;
 }
 
-static void child_ended(void *arg, const siginfo_t *how)
+/* `how` is NULL for one that was no child of ours: nobody tells us. */
+void vg_session_has_ended(struct vg_session *s, const siginfo_t *how)
 {
-    struct vg_session *s = arg;
+    enum vg_gone_reason reason = how ? reason_of(how) : VG_GONE_CRASHED;
 
     last_words(s);
     if (s->ahead && s->state == VG_SESSION_STARTING && s->reason == VG_GONE_NONE &&
-        reason_of(how) == VG_GONE_CRASHED && start_again(s) == 0)
+        reason == VG_GONE_CRASHED && start_again(s) == 0)
         return;
     /* One that was told to end has done nothing wrong, however it obeyed. */
     if (s->reason == VG_GONE_NONE && !(VG_BIT(s->state) & asked_to_end))
-        s->reason = reason_of(how);
-    s->exit_code = how->si_code;
-    s->exit_status = how->si_status;
+        s->reason = reason;
+    s->exit_code = how ? how->si_code : 0;
+    s->exit_status = how ? how->si_status : 0;
     s->ended = vg_now();
     set_state(s, VG_SESSION_ENDED);
-    let_go(s);
+    vg_session_let_go(s);
     if (s->client) {
         end_for_client(s);
         return;
     }
     log_end(s);
+    vg_keep_forget(s->mediator, &s->key);
     vg_pool_session_ended(s);
+}
+
+static void child_ended(void *arg, const siginfo_t *how)
+{
+    vg_session_has_ended(arg, how);
 }
 
 struct vg_session *vg_session_free(struct vg_session *s)

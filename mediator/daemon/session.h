@@ -13,6 +13,7 @@
 
 #include "backend.h"
 #include "mediator/base/loop.h"
+#include "mediator/base/peer.h"
 #include "mediator/health/watchdog.h"
 #include "mediator/vg_gate.h"
 #include "protocol/vg_region.h"
@@ -51,10 +52,16 @@ struct vg_session {
     struct vg_watchdog watchdog;
     struct vg_pulse pulse;
     bool released;                  /* the guest gave the slot back: its state is not ours now */
+    uint64_t key;                   /* in the keeper; 0: not there */
     pid_t pid;
-    struct vg_child child;
+    struct vg_child child;          /* not armed when an earlier daemon started it: */
+    bool adopted;                   /* then its end is that of its socket and of its process */
+    struct vg_peer process;         /* pid again, and what tells it from a later one */
+    uint64_t program;               /* vg_backend_id() of what it runs */
     struct vg_timer timer;          /* start timeout, later the grace period and the kernel's */
+    struct vg_timer gone_timer;     /* adopted: looks whether the process is gone */
     int control_fd, log_fd, doorbell_fd;
+    int stats_fd, gate_fd;          /* memory that is mapped below */
     int bell_fd;                    /* eventfd: the executor wants us to look at its gate */
     struct vg_io control_io, log_io;
     struct vg_stats *stats;         /* read-only */
@@ -95,10 +102,42 @@ void vg_session_kill(struct vg_session *s);
 /* Only in ENDED, or never started. NULL is fine; returns NULL. */
 struct vg_session *vg_session_free(struct vg_session *s);
 
+/* A signal, if the process is still the one that was started. */
+void vg_session_signal(struct vg_session *s, int sig);
+
+/* ---- what an earlier daemon started (restore.c) ---- */
+
+/* Without values, and with descriptors -1. NULL: no memory. */
+struct vg_session *vg_session_alloc(struct vg_mediator *m);
+/* Has all its values and descriptors: goes on where it was. 0 or -errno. */
+int vg_session_adopt(struct vg_session *s);
+/* Not adopted after all: closes its descriptors, at which the process ends. */
+void vg_session_discard(struct vg_session *s);
+/* Is in its place: ends if its process has; goes on ending if it was being ended. */
+void vg_session_catch_up(struct vg_session *s);
+
+/* ---- session.c and session_adopt.c for each other ---- */
+
+int vg_session_watch(struct vg_session *s);
+int vg_session_send_slot(struct vg_session *s);
+/* Closes all but its counters, which stay for the tables until the slot is released. */
+void vg_session_let_go(struct vg_session *s);
+/* The process is gone; `how` is NULL if it was no child. May free the session. */
+void vg_session_has_ended(struct vg_session *s, const siginfo_t *how);
+/* Adopted: looks now and then, from now on, whether the process is gone. */
+void vg_session_await_gone(struct vg_session *s);
+
 /* Takes what it has said so far, because another one's question is about it. */
 void vg_session_hear(struct vg_session *s);
 
 bool vg_session_is_live(const struct vg_session *s);
 const char *vg_session_state_name(const struct vg_session *s);
+
+/* ---- session_log.c ---- */
+
+/* Logs what is in the pipe, a bounded amount. True while it may say more later. */
+bool vg_session_log_drain(struct vg_session *s);
+/* And a last line without an end. */
+void vg_session_log_flush(struct vg_session *s);
 
 #endif

@@ -10,20 +10,12 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "keep.h"
 #include "mediator/base/log.h"
 #include "mediator/base/sock.h"
 #include "mediator/base/util.h"
 #include "protocol/vg_limits.h"
 #include "vm.h"
-
-struct vg_share {
-    struct vg_list link;        /* of the VM */
-    struct vg_session *owner;
-    uint32_t kind;
-    uint64_t token[2], size;
-    uint8_t data[sizeof(((struct vg_share_msg *)0)->data)];
-    int fd;                     /* -1: the data says it all */
-};
 
 static unsigned open_fds;       /* held by shares, of all VMs */
 
@@ -50,8 +42,15 @@ static bool fds_left(const struct vg_vm *vm)
            vm->share_fds < limit.rlim_cur / 8;
 }
 
+static void count_fd(struct vg_vm *vm, const struct vg_share *e)
+{
+    open_fds += e->fd >= 0;
+    vm->share_fds += e->fd >= 0;
+}
+
 static void share_free(struct vg_vm *vm, struct vg_share *e)
 {
+    vg_keep_forget(e->owner->mediator, &e->key);
     if (e->fd >= 0) {
         open_fds--;
         vm->share_fds--;
@@ -68,6 +67,36 @@ static struct vg_share *find(struct vg_vm *vm, const uint64_t token[2])
 
     vg_list_for_each(e, &vm->shares, link) {
         if (e->token[0] == token[0] && e->token[1] == token[1])
+            return e;
+    }
+    return NULL;
+}
+
+static void add(struct vg_vm *vm, struct vg_share *e)
+{
+    count_fd(vm, e);
+    vg_list_append(&vm->shares, &e->link);
+    vm->share_count++;
+}
+
+bool vg_share_adopt(const struct vg_share *e)
+{
+    struct vg_share *copy = malloc(sizeof(*copy));
+
+    if (!copy)
+        return false;
+    *copy = *e;
+    add(vm_of(e->owner), copy);
+    return true;
+}
+
+/* The last daemon may have died before its answer was heard, and has heard the question. */
+static struct vg_share *asked_before(struct vg_session *s, const struct vg_share_msg *msg)
+{
+    struct vg_share *e;
+
+    vg_list_for_each(e, &vm_of(s)->shares, link) {
+        if (s->adopted && e->owner == s && e->seq == msg->seq)
             return e;
     }
     return NULL;
@@ -94,11 +123,10 @@ static int share_new(struct vg_session *s, const struct vg_share_msg *msg, int *
     e->kind = msg->kind;
     e->size = msg->size;
     memcpy(e->data, msg->data, sizeof(e->data));
+    e->seq = msg->seq;
     e->fd = vg_steal_fd(fd);
-    open_fds += e->fd >= 0;
-    vm->share_fds += e->fd >= 0;
-    vg_list_append(&vm->shares, &e->link);
-    vm->share_count++;
+    add(vm, e);
+    vg_keep_share(s->mediator, e);
     *ret_share = e;
     return 0;
 }
@@ -117,9 +145,10 @@ static void answer(struct vg_session *s, struct vg_share_msg *msg, int fd)
 static void on_share(struct vg_session *s, const struct vg_share_msg *msg, int *fd)
 {
     struct vg_share_msg out = { .type = VG_MSG_SHARED, .seq = msg->seq, .kind = msg->kind };
-    struct vg_share *e = NULL;
+    struct vg_share *e = asked_before(s, msg);
 
-    out.status = share_new(s, msg, fd, &e);
+    if (!e)
+        out.status = share_new(s, msg, fd, &e);
     if (e)
         memcpy(out.token, e->token, sizeof(out.token));
     answer(s, &out, -1);
@@ -130,12 +159,14 @@ static void on_share(struct vg_session *s, const struct vg_share_msg *msg, int *
  * may still wait in its socket. While one is heard its own questions are answered
  * without this.
  */
-static struct vg_share *find_fresh(struct vg_vm *vm, const uint64_t token[2])
+static struct vg_share *find_fresh(const struct vg_session *s, const uint64_t token[2])
 {
     static bool hearing;
+    struct vg_vm *vm = vm_of(s);
     struct vg_share *e = find(vm, token);
 
-    if (!e || hearing)
+    /* Its own come in order, and what it says now is not taken off yet. */
+    if (!e || hearing || e->owner == s)
         return e;
     hearing = true;
     vg_session_hear(e->owner);
@@ -147,7 +178,7 @@ static void on_fetch(struct vg_session *s, const struct vg_share_msg *msg)
 {
     struct vg_share_msg out = { .type = VG_MSG_FETCHED, .seq = msg->seq, .kind = msg->kind,
                                 .status = -ENOENT };
-    struct vg_share *e = find_fresh(vm_of(s), msg->token);
+    struct vg_share *e = find_fresh(s, msg->token);
 
     if (e && e->kind == msg->kind) {
         out.status = 0;

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "mediator.h"
 #include "mediator/base/file.h"
@@ -31,35 +32,47 @@ static int open_channels(struct vg_session *s, struct vg_spawn *sp)
         s->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->bell_fd < 0)
         s->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->doorbell_fd < 0 || s->bell_fd < 0 || fcntl(s->log_fd, F_SETFL, O_NONBLOCK) < 0)
+    /* Its end too: with nobody to read what it says, it drops that and goes on. */
+    if (s->doorbell_fd < 0 || s->bell_fd < 0 || fcntl(s->log_fd, F_SETFL, O_NONBLOCK) < 0 ||
+        fcntl(sp->log, F_SETFL, O_NONBLOCK) < 0)
         return -errno;
     return 0;
 }
 
-static int open_shared(const char *name, size_t size, int prot, int *ret_fd, void **ret_map)
+/* Smaller than we take it for, it would end us at the first look. */
+static int map_shared(int fd, size_t size, int prot, void **ret_map)
 {
+    struct stat st;
     void *map;
 
-    *ret_fd = vg_memfd_new(name, size);
-    if (*ret_fd < 0)
-        return *ret_fd;
-    map = mmap(NULL, size, prot, MAP_SHARED, *ret_fd, 0);
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)size)
+        return -EINVAL;
+    map = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         return -errno;
     *ret_map = map;
     return 0;
 }
 
-static int open_pages(struct vg_session *s, struct vg_spawn *sp)
+int vg_spawn_map(struct vg_session *s)
 {
     void *map = NULL;
-    int rc = open_shared("vgpu-stats", VG_STATS_SIZE, PROT_READ, &sp->stats, &map);
+    int rc = map_shared(s->stats_fd, VG_STATS_SIZE, PROT_READ, &map);
 
     s->stats = map;
     if (rc == 0)
-        rc = open_shared("vgpu-gate", VG_GATE_SIZE, PROT_READ | PROT_WRITE, &sp->gate, &map);
+        rc = map_shared(s->gate_fd, VG_GATE_SIZE, PROT_READ | PROT_WRITE, &map);
     s->gate = rc == 0 ? map : NULL;
     return rc;
+}
+
+static int open_pages(struct vg_session *s)
+{
+    s->stats_fd = vg_memfd_new("vgpu-stats", VG_STATS_SIZE);
+    s->gate_fd = vg_memfd_new("vgpu-gate", VG_GATE_SIZE);
+    if (s->stats_fd < 0 || s->gate_fd < 0)
+        return s->stats_fd < 0 ? s->stats_fd : s->gate_fd;
+    return vg_spawn_map(s);
 }
 
 static int spawn(struct vg_session *s, const struct vg_spawn *sp)
@@ -69,7 +82,7 @@ static int spawn(struct vg_session *s, const struct vg_spawn *sp)
     char *argv[9] = { (char *)"vgpu-executor", (char *)"--backend",
                       (char *)(uintptr_t)vg_backend_name(&s->backend),
                       (char *)"--driver", s->backend.library };
-    const int fds[] = { -1, -1, sp->log, sp->control, s->doorbell_fd, sp->stats, sp->gate,
+    const int fds[] = { -1, -1, sp->log, sp->control, s->doorbell_fd, s->stats_fd, s->gate_fd,
                         s->bell_fd };
     vg_auto_free char **envp = vg_proc_env(vg_backend_env, NULL);
     /* No death signal: at the end of its control socket it tells its guest, then goes. */
@@ -99,16 +112,18 @@ int vg_spawn_init(struct vg_spawn *sp, struct vg_session *s, char *why, size_t w
     const struct vg_config *config = &s->mediator->config;
     int rc;
 
-    sp->control = sp->log = sp->stats = sp->gate = -1;
+    sp->control = sp->log = -1;
     snprintf(sp->program, sizeof(sp->program), "vgpu-executor");
     rc = vg_backend_find(config, &s->backend, why, why_cap);
     if (rc < 0)
         return rc;
     rc = vg_backend_executor(config, sp->program, sizeof(sp->program));
     if (rc == 0)
+        s->program = vg_backend_id(sp->program);
+    if (rc == 0)
         rc = open_channels(s, sp);
     if (rc == 0)
-        rc = open_pages(s, sp);
+        rc = open_pages(s);
     return explain(rc, sp, why, why_cap);
 }
 
@@ -121,6 +136,4 @@ void vg_spawn_fini(struct vg_spawn *sp)
 {
     vg_close(&sp->control);
     vg_close(&sp->log);
-    vg_close(&sp->stats);
-    vg_close(&sp->gate);
 }

@@ -14,7 +14,7 @@
 #define VG_STATS_SIZE ((sizeof(struct vg_stats) + VG_PAGE - 1) / VG_PAGE * VG_PAGE)
 
 struct vg_spawn {               /* what only the child keeps, until it runs */
-    int control, log, stats, gate;
+    int control, log;
     char program[PATH_MAX];
 };
 
@@ -26,5 +26,8 @@ int vg_spawn_init(struct vg_spawn *sp, struct vg_session *s, char *why, size_t w
 /* Starts it: s->pid. */
 int vg_spawn_run(struct vg_spawn *sp, struct vg_session *s, char *why, size_t why_cap);
 void vg_spawn_fini(struct vg_spawn *sp);
+
+/* Maps what the session's descriptors of an executor that runs already stand for. 0 or -errno. */
+int vg_spawn_map(struct vg_session *s);
 
 #endif

@@ -37,6 +37,7 @@ void vg_vms_init(struct vg_vms *vms)
 {
     vg_list_init(&vms->list);
     vms->count = 0;
+    vms->forgotten = NULL;
 }
 
 void vg_vms_fini(struct vg_vms *vms)
@@ -106,6 +107,8 @@ struct vg_vm *vg_vms_add(struct vg_vms *vms, const char *name, const struct vg_p
 
 void vg_vms_remove(struct vg_vms *vms, struct vg_vm *vm)
 {
+    if (vms->forgotten)
+        vms->forgotten(vms->arg, vm);
     vg_list_remove(&vm->link);
     vms->count--;
     free(vm);

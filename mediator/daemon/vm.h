@@ -31,11 +31,14 @@ struct vg_vm {
     struct vg_list shares;              /* what its executors share, see share.h */
     struct vg_vm_health health;
     unsigned share_count, share_fds;    /* entries, and those with a descriptor */
+    uint64_t key;                       /* in the keeper; 0: not there */
 };
 
 struct vg_vms {
     struct vg_list list;                /* sorted by name */
     unsigned count;
+    void (*forgotten)(void *arg, const struct vg_vm *vm);   /* one is about to be freed; or NULL */
+    void *arg;
 };
 
 void vg_vms_init(struct vg_vms *vms);

@@ -161,5 +161,7 @@ int main(int argc, char **argv)
         mediator_gone();
     vg_log(x, "event=gone reason=%d why=\"%s\"", rc, why);
     vg_guest_gone(&x->guest, (enum vg_gone_reason)rc);
+    /* Besides the exit status: a daemon that has not started us cannot see that. */
+    tell(VG_MSG_FAILED, (uint32_t)rc, why);
     _exit(EXIT_GONE + rc);
 }

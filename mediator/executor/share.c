@@ -225,6 +225,12 @@ static struct vg_share_ask *take_ask(struct vg_shares *s, uint32_t seq)
     return a;
 }
 
+/* A daemon that does not know whether we have our slot gives it once more: that is no answer. */
+static bool is_answer(const struct vg_share_msg *m, ssize_t n)
+{
+    return n == (ssize_t)sizeof(*m) && (m->type == VG_MSG_SHARED || m->type == VG_MSG_FETCHED);
+}
+
 int vg_shares_poll(struct vg_exec *x)
 {
     struct vg_share_msg m;
@@ -232,7 +238,7 @@ int vg_shares_poll(struct vg_exec *x)
     ssize_t n;
 
     while ((n = hear(x, &m, &fd)) > 0) {
-        struct vg_share_ask *a = n == (ssize_t)sizeof(m) ? take_ask(&x->shares, m.seq) : NULL;
+        struct vg_share_ask *a = is_answer(&m, n) ? take_ask(&x->shares, m.seq) : NULL;
         if (a)
             answered(x, a, &m, fd);
         if (fd >= 0)

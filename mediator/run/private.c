@@ -124,6 +124,8 @@ static int spawn(struct vg_private *p, const struct vg_private_options *o, const
                      (char *)"--set", (char *)"state_dir=",
                      /* One executor starts beside the command; few commands want a second. */
                      (char *)"--set", (char *)"prestart_refill=no",
+                     /* It ends with the command, whatever ends it. */
+                     (char *)"--set", (char *)"keep=never",
                      (char *)"--set", (char *)"region_mib=1024", (char *)"--set",
                      (char *)(o->verbose ? "log_level=info" : "log_level=warning"), NULL };
     const int fds[] = { -1, -1, STDERR_FILENO };

@@ -51,8 +51,8 @@ static void exec_daemon(const struct daemon *d, const char *mode, const char *co
                                    "--socket", d->socket, "--control-socket", d->control,
                                    "--backend", "soft", "--set", executor, "--set", state,
                                    "--set", "soft_library=/nowhere/libvgpu-softcuda.so",
-                                   "--set", "prestart=0" };
-    unsigned n = 18;
+                                   "--set", "prestart=0", "--set", "keep=never" };
+    unsigned n = 20;
 
     build_path(program, sizeof(program), "bin/vgpu-mediator");
     strcpy(executor, "executor=");

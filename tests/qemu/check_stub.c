@@ -412,7 +412,7 @@ END_TEST
 
 START_TEST(retries_back_off_and_start_over)
 {
-    static const unsigned expected[] = { 250, 500, 1000, 2000, 2000 };
+    static const unsigned expected[] = { 50, 100, 200, 400, 800, 1600, 2000, 2000 };
 
     host.refuse_open = true;
     for (unsigned i = 0; i < sizeof(expected) / sizeof(*expected); i++) {
@@ -422,7 +422,7 @@ START_TEST(retries_back_off_and_start_over)
     host.refuse_open = false;
     come_up();
     vg_stub_link_lost(&stub, -ECONNRESET);
-    ck_assert_uint_eq(host.retry_ms, 250);
+    ck_assert_uint_eq(host.retry_ms, 50);
 }
 END_TEST
 
