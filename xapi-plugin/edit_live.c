@@ -150,6 +150,12 @@ static json_object *direct_request(const struct vg_machine *m, json_object *chan
     return request;
 }
 
+/* What the mediator says when a VM that it does not know is to be forgotten. */
+static bool was_not_there(const char *why)
+{
+    return strstr(why, "there is no VM") || strstr(why, "is not registered");
+}
+
 static void tell_mediator(struct vg_plugin *p, const struct vg_machine *m, json_object *changes,
                           json_object *out)
 {
@@ -165,7 +171,7 @@ static void tell_mediator(struct vg_plugin *p, const struct vg_machine *m, json_
         return;
     }
     answer = vg_plugin_ask(p, direct_request(m, changes), why, sizeof(why));
-    add_text(out, "mediator", answer ? "told" : why);
+    add_text(out, "mediator", answer || was_not_there(why) ? "told" : why);
     json_object_put(answer);
 }
 

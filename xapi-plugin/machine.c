@@ -21,13 +21,13 @@ bool vg_uuid_ok(const char *text)
     return text[sizeof(shape) - 1] == '\0';
 }
 
-static void lower(char *dst, size_t cap, const char *src)
+void vg_uuid_lower(char *lower, const char *uuid)
 {
     size_t i = 0;
 
-    for (; src[i] && i + 1 < cap; i++)
-        dst[i] = (char)tolower((unsigned char)src[i]);
-    dst[i] = '\0';
+    for (; uuid[i] && i + 1 < VG_UUID_MAX; i++)
+        lower[i] = (char)tolower((unsigned char)uuid[i]);
+    lower[i] = '\0';
 }
 
 /* A string that XAPI answers, into `text`. */
@@ -109,7 +109,7 @@ int vg_machine_find(struct vg_machine *m, struct vg_xapi *x, const char *uuid, c
                        "vm_uuid: \"%.80s\" is not a uuid: hexadecimal digits as in "
                        "01234567-89ab-cdef-0123-456789abcdef", uuid);
     if (uuid) {
-        lower(text, sizeof(text), uuid);
+        vg_uuid_lower(text, uuid);
         if (ask_text(x, "VM.get_by_uuid", text, m->ref, sizeof(m->ref), f) < 0)
             return -1;
     } else if (ref_of_label(m, x, label, f) < 0) {
@@ -117,7 +117,7 @@ int vg_machine_find(struct vg_machine *m, struct vg_xapi *x, const char *uuid, c
     }
     if (ask_text(x, "VM.get_uuid", m->ref, text, sizeof(text), f) < 0)
         return -1;
-    lower(m->uuid, sizeof(m->uuid), text);
+    vg_uuid_lower(m->uuid, text);
     if (!vg_uuid_ok(m->uuid))
         return vg_fail(f, x->function, "XapiAnswer", "XAPI says that the VM's uuid is \"%.80s\"",
                        text);
@@ -167,6 +167,6 @@ bool vg_machine_identity(json_object *other_config, char *identity)
     text = value ? json_object_get_string(value) : "";
     if (!vg_uuid_ok(text))
         return false;
-    lower(identity, VG_UUID_MAX, text);
+    vg_uuid_lower(identity, text);
     return true;
 }

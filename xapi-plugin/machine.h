@@ -25,6 +25,9 @@ struct vg_machine {
 /* 8-4-4-4-12 hexadecimal digits. */
 bool vg_uuid_ok(const char *text);
 
+/* Copies a uuid that is ok, in lower case, to lower[VG_UUID_MAX]. */
+void vg_uuid_lower(char *lower, const char *uuid);
+
 /*
  * Asks XAPI for the VM of that uuid or, if `uuid` is NULL, that name label, of which
  * there must be exactly one. Templates and control domains are refused. 0 or -1 with a

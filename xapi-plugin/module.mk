@@ -10,3 +10,14 @@ vgpu-src    := $(addprefix xapi-plugin/,main.c auth.c deadline.c edit.c edit_liv
 vgpu-libs   := libvgxapi.a libvgdaemon.a libvgbase.a libvgproto.a
 vgpu-pkgs   := json-c libxml-2.0 libcurl
 vgpu-ldlibs := -ldl
+
+# What xenopsd's hooks run, and what tells the pool of the host's GPU.
+progs += vgpu-vm-hook vgpu-publish
+vgpu-vm-hook-src    := $(addprefix xapi-plugin/hook/,main.c carry.c)
+vgpu-vm-hook-libs   := libvgxapi.a libvgdaemon.a libvgbase.a libvgproto.a
+vgpu-vm-hook-pkgs   := json-c libxml-2.0 libcurl
+vgpu-vm-hook-ldlibs := -ldl
+vgpu-publish-src    := xapi-plugin/hook/publish.c mediator/admin/ask.c
+vgpu-publish-libs   := libvgxapi.a libvgdaemon.a libvgbase.a libvgproto.a
+vgpu-publish-pkgs   := json-c libxml-2.0 libcurl
+vgpu-publish-ldlibs := -ldl

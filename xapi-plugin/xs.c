@@ -24,6 +24,7 @@ static struct {
     bool (*write)(void *h, uint32_t t, const char *path, const void *data, unsigned len);
     bool (*rm)(void *h, uint32_t t, const char *path);
     char **(*directory)(void *h, uint32_t t, const char *path, unsigned *count);
+    bool (*set_permissions)(void *h, uint32_t t, const char *path, const void *perms, unsigned n);
     uint32_t (*transaction_start)(void *h);
     bool (*transaction_end)(void *h, uint32_t t, bool abort);
 } lib;
@@ -37,6 +38,7 @@ static int resolve(void *library, char *why, size_t cap)
         { "xs_open", &lib.open },   { "xs_close", &lib.close },
         { "xs_read", &lib.read },   { "xs_write", &lib.write },
         { "xs_rm", &lib.rm },       { "xs_directory", &lib.directory },
+        { "xs_set_permissions", &lib.set_permissions },
         { "xs_transaction_start", &lib.transaction_start },
         { "xs_transaction_end", &lib.transaction_end },
     };
@@ -108,6 +110,17 @@ int vg_xs_write(struct vg_xs *xs, const char *path, const char *value)
 int vg_xs_remove(struct vg_xs *xs, const char *path)
 {
     return lib.rm(xs->handle, xs->transaction, path) || errno == ENOENT ? 0 : -errno;
+}
+
+int vg_xs_keep(struct vg_xs *xs, const char *path)
+{
+    /* struct xs_permissions: owner Dom0, XS_PERM_NONE for all others */
+    const struct {
+        unsigned domid;
+        int perms;
+    } dom0 = { 0, 0 };
+
+    return lib.set_permissions(xs->handle, xs->transaction, path, &dom0, 1) ? 0 : -errno;
 }
 
 char **vg_xs_list(struct vg_xs *xs, const char *path, unsigned *ret_count)

@@ -30,6 +30,9 @@ bool vg_xs_read(struct vg_xs *xs, const char *path, char *value, size_t cap);
 int vg_xs_write(struct vg_xs *xs, const char *path, const char *value);     /* 0 or -errno */
 int vg_xs_remove(struct vg_xs *xs, const char *path);   /* 0 (also if it was not there), -errno */
 
+/* Only Dom0 may read, write and list the node, and what will be made below it. 0 or -errno. */
+int vg_xs_keep(struct vg_xs *xs, const char *path);
+
 /* Names below `path`; the caller frees the array, which holds the names too. NULL: none. */
 char **vg_xs_list(struct vg_xs *xs, const char *path, unsigned *ret_count);
 
