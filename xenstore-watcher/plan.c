@@ -80,8 +80,15 @@ static void set_field(struct vg_plan_vm *vm, const struct vg_xen_domain *d, cons
 
 static bool truth(const char *text, bool *ret_value)
 {
-    *ret_value = strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
-    return *ret_value || strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
+    static const char *const words[] = { "false", "true", "0", "1", "no", "yes", "off", "on" };
+
+    for (unsigned i = 0; i < VG_ARRAY_LEN(words); i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *ret_value = i & 1;
+            return true;
+        }
+    }
+    return false;
 }
 
 static void set_enabled(struct vg_plan_vm *vm, const struct vg_xen_domain *d)
@@ -93,7 +100,7 @@ static void set_enabled(struct vg_plan_vm *vm, const struct vg_xen_domain *d)
             continue;
         if (truth(k->value, &vm->enabled))
             return;
-        note(vm, "%s%s: \"%s\" is not one of true, false, 1, 0", place_name(k), k->name, k->value);
+        note(vm, "%s%s: \"%s\" is neither true nor false", place_name(k), k->name, k->value);
     }
 }
 

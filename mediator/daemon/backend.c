@@ -46,6 +46,12 @@ static const char *const keeper_places[] = {
     "../lib/vgpu/vgpu-keeper",
 };
 
+static const char *const watcher_places[] = {
+    "vgpu-xenstore",
+    "../libexec/vgpu/vgpu-xenstore",
+    "../lib/vgpu/vgpu-xenstore",
+};
+
 const char *const vg_backend_env[] = {
     "PATH", "HOME", "LANG", "TZ", "CUDA_*", "NVIDIA_*", "VG_*", "VGPU_*", "ASAN_OPTIONS",
     "UBSAN_OPTIONS", "TSAN_OPTIONS", NULL,
@@ -163,6 +169,15 @@ int vg_backend_telemetry(const struct vg_config *c, char *ret_path, size_t cap)
 int vg_backend_keeper(char *ret_path, size_t cap)
 {
     return find_near(keeper_places, VG_ARRAY_LEN(keeper_places), X_OK, ret_path, cap);
+}
+
+int vg_backend_watcher(const struct vg_config *c, char *ret_path, size_t cap)
+{
+    if (c->watcher[0]) {
+        snprintf(ret_path, cap, "%s", c->watcher);
+        return access(ret_path, X_OK) < 0 ? -errno : 0;
+    }
+    return find_near(watcher_places, VG_ARRAY_LEN(watcher_places), X_OK, ret_path, cap);
 }
 
 void vg_backend_nvml(const struct vg_config *c, const struct vg_backend *b, char *ret_path,

@@ -35,6 +35,9 @@ void vg_backend_nvml(const struct vg_config *c, const struct vg_backend *b, char
 /* The program vgpu-telemetry: as configured, beside the daemon, or in libexec. 0 or -errno. */
 int vg_backend_telemetry(const struct vg_config *c, char *ret_path, size_t cap);
 
+/* The program vgpu-xenstore, found likewise. */
+int vg_backend_watcher(const struct vg_config *c, char *ret_path, size_t cap);
+
 /* The executor program: as configured, beside the daemon, or in libexec. 0 or -ENOENT. */
 int vg_backend_executor(const struct vg_config *c, char *ret_path, size_t cap);
 

@@ -225,6 +225,17 @@ static const char *take_name(struct vg_client *c, struct vg_msg *msg)
     return NULL;
 }
 
+/* By a domain's own socket comes that domain; what it calls itself does not count. */
+static struct vg_vm *vm_of(struct vg_client *c, const char *name, char *why, size_t cap)
+{
+    struct vg_vm *vm;
+
+    if (c->domid)
+        return vg_domain_admit(c->mediator, c->domid, why, cap);
+    vm = vg_mediator_admit(c->mediator, name, why, cap);
+    return vm && vg_toolstack_allows(vm, c->uid, why, cap) ? vm : NULL;
+}
+
 /* The VM comes last: a peer that is turned away for anything else leaves none behind. */
 static const char *identify(struct vg_client *c, struct vg_msg *msg, int *fd, char *buf,
                             size_t cap)
@@ -237,7 +248,7 @@ static const char *identify(struct vg_client *c, struct vg_msg *msg, int *fd, ch
                                              : make_page(c);
     if (why || msg->role == VG_ROLE_MONITOR)
         return why;
-    c->vm = vg_mediator_admit(c->mediator, msg->name, buf, cap);
+    c->vm = vm_of(c, msg->name, buf, cap);
     if (!c->vm)
         return buf;
     c->vm->peers++;
@@ -253,6 +264,8 @@ static const char *on_hello(struct vg_client *c, struct vg_msg *msg, int *fd)
         return refuse_peer(c, "another protocol version; guest and host builds differ");
     if (msg->role < VG_ROLE_DEVICE || msg->role > VG_ROLE_MONITOR)
         return refuse_peer(c, "neither device nor process nor monitor");
+    if (c->domid && msg->role != VG_ROLE_DEVICE)
+        return refuse_peer(c, "a domain's socket is for its device only");
     c->role = (enum vg_role)msg->role;
     why = identify(c, msg, fd, buf, sizeof(buf));
     if (why)

@@ -45,6 +45,7 @@ struct vg_client {
     struct vg_peer peer;
     pid_t pid;                      /* of the peer, by the kernel */
     uid_t uid;
+    uint32_t domid;                 /* of the domain whose socket it came by, 0: the common one */
     enum vg_role role;
     char claimed[64];               /* the name in its HELLO, clean for the log */
     struct vg_vm *vm;               /* from UP on, but NULL for a monitor */

@@ -36,6 +36,9 @@ static const struct word keeps[] = {
     { "never", VG_KEEP_NEVER }, { "crash", VG_KEEP_CRASH }, { "always", VG_KEEP_ALWAYS }, { 0 },
 };
 static const struct word yes_no[] = { { "yes", 1 }, { "no", 0 }, { 0 } };
+static const struct word xenstore_words[] = {
+    { "auto", VG_XENSTORE_AUTO }, { "yes", VG_XENSTORE_YES }, { "no", VG_XENSTORE_NO }, { 0 },
+};
 static const struct word levels[] = {
     { "error", VG_LOG_ERROR }, { "warning", VG_LOG_WARNING }, { "info", VG_LOG_INFO },
     { "debug", VG_LOG_DEBUG }, { 0 },
@@ -50,6 +53,8 @@ static const struct setting settings[] = {
     TEXT(socket), TEXT(control_socket), TEXT(group), TEXT(admin_group), TEXT(monitor_group),
     TEXT(state_dir), TEXT(executor),
     TEXT(soft_library), TEXT(cuda_library), TEXT(nvml_library), TEXT(telemetry),
+    TEXT(watcher), TEXT(domain_socket), CHOICE(xenstore, xenstore_words),
+    NUMBER(domain_uid_base, 0, UINT32_MAX / 2),
     CHOICE(backend, backends), CHOICE(auto_register, yes_no), CHOICE(log_level, levels),
     NUMBER(max_clients, 1, 4096), NUMBER(max_executors, 1, 4096),
     NUMBER(prestart, 0, 64), CHOICE(prestart_context, yes_no), CHOICE(prestart_refill, yes_no),

@@ -18,6 +18,7 @@
 
 #define VG_SPIN_DEFAULT UINT64_MAX     /* spin_us: the executor's own choice */
 
+enum vg_xenstore_choice { VG_XENSTORE_AUTO, VG_XENSTORE_YES, VG_XENSTORE_NO };
 enum vg_backend_choice { VG_BACKEND_AUTO, VG_BACKEND_CUDA, VG_BACKEND_SOFT };
 
 /* What goes on without the daemon: nothing, all after a crash, all after SIGTERM too. */
@@ -35,6 +36,10 @@ struct vg_config {
     char cuda_library[PATH_MAX];    /* "": searched */
     char nvml_library[PATH_MAX];    /* "": searched */
     char telemetry[PATH_MAX];       /* "": vgpu-telemetry beside the daemon or in libexec */
+    char watcher[PATH_MAX];         /* "": vgpu-xenstore beside the daemon or in libexec */
+    char domain_socket[108];        /* of one domain, with {domid}; "": none */
+    uint64_t domain_uid_base;       /* a domain's QEMU runs as this + domid; 0: as the daemon's user */
+    uint64_t xenstore;              /* enum vg_xenstore_choice */
     uint64_t backend;               /* enum vg_backend_choice */
     uint64_t auto_register;         /* bool: an unknown VM gets the default policy */
     uint64_t max_clients;           /* connections at one time */

@@ -92,7 +92,8 @@ static int change(struct vg_mediator *m, struct vg_vm *vm, const struct vg_polic
     bool was_registered = vm->registered;
 
     vm->policy = *policy;
-    vm->registered = true;
+    /* What a toolstack started is kept by the toolstack. */
+    vm->registered = was_registered || vm->toolstack.domains == 0;
     if (save(m, why) < 0) {
         vm->policy = before;
         vm->registered = was_registered;
@@ -154,7 +155,8 @@ static int op_unregister(struct vg_mediator *m, struct vg_asker *asker, json_obj
     if (!vm)
         return -1;
     if (!vm->registered) {
-        snprintf(why, WHY_MAX, "VM \"%s\" is not registered", vm->name);
+        snprintf(why, WHY_MAX, "VM \"%s\" is not registered%s", vm->name,
+                 vm->toolstack.domains ? " here but by the toolstack (platform:gpu_enabled)" : "");
         return -1;
     }
     vm->registered = false;
@@ -165,7 +167,7 @@ static int op_unregister(struct vg_mediator *m, struct vg_asker *asker, json_obj
     vm->policy = m->config.policy;
     vg_mediator_vm_changed(m, vm);
     vg_event(m, VG_EVENT_VM_UNREGISTERED, vm, "peers=%u", vm->peers);
-    if (vm->peers == 0 && !vg_quarantine_of(vm))
+    if (vg_vm_is_idle(vm))
         vg_vms_remove(&m->vms, vm);
     return 0;
 }

@@ -44,7 +44,11 @@
     X(QUARANTINED, "quarantined", VG_LOG_ERROR, 0)                             \
     X(QUARANTINE_CLEARED, "quarantine-cleared", VG_LOG_INFO, 0)                \
     X(GPU_SICK, "gpu-sick", VG_LOG_ERROR, 0)                                   \
-    X(GPU_WELL, "gpu-well", VG_LOG_INFO, 0)
+    X(GPU_WELL, "gpu-well", VG_LOG_INFO, 0)                                    \
+    X(VM_KEYS, "vm-keys", VG_LOG_WARNING, 0)                                   \
+    X(VM_NO_SOCKET, "vm-no-socket", VG_LOG_ERROR, 0)                           \
+    X(XENSTORE_LOST, "xenstore-lost", VG_LOG_WARNING, 0)                       \
+    X(XENSTORE_BACK, "xenstore-back", VG_LOG_INFO, 0)
 
 #define X(name, text, level, common) VG_EVENT_##name,
 enum vg_event_type { VG_EVENT_TYPES(X) VG_EVENT_COUNT };

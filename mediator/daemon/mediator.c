@@ -127,17 +127,10 @@ static void refuse_full(struct vg_mediator *m, int fd)
     close(fd);
 }
 
-static void accept_ready(void *arg, uint32_t events)
+void vg_mediator_peer(struct vg_mediator *m, int fd, uint32_t domid)
 {
-    struct vg_mediator *m = arg;
-    int fd = vg_sock_accept(m->listen_fd);
     struct vg_client *c;
 
-    (void)events;
-    if (fd < 0) {
-        listen_later(m, fd);
-        return;
-    }
     if (m->client_count >= m->config.max_clients && !vg_client_make_room(m)) {
         refuse_full(m, fd);
         return;
@@ -145,8 +138,21 @@ static void accept_ready(void *arg, uint32_t events)
     c = vg_client_new(m, fd);
     if (!c)
         return;
+    c->domid = domid;
     m->client_count++;
     vg_client_limit_silent(m, c->uid);
+}
+
+static void accept_ready(void *arg, uint32_t events)
+{
+    struct vg_mediator *m = arg;
+    int fd = vg_sock_accept(m->listen_fd);
+
+    (void)events;
+    if (fd < 0)
+        listen_later(m, fd);
+    else
+        vg_mediator_peer(m, fd, 0);
 }
 
 static void pool_timeout(void *arg)
@@ -202,6 +208,7 @@ static void stop_listening(struct vg_mediator *m)
     if (m->stopping && !m->leaving)
         vg_keep_mediator(m);
     vg_control_fini(&m->control);
+    vg_toolstack_fini(&m->toolstack);
 }
 
 /* Of the packages' restart: the next daemon goes on with all of it. */
@@ -407,6 +414,7 @@ static int start(struct vg_mediator *m, char *why, size_t why_cap)
     if (rc == 0) {
         vg_keeper_start(&m->keeper);
         vg_pool_init(m);
+        vg_toolstack_start(&m->toolstack);
     }
     return rc;
 }
@@ -426,6 +434,7 @@ int vg_mediator_init(struct vg_mediator *m, char *why, size_t why_cap)
     m->listen_io.fd = -1;
     m->started = vg_now();
     vg_telemetry_init(&m->telemetry, m);
+    vg_toolstack_init(&m->toolstack, m);
     snprintf(why, why_cap, "event loop");
     rc = vg_loop_init(&m->loop);
     if (rc == 0)

@@ -15,6 +15,7 @@
 #include "keeper.h"
 #include "mediator/base/loop.h"
 #include "pool.h"
+#include "toolstack.h"
 #include "vm.h"
 
 #define VG_STOP_MS 2000u    /* a shutdown takes no longer */
@@ -35,6 +36,7 @@ struct vg_mediator {
     struct vg_io listen_io;
     struct vg_control control;
     struct vg_telemetry_service telemetry;
+    struct vg_toolstack toolstack;
     struct vg_timer stop_timer, accept_timer;
     uint64_t started;               /* vg_now() */
     uint64_t refused;               /* peers turned away */
@@ -67,6 +69,9 @@ void vg_mediator_vm_changed(struct vg_mediator *m, struct vg_vm *vm);
 
 /* Why listening at a path failed, in words of the settings; rc is -errno. */
 void vg_mediator_explain_listen(int rc, const char *path, char *why, size_t why_cap);
+
+/* A connection: by the common socket, or (domid not 0) by a domain's. Takes the fd. */
+void vg_mediator_peer(struct vg_mediator *m, int fd, uint32_t domid);
 
 /* A peer object has been freed. */
 void vg_mediator_client_gone(struct vg_mediator *m);

@@ -110,6 +110,29 @@ static unsigned live_sessions(struct vg_mediator *m, const struct vg_vm *vm)
     return n;
 }
 
+/* Members that only VMs of a toolstack have; "label" is what people call it. */
+static void add_toolstack(json_object *o, const struct vg_vm *vm)
+{
+    const struct vg_vm_toolstack *t = &vm->toolstack;
+    json_object *notes;
+
+    if (t->domains == 0)
+        return;
+    notes = json_object_new_array();
+    for (const char *p = t->notes; *p; p += strspn(p, "; ")) {
+        const char *end = strstr(p, "; ");
+        size_t len = end ? (size_t)(end - p) : strlen(p);
+
+        json_object_array_add(notes, json_object_new_string_len(p, (int)len));
+        p += len;
+    }
+    add_text(o, "uuid", t->uuid);
+    add_text(o, "label", t->label);
+    add_number(o, "domid", t->domid);
+    json_object_object_add(o, "enabled", json_object_new_boolean(t->enabled));
+    json_object_object_add(o, "notes", notes);
+}
+
 json_object *vg_report_vm(struct vg_mediator *m, const struct vg_vm *vm)
 {
     json_object *o = json_object_new_object();
@@ -117,7 +140,9 @@ json_object *vg_report_vm(struct vg_mediator *m, const struct vg_vm *vm)
 
     vg_mediator_usage(m, vm, &usage);
     add_text(o, "name", vm->name);
-    json_object_object_add(o, "registered", json_object_new_boolean(vm->registered));
+    json_object_object_add(o, "registered",
+                           json_object_new_boolean(vm->registered || vm->toolstack.domains));
+    add_toolstack(o, vm);
     vg_report_policy_to(o, &vm->policy);
     add_number(o, "peers", vm->peers);
     add_number(o, "executors", live_sessions(m, vm));
@@ -335,6 +360,7 @@ json_object *vg_report_health(struct vg_mediator *m)
     add_text(o, "backend", found ? vg_backend_name(&backend) : "none");
     add_text(o, "library", backend.library);
     add_text(o, "device", m->device);
+    add_text(o, "xenstore", vg_toolstack_status(&m->toolstack));
     add_number(o, "vms", m->vms.count);
     add_number(o, "peers", m->client_count);
     add_number(o, "executors", m->session_count);

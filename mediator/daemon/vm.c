@@ -59,6 +59,11 @@ struct vg_vm *vg_vms_find(struct vg_vms *vms, const char *name)
     return NULL;
 }
 
+bool vg_vm_is_idle(const struct vg_vm *vm)
+{
+    return vm->peers == 0 && vm->toolstack.domains == 0 && !vm->health.quarantined;
+}
+
 /* Names of host processes are anybody's choice, so what they leave behind must not pile up. */
 static bool make_room(struct vg_vms *vms)
 {
@@ -67,8 +72,7 @@ static bool make_room(struct vg_vms *vms)
     if (vms->count < VG_VMS_MAX)
         return true;
     vg_list_for_each(vm, &vms->list, link) {
-        if (!vm->registered && vm->peers == 0 && !vm->health.quarantined &&
-            (!oldest || vm->since < oldest->since))
+        if (!vm->registered && vg_vm_is_idle(vm) && (!oldest || vm->since < oldest->since))
             oldest = vm;
     }
     if (oldest)

@@ -19,6 +19,16 @@
 #define VG_VMS_MAX       1024u
 #define VG_GONE_REASONS  (VG_GONE_GPU_SICK + 1u)
 
+/* What a toolstack says of a VM; the toolstack's part (toolstack.h) writes it. */
+struct vg_vm_toolstack {
+    unsigned domains;                   /* of this VM that live: 0: none, and then nothing else counts */
+    uint32_t domid;                     /* of the one whose policy holds */
+    bool enabled;
+    char uuid[40], label[64];           /* label: the name for people */
+    char notes[512];                    /* keys that were not taken as written, joined by "; " */
+    uint64_t left;                      /* vg_now() when the last domain went, 0: never had one */
+};
+
 struct vg_vm {
     struct vg_list link;
     char name[VG_VM_NAME_MAX];
@@ -30,6 +40,7 @@ struct vg_vm {
     uint64_t gone[VG_GONE_REASONS];     /* executors that ended for a reason, by reason */
     struct vg_list shares;              /* what its executors share, see share.h */
     struct vg_vm_health health;
+    struct vg_vm_toolstack toolstack;
     unsigned share_count, share_fds;    /* entries, and those with a descriptor */
     uint64_t key;                       /* in the keeper; 0: not there */
 };
@@ -51,6 +62,9 @@ struct vg_vm *vg_vms_find(struct vg_vms *vms, const char *name);
  * one that was only met, has no peer and is not in quarantine makes room. NULL: no room or no memory.
  */
 struct vg_vm *vg_vms_add(struct vg_vms *vms, const char *name, const struct vg_policy *policy);
+
+/* Nobody would miss it: no peer, no domain, no quarantine. */
+bool vg_vm_is_idle(const struct vg_vm *vm);
 
 /* Forgets the VM. It must have no peers. */
 void vg_vms_remove(struct vg_vms *vms, struct vg_vm *vm);
