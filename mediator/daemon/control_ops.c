@@ -100,7 +100,7 @@ static int change(struct vg_mediator *m, struct vg_vm *vm, const struct vg_polic
         return -1;
     }
     vg_mediator_vm_changed(m, vm);
-    announce(m, vm, !was_registered, &before);
+    announce(m, vm, vm->registered && !was_registered, &before);
     json_object_object_add(out, "vm", vg_report_vm(m, vm));
     return 0;
 }
