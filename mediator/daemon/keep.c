@@ -118,6 +118,7 @@ static void client_values(const struct vg_client *c, struct vg_kept_client *v)
     v->state = (uint32_t)c->state;
     v->role = (uint32_t)c->role;
     v->uid = c->uid;
+    v->domid = c->domid;
     v->pid = c->pid;
     v->watched = c->peer.pid != 0;
     v->peer_start = c->peer.start_time;

@@ -109,6 +109,7 @@ static void fill_client(struct vg_client *c, struct vg_kept_client *v)
     c->state = (enum vg_client_state)v->state;
     c->role = (enum vg_role)v->role;
     c->uid = v->uid;
+    c->domid = v->domid;
     c->pid = v->pid;
     c->peer.pid = v->watched ? v->pid : 0;
     c->peer.start_time = v->peer_start;

@@ -282,6 +282,20 @@ static void all_states_due(struct vg_toolstack *ts)
         d->state_due = true;
 }
 
+/* Devices that were taken over from a daemon before, and whose domain lost the GPU meanwhile. */
+static void cut_off_leftovers(struct vg_toolstack *ts)
+{
+    struct vg_client *c, *next;
+    const struct fact *f;
+    char why[96];
+
+    vg_list_for_each_safe(c, next, &ts->mediator->clients, link) {
+        f = c->domid ? find_fact(ts, c->domid) : NULL;
+        if (f && f->named && !vg_domain_admit(ts->mediator, c->domid, why, sizeof(why)))
+            vg_client_close(c, VG_GONE_REFUSED, why);
+    }
+}
+
 void vg_toolstack_batch(struct vg_toolstack *ts, bool full)
 {
     struct fact *f;
@@ -292,6 +306,8 @@ void vg_toolstack_batch(struct vg_toolstack *ts, bool full)
     }
     ts->known = true;
     act(ts);
+    if (full)
+        cut_off_leftovers(ts);
     tell_states(ts);
     vg_list_for_each(f, &ts->facts, link) {
         if (full && !f->named)
