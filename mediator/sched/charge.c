@@ -48,14 +48,16 @@ static void take_span(struct vg_sched *s, struct vg_sched_proc *p,
     add_span(p, t0, t1, busy);
 }
 
-/* How long a program thinks between its last result and its next call, as a moving mean. */
-static void learn_think(struct vg_sched_proc *p, uint64_t idle_since, uint64_t limit)
+/*
+ * How long a program thinks between its last result and its next call, as a moving
+ * mean that one long pause does not spoil.
+ */
+static void learn_think(struct vg_sched_proc *p, const struct vg_sched_report *r, uint64_t limit)
 {
-    if (p->idle_since && !idle_since && p->told_at > p->idle_since) {
-        uint64_t gap = vg_min64(p->told_at - p->idle_since, 8 * limit);
+    uint64_t began = r->t1 - vg_min64(r->busy_ns, r->t1);
 
-        p->think_ns = (3 * p->think_ns + gap) / 4;
-    }
+    if (p->idle_since && (r->waiting || r->flight_ops) && began > p->idle_since)
+        p->think_ns = (3 * p->think_ns + vg_min64(began - p->idle_since, 2 * limit)) / 4;
 }
 
 void vg_sched_report(struct vg_sched *s, struct vg_sched_proc *p, const struct vg_sched_report *r,
@@ -67,7 +69,7 @@ void vg_sched_report(struct vg_sched *s, struct vg_sched_proc *p, const struct v
     take_span(s, p, r, now);
     if (idle)
         idle_since = r->idle_since ? vg_min64(r->idle_since, now) : now;
-    learn_think(p, idle_since, s->tuning.hold);
+    learn_think(p, r, s->tuning.hold);
     p->waiting = r->waiting;
     p->flight_ops = r->flight_ops;
     p->flight_ns = r->flight_ns;
@@ -118,6 +120,7 @@ static void charge(struct vg_sched *s, struct vg_sched_proc *p, uint64_t ns)
     p->vm->charged_ns += ns;
     p->stuck_ns += ns;
     p->turn_used += ns;
+    p->overrun += ns;
     s->busy_ns += ns;
     if (ns)
         p->backoff = 0;
@@ -148,6 +151,11 @@ static void charge_gap(struct vg_sched *s, uint64_t from, uint64_t ns)
 
 /* ---- settling ---- */
 
+unsigned vg_sched_slice(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return p->lever && p->grant.slice_us ? p->grant.slice_us : s->tuning.slice_found_us;
+}
+
 /* Has work in flight that it has not told of since; then it was busy. */
 static bool unheard(const struct vg_sched_proc *p)
 {
@@ -165,24 +173,6 @@ static uint64_t horizon(const struct vg_sched *s, uint64_t now)
             until = vg_min64(until, p->told_at);
     }
     return vg_max64(until, least);
-}
-
-/* The next moment after `from` at which somebody's use may change. */
-static uint64_t next_edge(const struct vg_sched *s, uint64_t from, uint64_t until)
-{
-    struct vg_sched_proc *p;
-
-    vg_list_for_each(p, &s->live, live) {
-        for (unsigned i = 0; i < p->spans; i++) {
-            if (p->span[i].t0 > from)
-                until = vg_min64(until, p->span[i].t0);
-            if (p->span[i].t1 > from)
-                until = vg_min64(until, p->span[i].t1);
-        }
-        if (unheard(p) && p->told_at > from)
-            until = vg_min64(until, p->told_at);
-    }
-    return until;
 }
 
 /* What the process used of [from, to], which no edge divides. */
@@ -210,33 +200,97 @@ static void consume(struct vg_sched_proc *p, uint64_t to, uint64_t used)
         p->span[i] = p->span[i + 1];
 }
 
-static uint64_t slice_of(const struct vg_sched *s, const struct vg_sched_proc *p)
+/* The next moment after `from` at which somebody's use may change. */
+static uint64_t next_edge(const struct vg_sched *s, uint64_t from, uint64_t until)
 {
-    return p->lever && p->grant.slice_us ? p->grant.slice_us : s->tuning.slice_found_us;
+    struct vg_sched_proc *p;
+
+    vg_list_for_each(p, &s->live, live) {
+        for (unsigned i = 0; i < p->spans; i++) {
+            if (p->span[i].t0 > from)
+                until = vg_min64(until, p->span[i].t0);
+            if (p->span[i].t1 > from)
+                until = vg_min64(until, p->span[i].t1);
+        }
+        if (unheard(p) && p->told_at > from)
+            until = vg_min64(until, p->told_at);
+    }
+    return until;
+}
+
+/* Notes what each used of the segment; returns how many did, and the last of them. */
+static unsigned note_use(struct vg_sched *s, uint64_t from, uint64_t to,
+                         struct vg_sched_proc **ret_last)
+{
+    unsigned users = 0;
+    struct vg_sched_proc *p;
+
+    vg_list_for_each(p, &s->live, live) {
+        p->use = use_in(p, from, to);
+        consume(p, to, p->use);
+        if (p->use) {
+            users++;
+            *ret_last = p;
+        }
+    }
+    return users;
+}
+
+/* In a round after `p`, the next that has use left; there is one. */
+static struct vg_sched_proc *next_user(struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    const struct vg_list *at = p ? &p->live : &s->live;
+    struct vg_sched_proc *q;
+
+    do {
+        at = at->next;
+        q = vg_list_entry(at, struct vg_sched_proc, live);
+    } while (at == &s->live || !q->use);
+    return q;
+}
+
+static void put_on(struct vg_sched *s, struct vg_sched_proc *p)
+{
+    s->on = p;
+    s->on_left = vg_sched_slice(s, p) * 1000ull;
+}
+
+/*
+ * Several had work: they are charged as the hardware serves them, each in its turn for
+ * its slice. Nobody tells us who was on the GPU at what moment; over a few rounds it
+ * comes to the same.
+ */
+static void charge_round(struct vg_sched *s, uint64_t len, unsigned users)
+{
+    while (len && users) {
+        struct vg_sched_proc *p;
+        uint64_t ns;
+
+        if (!s->on || !s->on->use || !s->on_left)
+            put_on(s, next_user(s, s->on));
+        p = s->on;
+        s->on_left = vg_min64(s->on_left, vg_sched_slice(s, p) * 1000ull);
+        ns = vg_min64(vg_min64(p->use, s->on_left), len);
+        charge(s, p, ns);
+        p->use -= ns;
+        s->on_left -= ns;
+        len -= ns;
+        users -= !p->use;
+    }
 }
 
 static void settle_segment(struct vg_sched *s, uint64_t from, uint64_t to)
 {
-    uint64_t all = 0, len = to - from;
-    u128 sliced = 0;
-    struct vg_sched_proc *p;
+    struct vg_sched_proc *last = NULL;
+    unsigned users = note_use(s, from, to, &last);
 
-    vg_list_for_each(p, &s->live, live) {
-        uint64_t use = use_in(p, from, to);
-
-        all += use;
-        sliced += (u128)use * slice_of(s, p);
-    }
-    if (!all)
-        charge_gap(s, from, len);
-    vg_list_for_each(p, &s->live, live) {
-        uint64_t use = use_in(p, from, to);
-
-        if (use && all > len)
-            charge(s, p, (uint64_t)((u128)len * use * slice_of(s, p) / sliced));
-        else if (use)
-            charge(s, p, use);
-        consume(p, to, use);
+    if (users > 1) {
+        charge_round(s, to - from, users);
+    } else if (users) {
+        charge(s, last, last->use);
+        put_on(s, last);
+    } else {
+        charge_gap(s, from, to - from);
     }
 }
 

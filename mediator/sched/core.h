@@ -54,6 +54,9 @@ void vg_sched_advance(struct vg_sched *s);
 
 /* ---- charge.c ---- */
 
+/* The hardware slice in force, us. */
+unsigned vg_sched_slice(const struct vg_sched *s, const struct vg_sched_proc *p);
+
 /* Charges all that is known of the time up to now. */
 void vg_sched_settle(struct vg_sched *s, uint64_t now);
 
@@ -68,10 +71,13 @@ void vg_sched_rank(struct vg_sched *s);
 /* Somebody of a higher class waits for r's turn, or runs beside it. */
 bool vg_sched_outranked(const struct vg_sched *s, const struct vg_sched_proc *r);
 
+/* The class of the process is owed a turn, whatever higher ones want. */
+bool vg_sched_floor_due(const struct vg_sched *s, const struct vg_sched_proc *p);
+
 /* A class above the process's has work or had it a moment ago. */
 bool vg_sched_below(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now);
 
-/* Holds something back and may be picked. */
+/* Holds something back, or has just used up a turn, and may be picked. */
 bool vg_sched_wants(const struct vg_sched_proc *p, uint64_t now);
 
 /* ---- turn.c ---- */
@@ -95,11 +101,19 @@ uint64_t vg_sched_turn_check(const struct vg_sched *s, const struct vg_sched_pro
 /* GPU time of a turn of the process. */
 uint64_t vg_sched_quantum(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now);
 
+uint64_t vg_sched_lead(const struct vg_sched *s, const struct vg_sched_proc *p);
+
 /* How many processes may have a turn at one time. */
 unsigned vg_sched_allowed(const struct vg_sched *s);
 
-/* Uses more than its VM may, and the hardware slices cannot be told. */
-bool vg_sched_in_debt(const struct vg_sched *s, const struct vg_sched_proc *p);
+/* Its turn is long over, and a kernel of it still runs. */
+bool vg_sched_overruns(const struct vg_sched *s, const struct vg_sched_proc *p);
+
+/* Some process's does. Then an executor cannot tell how much of the time is its own. */
+bool vg_sched_beside_overrun(const struct vg_sched *s);
+
+/* GPU time that its VM has had beyond what is its. */
+uint64_t vg_sched_debt(const struct vg_sched_proc *p);
 
 /* ---- grant.c ---- */
 

@@ -119,18 +119,20 @@ static void end_turns(struct vg_sched *s, uint64_t now)
 static void take_turns(struct vg_sched *s, uint64_t now)
 {
     unsigned allowed;
+    enum vg_sched_kind kind;
+    struct vg_sched_proc *p;
 
     vg_sched_rank(s);
     end_turns(s, now);
     allowed = vg_sched_allowed(s);
     while (s->running < allowed) {
-        enum vg_sched_kind kind;
-        struct vg_sched_proc *p = vg_sched_pick(s, now, &kind);
-
+        p = vg_sched_pick(s, now, &kind);
         if (!p)
             break;
         vg_sched_begin(s, p, kind, now);
     }
+    vg_list_for_each(p, &s->live, live)
+        p->renew = false;
 }
 
 /* ---- when to look again ---- */

@@ -4,23 +4,31 @@
 
 /* ---- slices ---- */
 
+/* Beside whoever has the turn, its part becomes what its weight is of all; less in debt. */
+static uint64_t overrun_slice(const struct vg_sched *s, const struct vg_sched_proc *p,
+                              uint64_t slice)
+{
+    uint64_t others = s->working > 1 ? s->working - 1 : 1;
+
+    return slice / others * s->tuning.quantum / (s->tuning.quantum + 2 * vg_sched_debt(p));
+}
+
 /* By weight against the mean of the class; long where nobody else comes in between. */
 static unsigned slice_for(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
     const struct vg_sched_tuning *t = &s->tuning;
     const struct vg_sched_level *level = vg_sched_level_of(p->vm);
+    uint64_t slice;
 
     if (vg_sched_below(s, p, now))
         return t->slice_short_us;
-    if (s->mode != VG_SCHED_SHARED || p->state == VG_PROC_IDLE || s->working < 2)
+    if (s->mode != VG_SCHED_SHARED || p->state == VG_PROC_IDLE)
         return t->slice_long_us;
-    if (p->state == VG_PROC_DRAINING && vg_sched_in_debt(s, p))
-        return t->slice_short_us;
-    if (level->working == 1 && s->working == 2)
-        return t->slice_mean_us;
-    return (unsigned)vg_clamp64((uint64_t)t->slice_mean_us * p->vm->weight * level->working /
-                                    (level->weights ? level->weights : 1),
-                                t->slice_short_us, t->slice_long_us);
+    slice = (uint64_t)t->slice_mean_us * p->vm->weight * level->working / level->weights;
+    if (!vg_sched_overruns(s, p))
+        return (unsigned)vg_clamp64(slice, t->slice_least_us, t->slice_long_us);
+    slice = overrun_slice(s, p, slice);
+    return (unsigned)vg_clamp64(slice, t->slice_short_us, t->slice_long_us);
 }
 
 /* A change by less than a quarter is not worth a call of the driver. */
@@ -79,7 +87,7 @@ static void limit_window(const struct vg_sched *s, const struct vg_sched_proc *p
 
     g->window_ns = lower ? s->tuning.window_lower : s->tuning.window;
     g->window_ops = lower ? s->tuning.window_ops_lower : s->tuning.window_ops;
-    g->lead_ns = s->tuning.lead;
+    g->lead_ns = vg_sched_lead(s, p);
 }
 
 static void grant_solo(const struct vg_sched *s, const struct vg_sched_proc *p,
@@ -101,7 +109,7 @@ static void grant_standing(const struct vg_sched *s, const struct vg_sched_proc 
 {
     g->mode = VG_GRANT_TURN;
     g->ask = VG_ASK_WORK | VG_ASK_USED;
-    g->budget_ns = s->tuning.quantum;
+    g->budget_ns = s->tuning.window;
     g->hold_ns = p->think_ns > s->tuning.hold ? 0 : s->tuning.hold;
     limit_window(s, p, g, now);
 }
@@ -111,7 +119,7 @@ static void grant_turn(const struct vg_sched *s, const struct vg_sched_proc *p,
 {
     g->mode = VG_GRANT_TURN;
     g->ask = VG_ASK_USED | VG_ASK_IDLE;
-    g->budget_ns = p->budget;
+    g->budget_ns = vg_sched_beside_overrun(s) ? VG_SCHED_FOREVER : p->budget;
     g->hold_ns = p->fresh ? hold_for(s, p) : p->grant.hold_ns;
     limit_window(s, p, g, now);
 }

@@ -8,7 +8,7 @@
 
 bool vg_sched_wants(const struct vg_sched_proc *p, uint64_t now)
 {
-    return p->waiting && now >= p->not_before &&
+    return (p->waiting || p->renew) && now >= p->not_before &&
            (p->state == VG_PROC_WAITING || p->state == VG_PROC_DRAINING);
 }
 
@@ -40,7 +40,7 @@ void vg_sched_rank(struct vg_sched *s)
     }
 }
 
-static bool floor_due(const struct vg_sched *s, const struct vg_sched_proc *p)
+bool vg_sched_floor_due(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
     return vg_sched_level_of(p->vm)->credit >= (int64_t)s->tuning.floor_quantum;
 }
@@ -98,7 +98,7 @@ static struct vg_sched_proc *aged(struct vg_sched *s, uint64_t now)
 
 static bool eligible(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
-    return vg_sched_wants(p, now) && (p->vm->class_ <= p->vm->pool->top || floor_due(s, p));
+    return vg_sched_wants(p, now) && (p->vm->class_ <= p->vm->pool->top || vg_sched_floor_due(s, p));
 }
 
 /* Both eligible: whether a comes before b. */

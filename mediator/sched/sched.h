@@ -154,8 +154,11 @@ struct vg_sched_proc {
     uint64_t think_ns;          /* moving mean */
     enum vg_sched_kind kind;    /* of its turn */
     bool fresh;                 /* its next grant begins a turn */
+    bool renew;                 /* its turn is just over, and it could use another */
     uint64_t budget;
     uint64_t turn_at, turn_used, turn_gap;
+    uint64_t overrun;           /* charged since its turn was over */
+    uint64_t use;               /* of one segment of time, while that is charged */
     uint64_t not_before;        /* it left a turn unused: no other until then */
     uint64_t backoff;
 };
@@ -178,10 +181,12 @@ struct vg_sched_tuning {
     uint64_t open_after;        /* alone for so long: no limits; idle: gates stand open */
     uint64_t linger;            /* "lately" */
     uint64_t floor_quantum;     /* a turn paid by a floor or by age */
+    uint64_t patience;          /* it waits for a kernel of a higher class, but not longer */
     unsigned floor_ppm[VG_CLASSES];     /* of the pool's time, where a higher class has work */
     uint64_t age;               /* a VM that has waited for so long is next */
     uint64_t debt;              /* overuse beyond so much of its time is forgotten */
     unsigned slice_short_us, slice_mean_us, slice_long_us;
+    unsigned slice_least_us;    /* of those that take turns: the rest of one shall not be cut */
     unsigned slice_found_us;    /* of a process without the lever */
 };
 
@@ -202,6 +207,8 @@ struct vg_sched {
     /* private */
     struct vg_list pools, all, live, changes;
     uint64_t settled;           /* everything before is charged */
+    struct vg_sched_proc *on;   /* then on the GPU, as far as is known */
+    uint64_t on_left;           /* of its slice */
     enum vg_sched_mode mode;
     uint64_t mode_since;
     struct vg_sched_vm *solo;   /* who has the GPU in SOLO and ALONE */

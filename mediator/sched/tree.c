@@ -168,6 +168,8 @@ void vg_sched_remove_proc(struct vg_sched *s, struct vg_sched_proc *proc, uint64
     vg_sched_settle(s, now);
     if (proc->state != VG_PROC_IDLE)
         vg_sched_set_state(s, proc, VG_PROC_IDLE, now);
+    if (s->on == proc)
+        s->on = NULL;
     if (--vm->attached == 0)
         count_attached(s, vm, -1);
     vg_list_remove(&proc->link);

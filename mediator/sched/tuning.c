@@ -33,7 +33,8 @@ static void init_waits(struct vg_sched_tuning *t)
 
 static void init_classes(struct vg_sched_tuning *t)
 {
-    t->floor_quantum = US(250);
+    t->floor_quantum = US(500);
+    t->patience = MS(20);
     t->floor_ppm[VG_CLASS_HIGH] = 0;
     t->floor_ppm[VG_CLASS_MEDIUM] = 55000;  /* 5 % promised; switches take some of it */
     t->floor_ppm[VG_CLASS_LOW] = 23000;     /* 2 % promised */
@@ -44,8 +45,9 @@ static void init_classes(struct vg_sched_tuning *t)
 static void init_slices(struct vg_sched_tuning *t)
 {
     t->slice_short_us = 200;    /* H200: a waiting neighbour gets in after 0.19 ms; shorter: the same */
-    t->slice_mean_us = 4000;    /* H200: 2 ms each lose 8 %, 5 ms each 3 % */
+    t->slice_mean_us = 8000;    /* H200: 2 ms each lose 8 %, 5 ms 3 %, 20 ms nothing */
     t->slice_long_us = 20000;
+    t->slice_least_us = 1500;   /* more than what is in flight at the end of a turn */
     t->slice_found_us = 2048;   /* what a CUDA process asks for by itself */
 }
 

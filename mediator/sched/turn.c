@@ -4,7 +4,8 @@
 
 #include "core.h"
 
-#define CHECK_NS 20000u     /* no timer is set nearer than that */
+#define CHECK_NS  20000u    /* no timer is set nearer than that */
+#define CHARGE_NS 200000u   /* nor one that only waits for charges, which may come slower */
 
 /* ---- states ---- */
 
@@ -121,6 +122,15 @@ uint64_t vg_sched_quantum(const struct vg_sched *s, const struct vg_sched_proc *
     return vg_clamp64(q, t->quantum_min, t->quantum_max);
 }
 
+/*
+ * How early the next turn begins. Not before the end of one that interrupts a higher
+ * class: what is left of it would be cut in two, which costs more than it saves.
+ */
+uint64_t vg_sched_lead(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return p->kind == VG_TURN_FLOOR || p->kind == VG_TURN_AGED ? 0 : s->tuning.lead;
+}
+
 /* ---- begin and end ---- */
 
 void vg_sched_begin(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_kind kind,
@@ -134,6 +144,7 @@ void vg_sched_begin(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_k
     else
         p->budget = s->tuning.floor_quantum;
     p->fresh = true;
+    p->renew = false;
     p->vm->served_at = now;
     start_clock(p, kind, now);
     if (kind != VG_TURN_SOLO)
@@ -142,6 +153,8 @@ void vg_sched_begin(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_k
 
 void vg_sched_end(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 {
+    p->overrun = 0;
+    p->renew = vg_sched_has_work(p);
     vg_sched_set_state(s, p, without_turn(p), now);
 }
 
@@ -163,12 +176,39 @@ static bool spent(const struct vg_sched_proc *p)
 /* When its last op leaves but `lead` of work on the GPU, as far as it can tell. */
 static uint64_t nearly_drained(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    return p->told_at + (p->flight_ns > s->tuning.lead ? p->flight_ns - s->tuning.lead : 0);
+    uint64_t lead = vg_sched_lead(s, p);
+
+    return p->told_at + (p->flight_ns > lead ? p->flight_ns - lead : 0);
+}
+
+static bool floor_waits(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    const struct vg_sched_proc *q;
+
+    vg_list_for_each(q, &s->live, live) {
+        if (q->vm->pool == p->vm->pool && q->vm->class_ > p->vm->class_ &&
+            vg_sched_wants(q, now) && vg_sched_floor_due(s, q))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * An end that is known and near is waited for; and nothing of a higher class is cut in
+ * two to pay a lower one its floor, unless it runs on and on.
+ */
+static uint64_t grace(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    if (p->kind == VG_TURN_FAIR && floor_waits(s, p, now))
+        return s->tuning.patience;
+    if (!p->flight_ns || p->flight_ns > s->tuning.quantum_min)
+        return 0;
+    return p->flight_ns + s->tuning.lead;
 }
 
 bool vg_sched_over(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 {
-    if (p->turn_used >= p->budget)
+    if (p->turn_used >= p->budget && p->turn_used - p->budget >= grace(s, p, now))
         return true;
     if (spent(p) && now >= nearly_drained(s, p))
         return true;
@@ -180,7 +220,7 @@ uint64_t vg_sched_turn_check(const struct vg_sched *s, const struct vg_sched_pro
     uint64_t at = now + s->tuning.quantum_max;
 
     if (p->flight_ops && p->budget != VG_SCHED_FOREVER)
-        at = now + p->budget - vg_min64(p->budget, p->turn_used);
+        at = now + vg_max64(p->budget - vg_min64(p->budget, p->turn_used), CHARGE_NS);
     if (p->flight_ops && spent(p))
         at = vg_min64(at, nearly_drained(s, p));
     if (!vg_sched_has_work(p))
@@ -192,12 +232,27 @@ uint64_t vg_sched_turn_check(const struct vg_sched *s, const struct vg_sched_pro
 
 /* ---- beside an overrun ---- */
 
-bool vg_sched_in_debt(const struct vg_sched *s, const struct vg_sched_proc *p)
+bool vg_sched_overruns(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    const struct vg_sched_vm *vm = p->vm;
+    return p->state == VG_PROC_DRAINING && p->flight_ops && p->overrun >= 2 * s->tuning.window;
+}
 
-    return vg_v_ahead(vm->v, vg_sched_level_of(vm)->vmin +
-                      vg_v_of(s->tuning.quantum, vm->weight)) > 0;
+bool vg_sched_beside_overrun(const struct vg_sched *s)
+{
+    const struct vg_sched_proc *p;
+
+    vg_list_for_each(p, &s->live, live) {
+        if (vg_sched_overruns(s, p))
+            return true;
+    }
+    return false;
+}
+
+uint64_t vg_sched_debt(const struct vg_sched_proc *p)
+{
+    int64_t ahead = vg_v_ahead(p->vm->v, vg_sched_level_of(p->vm)->vmin);
+
+    return ahead > 0 ? (uint64_t)ahead * p->vm->weight / VG_V_ONE : 0;
 }
 
 /*
@@ -213,7 +268,8 @@ unsigned vg_sched_allowed(const struct vg_sched *s)
     vg_list_for_each(p, &s->live, live) {
         unsigned entitled, beside;
 
-        if (p->state != VG_PROC_DRAINING || p->lever || !vg_sched_in_debt(s, p))
+        if (!vg_sched_overruns(s, p) || p->lever || p->overrun < s->tuning.quantum ||
+            vg_sched_debt(p) < s->tuning.quantum)
             continue;
         entitled = vg_sched_entitled(s, p->vm);
         beside = entitled ? (1000000 - entitled + entitled / 2) / entitled : 8;

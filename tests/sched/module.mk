@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+# The policy core on a simulated GPU: named cases as a table (check-sched-table).
+sched-sim-src := tests/sched/sim.c tests/sched/gpu.c tests/sched/exec.c
+
+tests += check-sched-table
+check-sched-table-src    := tests/sched/table.c $(sched-sim-src)
+check-sched-table-libs   := libvgsched.a
+check-sched-table-ldlibs := -lm
