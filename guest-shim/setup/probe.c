@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vgpu-guest-probe: what the two libraries say, found as programs find them, by the
+ * loader. A line each, "KEY VALUE"; on trouble "KEY-error TEXT" and exit status 1.
+ */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UUID_TEXT 41    /* "GPU-" and 36 characters */
+
+static int failures;
+
+static void complain(const char *key, const char *what, int code)
+{
+    printf("%s-error %s", key, what);
+    if (code)
+        printf(" (%d)", code);
+    putchar('\n');
+    failures++;
+}
+
+/* A function by name; complains once and returns NULL if it is not there. */
+static void *find(void *library, const char *key, const char *name)
+{
+    void *function = library ? dlsym(library, name) : NULL;
+
+    if (library && !function)
+        complain(key, name, 0);
+    return function;
+}
+
+static void *open_library(const char *key, const char *name)
+{
+    void *library = dlopen(name, RTLD_NOW);
+
+    if (!library)
+        complain(key, dlerror(), 0);
+    return library;
+}
+
+/* Calls through void *: POSIX lets dlsym's result be called, ISO C does not say how. */
+#define CALL(function, type, ...) \
+    (((union { void *p; __typeof__(type) f; }){ .p = (function) }).f(__VA_ARGS__))
+
+static void print_uuid(const unsigned char *b, char *text)
+{
+    snprintf(text, UUID_TEXT, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x"
+             "%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11],
+             b[12], b[13], b[14], b[15]);
+}
+
+static int ask_device(void *lib, char *uuid)
+{
+    unsigned char bytes[16] = { 0 };
+    void *name_of = find(lib, "cuda", "cuDeviceGetName"), *uuid_of = find(lib, "cuda",
+                                                                        "cuDeviceGetUuid");
+    void *memory_of = find(lib, "cuda", "cuDeviceTotalMem_v2");
+    char name[128] = "";
+    size_t memory = 0;
+    int rc;
+
+    if (!name_of || !uuid_of || !memory_of)
+        return -1;
+    rc = CALL(name_of, int (*)(char *, int, int), name, (int)sizeof(name), 0);
+    rc = rc ? rc : CALL(uuid_of, int (*)(void *, int), bytes, 0);
+    rc = rc ? rc : CALL(memory_of, int (*)(size_t *, int), &memory, 0);
+    if (rc) {
+        complain("cuda", "the device's attributes", rc);
+        return -1;
+    }
+    print_uuid(bytes, uuid);
+    printf("cuda-name %s\ncuda-memory-mib %zu\ncuda-uuid %s\n", name, memory >> 20, uuid);
+    return 0;
+}
+
+static void ask_cuda(char *uuid)
+{
+    void *lib = open_library("cuda", "libcuda.so.1");
+    void *init = find(lib, "cuda", "cuInit"), *count_of = find(lib, "cuda", "cuDeviceGetCount");
+    int count = 0, rc;
+
+    if (!init || !count_of)
+        return;
+    rc = CALL(init, int (*)(unsigned), 0);
+    if (rc) {
+        complain("cuda", "cuInit", rc);
+        return;
+    }
+    rc = CALL(count_of, int (*)(int *), &count);
+    if (rc || count < 1)
+        complain("cuda", "no device", rc);
+    else
+        ask_device(lib, uuid);
+}
+
+static void ask_nvml(char *uuid)
+{
+    void *lib = open_library("nvml", "libnvidia-ml.so.1"), *device = NULL;
+    void *init = find(lib, "nvml", "nvmlInit_v2");
+    void *handle = find(lib, "nvml", "nvmlDeviceGetHandleByIndex_v2");
+    void *uuid_of = find(lib, "nvml", "nvmlDeviceGetUUID");
+    int rc;
+
+    if (!init || !handle || !uuid_of)
+        return;
+    rc = CALL(init, int (*)(void));
+    rc = rc ? rc : CALL(handle, int (*)(unsigned, void **), 0, &device);
+    rc = rc ? rc : CALL(uuid_of, int (*)(void *, char *, unsigned), device, uuid, UUID_TEXT);
+    if (rc)
+        complain("nvml", "no device", rc);
+    else
+        printf("nvml-uuid %s\n", uuid);
+}
+
+int main(void)
+{
+    char cuda[UUID_TEXT] = "", nvml[UUID_TEXT] = "";
+
+    ask_cuda(cuda);
+    ask_nvml(nvml);
+    if (cuda[0] && nvml[0] && strcmp(cuda, nvml) != 0)
+        complain("uuid", "the libraries name different devices", 0);
+    return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}

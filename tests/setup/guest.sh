@@ -1,0 +1,233 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# guest-shim/install.sh in a small system of its own (busybox, glibc, chroot): what it
+# installs, that the loader takes it, that it may be run again, what it refuses, that
+# nothing is left, and each line of --check.
+# shellcheck disable=SC2154 # top, build, work, failures: lib.sh's
+set -u
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/../e2e/lib.sh"
+
+root=$work/root
+if [ "$(id -u)" = 0 ]; then enter=(chroot); else enter=(unshare -r chroot); fi
+[ -x /bin/busybox ] || { echo 'busybox-static is not installed'; exit 77; }
+"${enter[@]}" / true 2>/dev/null || { echo 'chroot is not allowed here'; exit 77; }
+
+# ---- the system -------------------------------------------------------------
+
+# put_libraries PROGRAM...: what the loader needs for them.
+put_libraries() {
+    ldd "$@" | grep -o '/[^ ]*' | grep '\.so' | sort -u | while read -r lib; do
+        mkdir -p "$root$(dirname "$lib")"
+        cp -L "$lib" "$root$lib"
+    done
+}
+
+device=/sys/bus/pci/devices/0000:00:1e.0
+
+make_device() {
+    local d=$root$device
+    mkdir -p "$d/driver"
+    echo 0x10de >"$d/vendor"
+    echo 0x2331 >"$d/device"
+    echo "${1:-0x5647}" >"$d/subsystem_vendor"
+    echo 0 >"$d/enable"
+    touch "$d"/driver_override "$d"/resource{0,1,1_wc} "$d/driver/unbind"
+    chmod 600 "$d"/resource*
+}
+
+make_root() {
+    rm -rf "$root"
+    mkdir -p "$root"/{bin,sbin,etc,tmp,proc,dev,run/systemd/system,var/vgpu,usr/lib,product/lib,product/bin} \
+        "$root"/etc/ld.so.conf.d "$root/sys/bus/pci/devices"
+    cp /bin/busybox "$root/bin/"
+    for name in $("$root/bin/busybox" --list); do ln -s busybox "$root/bin/$name" 2>/dev/null; done
+    rm -f "$root/bin/rpm" "$root/bin/dpkg" "$root/bin/modprobe"
+    cp /sbin/ldconfig "$root/sbin/"
+    echo 'include /etc/ld.so.conf.d/*.conf' >"$root/etc/ld.so.conf"
+    printf '%s\n' /lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu >"$root/etc/ld.so.conf.d/x86.conf"
+    : >"$root/proc/modules"
+    : >"$root/dev/null"
+    chmod 666 "$root/dev/null"
+    cp "$build"/lib/libvgpu-{cuda,nvml}.so "$root/product/lib/"
+    cp "$build"/bin/vgpu-{warden,guest-probe} "$root/product/bin/"
+    cp -r "$top"/guest-shim/{install.sh,setup} "$root/product/"
+    put_libraries "$build"/lib/libvgpu-{cuda,nvml}.so "$build"/bin/vgpu-{warden,guest-probe}
+    cat >"$root/bin/systemctl" <<'END'
+#!/bin/sh
+echo "$*" >>/systemctl.log
+case "$*" in
+    *is-enabled*) grep -q 'enable vgpu' /systemctl.log ;;
+    *'cat ollama'*) cat /etc/systemd/system/ollama.service.d/vgpu.conf 2>/dev/null || [ -e /ollama ] ;;
+    *is-active*) [ -e /ollama ] ;;
+esac
+END
+    chmod +x "$root/bin/systemctl"
+    make_device
+}
+
+inside() { "${enter[@]}" "$root" /bin/env -i PATH=/bin:/sbin "$@"; }
+setup() { inside /bin/sh /product/install.sh "$@"; }
+files() { (cd "$root" && find . ! -path './tmp*' ! -name '*.log' | sort); }
+has_file() { for f; do [ -e "$root$f" ] || { echo "no $f"; return 1; }; done; }
+
+# refuses TEXT ARGUMENT...: status 1 or 2, a message, no file changed.
+refuses() {
+    local text=$1 rc
+    shift
+    files >"$work/before"
+    setup "$@" >"$work/said" 2>&1
+    rc=$?
+    files >"$work/after"
+    grep -q -- "$text" "$work/said" && [ $rc != 0 ] && cmp "$work/before" "$work/after"
+}
+
+# fails_line TEXT...: --check says FAIL in a line that has TEXT, and a remedy.
+fails_line() {
+    setup --check >"$work/said" && return 1
+    local wanted
+    for wanted; do
+        grep -A1 "^FAIL.*$wanted" "$work/said" | grep -q 'remedy: .' ||
+            { cat "$work/said"; return 1; }
+    done
+}
+
+# ---- installing -------------------------------------------------------------
+
+installs() {
+    make_root
+    files >"$work/clean"
+    setup --with-ollama || return 1
+    has_file /usr/lib/vgpu/libcuda.so.1 /usr/lib/vgpu/libcuda.so /usr/lib/vgpu/libnvidia-ml.so.1 \
+        /usr/libexec/vgpu-warden /etc/profile.d/vgpu-cuda.sh /etc/udev/rules.d/70-vgpu.rules \
+        /etc/modprobe.d/vgpu.conf /etc/tmpfiles.d/vgpu.conf \
+        /etc/systemd/system/vgpu-guest.service /etc/systemd/system/ollama.service.d/vgpu.conf &&
+        grep -q 'enable vgpu-guest' "$root/systemctl.log"
+}
+
+loader_takes_it() {
+    inside ldconfig -p | grep -q 'libcuda.so.1 .*=> /usr/lib/vgpu/libcuda.so.1' &&
+        inside ldconfig -p | grep -q 'libnvidia-ml.so.1 .*=> /usr/lib/vgpu/libnvidia-ml.so.1'
+}
+
+device_is_open() {
+    [ "$(stat -c %a "$root$device"/resource{0,1,1_wc} | sort -u)" = 666 ] &&
+        [ "$(cat "$root$device/enable")" = 1 ] && [ "$(cat "$root$device/driver_override")" = vgpu ] &&
+        [ "$(cat "$root$device/driver/unbind")" = 0000:00:1e.0 ]
+}
+
+again_is_the_same() {
+    (cd "$root" && find etc usr -type f -exec sha256sum {} +; cat etc/vgpu-guest.files) | sort >"$work/1"
+    setup --with-ollama || return 1
+    (cd "$root" && find etc usr -type f -exec sha256sum {} +; cat etc/vgpu-guest.files) | sort >"$work/2"
+    cmp "$work/1" "$work/2"
+}
+
+leaves_nothing() {
+    setup --uninstall || return 1
+    rm -f "$root/etc/ld.so.cache" "$root/var/cache/ldconfig/aux-cache"
+    files >"$work/left"
+    diff "$work/clean" "$work/left" | grep '^[<>]' | grep -v ldconfig | grep -v 'var/cache$' && return 1
+    setup --uninstall | grep -q 'nothing is installed'
+}
+
+with_prefix() {
+    make_root
+    setup --prefix /opt/gpu && has_file /opt/gpu/lib/vgpu/libcuda.so.1 /opt/gpu/libexec/vgpu-warden || return 1
+    inside ldconfig -p | grep -q '=> /opt/gpu/lib/vgpu/libcuda.so.1' &&
+        grep -q '/opt/gpu/libexec/vgpu-device-setup' "$root/etc/udev/rules.d/70-vgpu.rules" \
+            "$root/etc/systemd/system/vgpu-guest.service" &&
+        grep -q /opt/gpu/lib/vgpu "$root/etc/profile.d/vgpu-cuda.sh" &&
+        refuses 'another prefix' && setup --uninstall && ! [ -e "$root/opt/gpu" ]
+}
+
+without_systemd() {
+    make_root
+    rm -r "$root/run/systemd" "$root/bin/systemctl"
+    setup && has_file /dev/nvidiactl && setup --uninstall && ! [ -e "$root/dev/nvidiactl" ]
+}
+
+without_device() {
+    make_root
+    rm -r "$root$device"
+    make_device 0x1337
+    setup >"$work/said" && grep -q 'no vGPU device yet' "$work/said" &&
+        [ "$(stat -c %a "$root$device/resource0")" = 600 ]
+}
+
+# ---- refusing ---------------------------------------------------------------
+
+refuses_real_driver() {
+    make_root
+    mkdir -p "$root/usr/lib/x86_64-linux-gnu" "$root/proc/driver/nvidia"
+    echo 'int cuInit(void); int cuInit(void) { return 0; }' |
+        cc -shared -xc - -Wl,-soname,libcuda.so.1 -o "$root/usr/lib/x86_64-linux-gnu/libcuda.so.1"
+    inside ldconfig
+    refuses 'libcuda.so.1 is there already' || return 1
+    rm "$root/usr/lib/x86_64-linux-gnu/libcuda.so.1"
+    inside ldconfig
+    touch "$root/proc/driver/nvidia/version"
+    refuses "kernel driver is loaded"
+}
+
+refuses_package() {
+    printf '#!/bin/sh\n[ "$*" = "-q vgpu-guest" ]\n' >"$root/bin/rpm"
+    chmod +x "$root/bin/rpm"
+    rm "$root/proc/driver/nvidia/version"
+    refuses 'vgpu-guest (rpm) is installed' && rm "$root/bin/rpm"
+}
+
+refuses_others() {
+    refuses 'no option' --frob && refuses 'no absolute path' --prefix usr &&
+        refuses 'root directory' --prefix / && refuses 'only letters' --prefix '/a b' &&
+        refuses 'are not here' --from /tmp && refuses 'lacks its value' --prefix &&
+        refuses 'lacks its value' --from
+}
+
+refuses_loader() {
+    echo /lib >"$root/etc/ld.so.conf"
+    setup 2>&1 | grep -q 'does not look into /usr/lib/vgpu'
+}
+
+# ---- checking ---------------------------------------------------------------
+
+check_fails_before() {
+    make_root
+    chmod 600 "$root$device"/resource*
+    echo 'nouveau 1 0 - Live 0' >"$root/proc/modules"
+    fails_line 'all users may open' 'memory decoding' 'no other driver' nouveau nvidiactl \
+        vgpu-cuda.sh 'runs at boot' 'finds libcuda.so.1' 'finds libnvidia-ml.so.1' warden cuInit NVML
+}
+
+check_without_host() {
+    : >"$root/proc/modules"
+    setup >/dev/null && touch "$root/dev/nvidiactl" && rm -r "$root$device/driver" || return 1
+    fails_line cuInit && [ "$(grep -c ^FAIL "$work/said")" -le 3 ]
+}
+
+# The libraries reach a mediator by a socket here, as no device can be in a chroot.
+check_passes() {
+    "${enter[@]}" "$root" /bin/env -i PATH=/bin:/sbin VGPU_SOCKET=/var/vgpu/mediator.sock \
+        /bin/sh /product/install.sh --check >"$work/said" || { cat "$work/said"; return 1; }
+    grep -q 'pass  cuInit, device: vGPU software device' "$work/said" &&
+        grep -q 'all is well' "$work/said" && ! grep -q FAIL "$work/said"
+}
+
+check 'installs' installs
+check 'the loader takes it' loader_takes_it
+check 'all users may use the device' device_is_open
+check 'a second run changes nothing' again_is_the_same
+check 'uninstalling leaves nothing' leaves_nothing
+check 'another prefix' with_prefix
+check 'a system without systemd' without_systemd
+check 'a VM without the device, or with a real card' without_device
+check 'refuses beside a real driver' refuses_real_driver
+check 'refuses beside the package' refuses_package
+check 'refuses wrong usage' refuses_others
+check 'refuses if the loader would not look' refuses_loader
+check '--check before' check_fails_before
+check '--check without a host' check_without_host
+mediator_start --socket "$root/var/vgpu/mediator.sock"
+check '--check with all in place' check_passes
+[ "$failures" = 0 ]
