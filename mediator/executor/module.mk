@@ -3,7 +3,8 @@
 # All but main.c is a library, so that tests and the fuzzer link what the product runs.
 libs  += libvgexec.a
 progs += vgpu-executor
-libvgexec.a-src := $(filter-out mediator/executor/main.c,$(wildcard mediator/executor/*.c))
+libvgexec.a-src := $(filter-out mediator/executor/main.c,$(wildcard mediator/executor/*.c)) \
+    $(wildcard mediator/limit/*.c)
 vgpu-executor-src    := mediator/executor/main.c
 vgpu-executor-libs   := libvgexec.a libvgproto.a
 vgpu-executor-ldlibs := -ldl

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a VM may have and what it has, in one page of memory that the daemon and all
+ * executors of the VM share. The daemon writes the limits, an executor its own seat
+ * and, by compare-and-swap, the bucket. Pure: atomics on memory, nothing else.
+ *
+ * Trust: an executor could write anything here. It could as well ask the driver for
+ * memory without asking here first, so that is no loss: both hurt the limits of its own
+ * VM and of no other. The daemon uses what it reads here as numbers to add and show.
+ *
+ * Death: an executor may be killed between any two instructions. There is no lock and no
+ * sum in here, only what each seat claims; the daemon empties the seat of a dead one,
+ * and with that everything it had is given back.
+ */
+#ifndef VG_ACCOUNT_H
+#define VG_ACCOUNT_H
+
+#include <stdint.h>
+
+#include "mediator/limit/bucket.h"
+
+#define VG_ACCOUNT_MAGIC 0x34434356u    /* changes with the layout */
+#define VG_SEATS         256u           /* executors of one VM */
+#define VG_NO_SEAT       VG_SEATS
+
+/* Things whose number per process is limited. */
+enum vg_quota_kind {
+    VG_QUOTA_CONTEXTS,
+    VG_QUOTA_STREAMS,
+    VG_QUOTA_EVENTS,
+    VG_QUOTA_MODULES,   /* and libraries, and link states */
+    VG_QUOTA_GRAPHS,    /* and executable ones */
+    VG_QUOTA_KINDS
+};
+
+/* Written by one executor; a cache line each. */
+struct vg_seat {
+    uint64_t held;      /* bytes of GPU memory that it has */
+    uint64_t asked;     /* and is about to ask the driver for */
+    uint64_t queued;    /* calls whose GPU work is not known to be complete */
+    uint64_t reserved[5];
+};
+
+struct vg_account {
+    /* the daemon writes; 0: no limit */
+    uint32_t magic;
+    uint32_t seats;             /* seats from here on have never been used */
+    uint64_t rate;              /* calls a second, of all executors together */
+    uint64_t burst;             /* see vg_rate_init */
+    uint64_t queue_depth;       /* calls in flight, of all executors together */
+    uint64_t memory;            /* bytes, of all executors together */
+    uint64_t context_bytes;     /* what the driver takes for a context, besides */
+    uint64_t most[VG_QUOTA_KINDS];      /* of these, per process */
+    uint64_t pad0[5];
+    /* all executors */
+    uint64_t bucket;
+    uint64_t pad1[7];
+    struct vg_seat seat[VG_SEATS];
+};
+
+typedef char vg_assert_account_lines[sizeof(struct vg_account) % 64 == 0 ? 1 : -1];
+
+enum vg_account_verdict {
+    VG_ACCOUNT_GRANTED,
+    VG_ACCOUNT_REFUSED,     /* too much */
+    VG_ACCOUNT_CONTENDED,   /* too much only if another seat gets what it asks for: try again soon */
+};
+
+/*
+ * Before memory is asked of the driver: claims `bytes` on top of what the seat holds.
+ * GRANTED and CONTENDED leave a claim, which ends with vg_account_settle; so a caller
+ * that is tired of CONTENDED settles too. One claim at a time per seat.
+ */
+enum vg_account_verdict vg_account_reserve(struct vg_account *a, unsigned seat, uint64_t bytes);
+
+/* What the seat holds now, whatever became of its claim. */
+void vg_account_settle(struct vg_account *a, unsigned seat, uint64_t held);
+
+/* Bytes held and claimed by all seats; calls in flight of all. */
+uint64_t vg_account_used(const struct vg_account *a);
+uint64_t vg_account_queued(const struct vg_account *a);
+
+/* For the daemon: a free seat, by its own books, becomes that of a new executor, empty. */
+void vg_account_sit(struct vg_account *a, unsigned seat);
+/* The executor is dead. */
+void vg_account_leave(struct vg_account *a, unsigned seat);
+
+#endif
