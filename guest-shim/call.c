@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest-shim/busy.h"
 #include "guest-shim/call_private.h"
 #include "guest-shim/capture.h"
 #include "guest-shim/chan.h"
@@ -249,6 +250,8 @@ static CUresult begin(struct vg_tx *tx, uint32_t id, size_t payload, int cell, b
     tx->cell = cell;
     tx->quiet = quiet;
     tx->expect_us = 0;
+    if (VG_UNLIKELY(vg_is_busy(vg_process.slot)))
+        vg_busy_back_off(vg_process.slot);
     vg_lock(&out.lock);
     CUresult r = begin_locked(tx, id, payload);
     if (VG_UNLIKELY(r))
@@ -378,11 +381,16 @@ bool vg_wait_ready(const struct vg_tx *tx)
     return is_done(vg_slot_cell(vg_process.slot, (unsigned)tx->cell), tx->seq) || is_gone();
 }
 
-/* A context whose user asked for blocking waits wants the processor for other things. */
+/*
+ * A context whose user asked for blocking waits wants the processor for other things, and
+ * a host that is busy answers later.
+ */
 static bool may_spin_long(void)
 {
     const struct vg_ctx *ctx = vg_tls.ctx;
 
+    if (VG_UNLIKELY(vg_is_busy(vg_process.slot)))
+        return false;
     return !ctx || !(ctx->flags & (CU_CTX_SCHED_YIELD | CU_CTX_SCHED_BLOCKING_SYNC));
 }
 

@@ -17,6 +17,9 @@
 #define VG_RECORD_ALIGN      16u             /* bytes; every ring record starts on this */
 #define VG_PAYLOAD_MAX       (40u << 10)     /* bytes inline after a call header */
 
+#define VG_BUSY_CREDIT       (2u << 10)      /* bytes of records that a guest told BUSY may still queue */
+#define VG_BUSY_MAX_US       100000u         /* longest retry time, and longest back-off */
+
 #define VG_CELLS             128u            /* replies outstanding per slot */
 #define VG_REPLY_MAX         512u            /* bytes of reply payload per cell */
 #define VG_CONSOLE_SIZE      (16u << 10)     /* bytes of device printf output per slot */

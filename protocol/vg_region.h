@@ -79,7 +79,11 @@ struct vg_slot {
     uint64_t tail;               /* ring bytes consumed, ever */
     uint64_t console_head;       /* console bytes produced, ever */
     uint64_t callback_head;      /* callbacks posted, ever */
-    uint8_t  pad0[80];
+    uint32_t busy_us;            /* BUSY: not 0 while the host refuses the next record, which may
+                                    succeed after so many microseconds; release */
+    uint32_t busy_seq;           /* vg_call.seq of the record it refused last */
+    uint64_t busy_count;         /* times it has said so, ever */
+    uint8_t  pad0[64];
 
     /* both write: host sets when 0, guest takes by exchange with 0 */
     uint32_t latched_error;      /* CUresult of a failed call that had no reply */
@@ -91,7 +95,8 @@ struct vg_slot {
     uint64_t callback_tail;      /* callbacks that have run, ever; futex on a host */
     uint32_t heartbeat;          /* VM: the warden counts it up */
     uint32_t callback_waiting;   /* 1: the callback thread sleeps on callback_head (futex) */
-    uint8_t  pad2[96];
+    uint64_t busy_retries;       /* times a thread has backed off because of BUSY, ever */
+    uint8_t  pad2[88];
 
     /* guest writes once, before ATTACH ("hello") */
     uint32_t version;            /* VG_PROTOCOL_VERSION */

@@ -83,7 +83,7 @@ static enum vg_ring_verdict broken(const char **why, const char *what)
     return VG_RING_BROKEN;
 }
 
-static void publish(struct vg_ring_consumer *c)
+void vg_ring_publish(struct vg_ring_consumer *c)
 {
     if (c->published != c->tail)
         vg_store_release(&c->slot->tail, c->tail);
@@ -95,7 +95,7 @@ static void consume(struct vg_ring_consumer *c, uint64_t bytes)
 {
     c->tail += bytes;
     if (c->tail - c->published >= VG_RING_SIZE / 32)
-        publish(c);
+        vg_ring_publish(c);
 }
 
 /* The next record comes from the guest's cache: meanwhile this one is served. */
@@ -115,7 +115,7 @@ enum vg_ring_verdict vg_ring_take(struct vg_ring_consumer *c, struct vg_call *ca
         uint64_t rest = VG_RING_SIZE - (c->tail & RING_MASK);
 
         if (used == 0) {
-            publish(c);
+            vg_ring_publish(c);
             return VG_RING_EMPTY;
         }
         if (used > VG_RING_SIZE || used % VG_RECORD_ALIGN != 0)

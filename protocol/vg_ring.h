@@ -66,6 +66,9 @@ void vg_ring_consumer_init(struct vg_ring_consumer *c, struct vg_slot *slot);
 enum vg_ring_verdict vg_ring_take(struct vg_ring_consumer *c, struct vg_call *call, uint8_t *payload,
                                   const char **why);
 
+/* Gives back the room of all that was taken, at once. */
+void vg_ring_publish(struct vg_ring_consumer *c);
+
 /*
  * Announces that the consumer is about to sleep. True if it may: the ring is
  * still empty. False, and no longer announced, if a record came in between.

@@ -41,8 +41,8 @@ enum vg_msg_type {
     VG_MSG_RESET     = 8,
     VG_MSG_READY     = 9,   /* executor -> mediator: serving */
     VG_MSG_FAILED    = 10,  /* executor -> mediator: text says why; it exits */
-    VG_MSG_SERVE     = 11,  /* mediator -> executor: token, region_size, slot_count, VM's name;
-                               fd: the region. Sent once, before anything else */
+    VG_MSG_SERVE     = 11,  /* mediator -> executor: token, region_size, slot_count, VM's name, seat;
+                               fds: the region, the VM's account. Sent once, before anything else */
     VG_MSG_IDLE      = 12,  /* executor -> mediator: started without a slot, waits for SERVE */
     VG_MSG_SHARE     = 13,  /* these are struct vg_share_msg */
     VG_MSG_SHARED    = 14,
@@ -64,7 +64,7 @@ struct vg_msg {
     uint32_t token;         /* ATTACH, ATTACHED, RELEASE, SLOT_FREE, REFUSED (0: the whole peer), SERVE */
     uint64_t region_size;   /* HELLO of a device, WELCOME to a process or monitor, SERVE: bytes */
     uint32_t slot_count;
-    uint32_t pid;           /* HELLO of a process: for logs only */
+    uint32_t pid;           /* HELLO of a process: for logs only. SERVE: its seat in the account */
     char     name[64];      /* HELLO: VM name or process name, NUL-terminated. A monitor's: the VM
                                to watch, "" for all host processes of the peer's user */
     char     text[160];     /* REFUSED, FAILED: reason; READY, IDLE: device. NUL-terminated */

@@ -14,7 +14,7 @@
 
 #include "vg_limits.h"
 
-#define VG_PROTOCOL_VERSION  2u
+#define VG_PROTOCOL_VERSION  3u
 
 /* vg_call.flags */
 enum {
