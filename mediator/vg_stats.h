@@ -50,9 +50,12 @@ struct vg_stats {
     uint64_t gate_wait_ns;      /* time in which calls waited for their turn */
     uint64_t turns;             /* turns on the GPU; none while alone on it */
     uint64_t busy;              /* times the guest was told to come again later */
-    uint64_t retries;           /* of the calls served, came after such an answer */
+    uint64_t retries;           /* times a thread of the guest backed off, as the guest says */
+    uint64_t memory_claimed;    /* bytes that count against the VM's limit; goes up and down */
+    uint64_t refused_memory;    /* allocations that did not fit the VM's limit */
+    uint64_t refused_objects;   /* things that were one too many in the process */
     uint64_t beat;              /* goes up, at least every second while it looks at its guest */
-    uint64_t reserved[7];
+    uint64_t reserved[4];
 
     uint64_t call[VG_STATS_CALLS];
 

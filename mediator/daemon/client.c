@@ -329,6 +329,8 @@ static const char *on_attach(struct vg_client *c, struct vg_msg *msg, int *fd)
                  m->config.max_executors);
         return refuse_slot(c, slot, msg->token, VG_GONE_REFUSED, why);
     }
+    if (vg_quota_check(m, c->vm, why, sizeof(why)) < 0)
+        return refuse_slot(c, slot, msg->token, VG_GONE_REFUSED, why);
     vg_slotmem_set(c->region_fd, &c->layout, slot, VG_SLOT_ATTACHING);
     if (vg_pool_attach(c, slot, msg->token, &c->session[slot], why, sizeof(why)) < 0)
         return refuse_slot(c, slot, msg->token, VG_GONE_REFUSED, why);

@@ -11,6 +11,7 @@
 #include "mediator/base/log.h"
 #include "mediator/base/number.h"
 #include "mediator/base/util.h"
+#include "mediator/limit/account.h"
 #include "protocol/vg_limits.h"
 #include "protocol/vg_sock.h"
 
@@ -62,7 +63,12 @@ static const struct setting settings[] = {
     CHOICE(keep, keeps), NUMBER(keep_s, 1, 1000000),
     NUMBER(watchdog_s, 0, 86400), NUMBER(stuck_s, 1, 3600), NUMBER(fault_limit, 0, 1000),
     NUMBER(fault_window_s, 1, 86400), NUMBER(fault_long_limit, 0, 10000),
-    NUMBER(fault_long_window_s, 1, 30 * 86400), TEXT(kernel_log), NUMBER(start_timeout_s, 1, 3600), NUMBER(spin_us, 0, 1000000),
+    NUMBER(fault_long_window_s, 1, 30 * 86400), TEXT(kernel_log),
+    NUMBER(max_processes, 1, VG_SEATS), NUMBER(max_contexts, 1, 65536),
+    NUMBER(max_streams, 1, 1048576), NUMBER(max_events, 1, 1048576),
+    NUMBER(max_modules, 1, 1048576), NUMBER(max_graphs, 1, 1048576),
+    NUMBER(context_mib, 0, 1048576),
+    NUMBER(start_timeout_s, 1, 3600), NUMBER(spin_us, 0, 1000000),
 };
 
 void vg_config_init(struct vg_config *c)
@@ -90,7 +96,15 @@ void vg_config_init(struct vg_config *c)
     strcpy(c->kernel_log, VG_KERNEL_LOG_PATH);
     c->spin_us = VG_SPIN_DEFAULT;
     c->log_level = VG_LOG_INFO;
+    c->max_processes = 64;
+    c->max_contexts = 16;
+    c->max_streams = 4096;
+    c->max_events = 65536;
+    c->max_modules = 16384;
+    c->max_graphs = 16384;
+    c->context_mib = VG_CONTEXT_AUTO;
     vg_policy_init(&c->policy);
+    vg_policy_init_caps(&c->cap);
 }
 
 static int set_text(char *field, const struct setting *s, const char *value, char *why, size_t cap)
@@ -132,18 +146,27 @@ static int set_value(struct vg_config *c, const struct setting *s, const char *v
     return vg_number(value, s->min, s->max, field, why, cap) ? 0 : -EINVAL;
 }
 
+/* default_rate, cap_rate: a field of a policy behind a prefix. */
+static int set_policy(struct vg_policy *p, const char *prefix, const char *key, const char *value,
+                      char *why, size_t cap)
+{
+    char reason[192];
+    int rc = vg_policy_set(p, key + strlen(prefix), value, reason, sizeof(reason));
+
+    if (rc < 0)
+        snprintf(why, cap, "%s%s", prefix, reason);
+    return rc;
+}
+
 int vg_config_set(struct vg_config *c, const char *key, const char *value, char *why,
                   size_t why_cap)
 {
     char reason[192];
 
-    if (strncmp(key, "default_", 8) == 0 && vg_policy_has(key + 8)) {
-        int rc = vg_policy_set(&c->policy, key + 8, value, reason, sizeof(reason));
-
-        if (rc < 0)
-            snprintf(why, why_cap, "default_%s", reason);
-        return rc;
-    }
+    if (strncmp(key, "default_", 8) == 0 && vg_policy_has(key + 8))
+        return set_policy(&c->policy, "default_", key, value, why, why_cap);
+    if (strncmp(key, "cap_", 4) == 0 && vg_policy_has(key + 4) && strcmp(key + 4, "pool") != 0)
+        return set_policy(&c->cap, "cap_", key, value, why, why_cap);
     for (unsigned i = 0; i < VG_ARRAY_LEN(settings); i++) {
         if (strcmp(settings[i].key, key) != 0)
             continue;

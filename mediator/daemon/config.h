@@ -16,6 +16,7 @@
 #define VG_CONFIG_PATH "/etc/vgpu/mediator.conf"
 #define VG_KERNEL_LOG_PATH "/dev/kmsg"
 
+#define VG_CONTEXT_AUTO UINT64_MAX
 #define VG_SPIN_DEFAULT UINT64_MAX     /* spin_us: the executor's own choice */
 
 enum vg_xenstore_choice { VG_XENSTORE_AUTO, VG_XENSTORE_YES, VG_XENSTORE_NO };
@@ -61,6 +62,10 @@ struct vg_config {
     uint64_t keep_s;                /* how long, before everything ends after all */
     uint64_t log_level;             /* enum vg_log_level */
     struct vg_policy policy;        /* of VMs nobody registered */
+    struct vg_policy cap;           /* the most that a policy can grant; see vg_policy_clamp */
+    uint64_t max_processes;         /* of one VM */
+    uint64_t max_contexts, max_streams, max_events, max_modules, max_graphs; /* of one process */
+    uint64_t context_mib;           /* GPU memory that a context costs; VG_CONTEXT_AUTO: by backend */
 };
 
 void vg_config_init(struct vg_config *c);

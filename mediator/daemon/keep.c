@@ -27,6 +27,7 @@ static const size_t session_fds[] = {
     offsetof(struct vg_session, stats_fd),
     offsetof(struct vg_session, gate_fd),
     offsetof(struct vg_session, bell_fd),
+    offsetof(struct vg_session, account_fd),
 };
 
 static const size_t share_fds[] = {
@@ -105,6 +106,7 @@ static void session_values(const struct vg_session *s, struct vg_kept_session *v
     v->started = s->started;
     v->ready_ns = s->ready_ns;
     v->program = s->program;
+    v->seat = s->seat < VG_SEATS ? s->seat + 1 : 0;
     memcpy(v->device, s->device, sizeof(v->device));
     memcpy(v->failure, s->failure, sizeof(v->failure));
     if (strlen(s->backend.library) < sizeof(v->library))

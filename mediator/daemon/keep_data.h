@@ -84,6 +84,8 @@ struct vg_kept_session {
     uint64_t program;       /* vg_backend_id() of what it runs */
     char device[160], failure[160];
     char library[1024];     /* "": its path is longer */
+    uint32_t seat;          /* in its VM's account, plus 1 */
+    uint32_t reserved2;
 };
 
 struct vg_kept_share {

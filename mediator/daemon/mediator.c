@@ -43,6 +43,7 @@ struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, char *w
 
 void vg_mediator_vm_changed(struct vg_mediator *m, struct vg_vm *vm)
 {
+    vg_quota_apply(m, vm);
     vg_keep_vm(m, vm, 0);
 }
 
@@ -412,6 +413,7 @@ static int start(struct vg_mediator *m, char *why, size_t why_cap)
     if (rc == 0)
         rc = listen_at(m, gid, why, why_cap);
     if (rc == 0) {
+        vg_quota_apply_all(m);
         vg_keeper_start(&m->keeper);
         vg_pool_init(m);
         vg_toolstack_start(&m->toolstack);

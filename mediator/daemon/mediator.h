@@ -41,6 +41,7 @@ struct vg_mediator {
     uint64_t started;               /* vg_now() */
     uint64_t refused;               /* peers turned away */
     uint64_t misbehaved;            /* peers cut off for breaking the protocol */
+    uint64_t context_bytes;         /* GPU memory that a context costs, as measured; 0: not known */
     char device[160];               /* that the latest executor reported */
     char problem[160];              /* why the latest executor found no GPU; "": it found one */
     bool stopping;

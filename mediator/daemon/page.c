@@ -111,13 +111,18 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* free: within the VM's limit, and no more than the GPU has left. The three parts add up. */
-static void set_memory(struct vg_telemetry_device *d, uint64_t limit, uint64_t used)
+/*
+ * free: within what the VM's limit leaves, and no more than the GPU has left. The three
+ * parts add up.
+ */
+static void set_memory(struct vg_telemetry_device *d, uint64_t limit, uint64_t left, uint64_t used)
 {
     uint64_t gpu_free = d->memory_free;
 
-    if (limit)
+    if (limit) {
         d->memory_total = min_u64(d->memory_total, limit);
+        gpu_free = min_u64(gpu_free, left);
+    }
     d->memory_used = min_u64(used, d->memory_total);
     d->memory_free = min_u64(d->memory_total - d->memory_used, gpu_free);
     d->memory_reserved = d->memory_total - d->memory_used - d->memory_free;
@@ -129,7 +134,8 @@ void vg_telemetry_compose(struct vg_telemetry *page, const struct vg_gauges *g,
                           const struct vg_client *watcher)
 {
     const struct vg_vm *vm = vm_of(watcher);
-    uint64_t limit = vm ? vm->policy.memory_mib << 20 : 0;
+    uint64_t limit = vm ? vm->grant.memory_mib << 20 : 0, claimed = vm ? vg_quota_memory(vm) : 0;
+    uint64_t left = claimed < limit ? limit - claimed : 0;
 
     page->time = g->time;
     page->cuda_version = g->cuda_version;
@@ -140,7 +146,7 @@ void vg_telemetry_compose(struct vg_telemetry *page, const struct vg_gauges *g,
     memcpy(page->device, g->device, g->device_count * sizeof(g->device[0]));
     add_processes(page, g, watcher);
     for (uint32_t i = 0; i < page->device_count; i++)
-        set_memory(&page->device[i], limit, used_on(page, i));
+        set_memory(&page->device[i], limit, left, used_on(page, i));
 }
 
 size_t vg_telemetry_length(const struct vg_telemetry *page)

@@ -19,6 +19,7 @@ const struct vg_policy_field vg_policy_fields[VG_POLICY_FIELDS] = {
       "class within the pool" },
     NUMBER(weight, 1, 100, "", "share against VMs of the same pool and priority"),
     NUMBER(rate, 0, 100000000, "calls/s", "calls a second, 0: no limit"),
+    NUMBER(burst, 0, 100000000, "calls", "calls at once after a pause, 0: a tenth of a second's"),
     NUMBER(queue_depth, 0, 65536, "calls", "calls in flight, 0: no limit"),
     NUMBER(memory_mib, 0, 16u << 20, "MiB", "GPU memory, 0: no limit"),
 };
@@ -36,6 +37,42 @@ void vg_policy_init(struct vg_policy *p)
     strcpy(p->pool, "A");
     p->priority = VG_PRIORITY_MEDIUM;
     p->weight = 50;
+}
+
+void vg_policy_init_caps(struct vg_policy *cap)
+{
+    vg_policy_init(cap);
+    cap->priority = VG_PRIORITY_HIGH;
+    cap->weight = 100;
+}
+
+/* A smaller number is a higher priority, and 0 stands for no limit where a field can be 0. */
+static bool is_more(const struct vg_policy_field *f, uint64_t value, uint64_t cap)
+{
+    if (f->kind == VG_POLICY_PRIORITY)
+        return value < cap;
+    if (f->kind == VG_POLICY_NAME || cap == 0)
+        return false;
+    /* No burst is the common one, a part of the rate. */
+    if (value == 0)
+        return f->offset != offsetof(struct vg_policy, burst);
+    return value > cap;
+}
+
+unsigned vg_policy_clamp(struct vg_policy *p, const struct vg_policy *cap)
+{
+    unsigned clamped = 0;
+
+    for (unsigned i = 0; i < VG_POLICY_FIELDS; i++) {
+        const struct vg_policy_field *f = &vg_policy_fields[i];
+        uint64_t *value = (uint64_t *)((char *)p + f->offset);
+
+        if (f->kind == VG_POLICY_NAME || !is_more(f, *value, vg_policy_number(cap, f)))
+            continue;
+        *value = vg_policy_number(cap, f);
+        clamped |= VG_BIT(i);
+    }
+    return clamped;
 }
 
 static const struct vg_policy_field *find(const char *key)
@@ -109,7 +146,7 @@ int vg_policy_set(struct vg_policy *p, const char *key, const char *value, char 
 
     if (!f) {
         snprintf(why, why_cap,
-                 "\"%.80s\" is not one of pool, priority, weight, rate, queue_depth, memory_mib",
+                 "\"%.80s\" is not one of pool, priority, weight, rate, burst, queue_depth, memory_mib",
                  key);
         return -EINVAL;
     }

@@ -2,7 +2,7 @@
 /*
  * What an administrator grants a VM. One table names every field, its bounds and
  * its spelling, for the configuration file, the control socket and the state file.
- * Pure: no I/O. Nothing here enforces anything yet.
+ * Pure: no I/O. What enforces it: quota.h (rate, queue, memory), turns.h (shares).
  */
 #ifndef VG_POLICY_H
 #define VG_POLICY_H
@@ -20,6 +20,7 @@ struct vg_policy {
     uint64_t priority;      /* enum vg_priority */
     uint64_t weight;        /* 1 to 100, against the VMs of the same pool and priority */
     uint64_t rate;          /* calls a second, 0: no limit */
+    uint64_t burst;         /* calls at once after a pause, 0: a tenth of a second's worth */
     uint64_t queue_depth;   /* calls in flight, 0: no limit */
     uint64_t memory_mib;    /* GPU memory, 0: no limit */
 };
@@ -35,7 +36,7 @@ struct vg_policy_field {
     const char *what;       /* for the help text and the manual, a few words */
 };
 
-#define VG_POLICY_FIELDS 6u
+#define VG_POLICY_FIELDS 7u
 extern const struct vg_policy_field vg_policy_fields[VG_POLICY_FIELDS];
 
 void vg_policy_init(struct vg_policy *p);   /* pool A, medium, weight 50, no limits */
@@ -48,6 +49,16 @@ int vg_policy_set(struct vg_policy *p, const char *key, const char *value, char 
 #define VG_POLICY_TEXT 40u
 void vg_policy_get(const struct vg_policy *p, const struct vg_policy_field *f, char *text,
                    size_t cap);
+
+/* For the caps of a host: a policy that allows everything. */
+void vg_policy_init_caps(struct vg_policy *cap);
+
+/*
+ * Within the host's caps, each field by itself. A cap of 0 is none, but for weight and
+ * priority, whose caps are the most that a VM can have. Bits of the fields (by index in
+ * vg_policy_fields) that were more.
+ */
+unsigned vg_policy_clamp(struct vg_policy *p, const struct vg_policy *cap);
 
 bool vg_policy_has(const char *key);
 uint64_t vg_policy_number(const struct vg_policy *p, const struct vg_policy_field *f);

@@ -180,6 +180,7 @@ static void fill_session(struct vg_session *s, struct vg_kept_session *v)
     s->started = v->started;
     s->ready_ns = v->ready_ns;
     s->program = v->program;
+    s->seat = v->seat ? v->seat - 1 : VG_NO_SEAT;
     end_text(v->device, sizeof(v->device));
     end_text(v->failure, sizeof(v->failure));
     end_text(v->library, sizeof(v->library));

@@ -390,6 +390,7 @@ static void end_for_client(struct vg_session *s)
     struct vg_client *c = s->client;
 
     vg_shares_end(s);
+    vg_quota_leave(s);
     /* Nobody told it to end, but to the guest its slot is as gone as after a crash. */
     if (!s->released)
         vg_slotmem_gone(c->region_fd, &c->layout, s->slot,
@@ -429,8 +430,10 @@ int vg_session_send_slot(struct vg_session *s)
     struct vg_msg msg = { .type = VG_MSG_SERVE, .version = VG_PROTOCOL_VERSION, .token = s->token,
                           .region_size = c->layout.size, .slot_count = c->layout.slot_count };
 
+    msg.pid = s->seat;
     snprintf(msg.name, sizeof(msg.name), "%s", c->vm->name);
-    return vg_sock_send(s->control_fd, &msg, sizeof(msg), &c->region_fd, 1);
+    return vg_sock_send(s->control_fd, &msg, sizeof(msg),
+                        (const int[]){ c->region_fd, s->account_fd }, 2);
 }
 
 static void child_ended(void *arg, const siginfo_t *how);
@@ -465,8 +468,9 @@ struct vg_session *vg_session_alloc(struct vg_mediator *m)
         return NULL;
     s->mediator = m;
     vg_list_init(&s->link);
+    s->seat = VG_NO_SEAT;
     s->control_fd = s->log_fd = s->doorbell_fd = s->bell_fd = -1;
-    s->stats_fd = s->gate_fd = -1;
+    s->stats_fd = s->gate_fd = s->account_fd = -1;
     s->control_io.fd = s->log_io.fd = -1;
     s->started = vg_now();
     return s;
@@ -482,6 +486,7 @@ static int run(struct vg_session *s, struct vg_session **ret_session, char *why,
         return -ENOMEM;
     rc = start(s, why, why_cap);
     if (rc < 0) {
+        vg_quota_leave(s);
         vg_session_let_go(s);
         vg_session_free(s);
         return rc;
@@ -492,16 +497,23 @@ static int run(struct vg_session *s, struct vg_session **ret_session, char *why,
     return 0;
 }
 
-static void serves(struct vg_session *s, struct vg_client *client, unsigned slot, uint32_t token)
+static int serves(struct vg_session *s, struct vg_client *client, unsigned slot, uint32_t token)
 {
+    int rc;
+
     s->client = client;
     s->slot = slot;
     s->token = token;
+    rc = vg_quota_sit(s);
+    if (rc < 0)
+        s->client = NULL;
+    return rc;
 }
 
 static void has_begun(struct vg_session *s)
 {
     s->mediator->session_count++;
+    vg_quota_begun(s);
     vg_event(s->mediator, VG_EVENT_ATTACHED, vm_of(s), "slot=%u pid=%d was=%s", s->slot,
              (int)s->pid, s->ahead ? state_names[s->state] : "new");
     set_state(s, VG_SESSION_STARTING);
@@ -524,8 +536,8 @@ int vg_session_new(struct vg_client *client, unsigned slot, uint32_t token,
     struct vg_session *s = vg_session_alloc(client->mediator);
     int rc;
 
-    if (s)
-        serves(s, client, slot, token);
+    if (s && serves(s, client, slot, token) < 0)
+        s = vg_session_free(s);
     rc = run(s, ret_session, why, why_cap);
     if (rc == 0)
         has_begun(s);
@@ -534,12 +546,14 @@ int vg_session_new(struct vg_client *client, unsigned slot, uint32_t token,
 
 int vg_session_give(struct vg_session *s, struct vg_client *client, unsigned slot, uint32_t token)
 {
-    int rc;
+    int rc = serves(s, client, slot, token);
 
-    serves(s, client, slot, token);
-    vg_keep_session_values(s);
+    if (rc < 0)
+        return rc;
+    vg_keep_session(s);
     rc = vg_session_send_slot(s);
     if (rc < 0) {
+        vg_quota_leave(s);
         s->client = NULL;
         return rc;
     }

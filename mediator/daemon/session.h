@@ -44,6 +44,8 @@ struct vg_session {
     struct vg_list link;            /* in the pool */
     unsigned slot;
     uint32_t token;
+    unsigned seat;                  /* in the VM's account, VG_NO_SEAT: none */
+    int account_fd;                 /* the VM's quota.fd, which owns it; -1 without a seat */
     enum vg_session_state state;
     enum vg_gone_reason reason;     /* why it is being stopped, or has ended */
     bool ahead;                     /* started before it had a slot */

@@ -36,6 +36,7 @@ int vg_session_adopt(struct vg_session *s)
 {
     int rc = vg_spawn_map(s);
 
+    vg_quota_adopt(s);
     if (rc == 0)
         rc = vg_session_watch(s);
     if (rc < 0)
@@ -49,6 +50,7 @@ int vg_session_adopt(struct vg_session *s)
 
 void vg_session_discard(struct vg_session *s)
 {
+    vg_quota_leave(s);
     vg_session_let_go(s);
     vg_session_free(s);
 }

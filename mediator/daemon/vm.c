@@ -101,7 +101,8 @@ struct vg_vm *vg_vms_add(struct vg_vms *vms, const char *name, const struct vg_p
     if (!vm)
         return NULL;
     strncpy(vm->name, name, sizeof(vm->name) - 1);
-    vm->policy = *policy;
+    vm->policy = vm->grant = *policy;
+    vg_quota_init(vm);
     vm->since = vg_now();
     vg_list_init(&vm->shares);
     insert_sorted(vms, vm);
@@ -115,5 +116,6 @@ void vg_vms_remove(struct vg_vms *vms, struct vg_vm *vm)
         vms->forgotten(vms->arg, vm);
     vg_list_remove(&vm->link);
     vms->count--;
+    vg_quota_fini(vm);
     free(vm);
 }

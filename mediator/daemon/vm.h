@@ -12,6 +12,7 @@
 #include "health.h"
 #include "mediator/base/list.h"
 #include "policy.h"
+#include "quota.h"
 #include "protocol/vg_region.h"
 #include "usage.h"
 
@@ -33,7 +34,10 @@ struct vg_vm {
     struct vg_list link;
     char name[VG_VM_NAME_MAX];
     bool registered;                    /* by an administrator; else met and forgotten at exit */
-    struct vg_policy policy;
+    struct vg_policy policy;            /* as the administrator wants it */
+    struct vg_policy grant;             /* the same within the host's caps: what counts */
+    unsigned clamped;                   /* fields that the caps have changed, vg_policy_clamp */
+    struct vg_vm_quota quota;
     unsigned peers;                     /* connections that hold on to it */
     uint64_t since;                     /* vg_now() at registration or first sight */
     struct vg_usage ended;

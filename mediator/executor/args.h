@@ -46,7 +46,7 @@
     X(cuLibraryGetModule) X(cuKernelGetFunction) X(cuLibraryGetGlobal) X(cuLibraryGetManaged)  \
     X(cuKernelGetAttribute) X(cuKernelSetAttribute) X(cuKernelGetParamInfo)                    \
     X(cuFuncGetAttribute) X(cuFuncSetAttribute) X(cuFuncGetParamInfo)                          \
-    X(cuMemAlloc_v2) X(cuMemAllocPitch_v2) X(cuMemFree_v2) X(cuMemAllocAsync)                  \
+    X(cuMemGetInfo_v2) X(cuCtxSetLimit) X(cuMemAlloc_v2) X(cuMemAllocPitch_v2) X(cuMemFree_v2) X(cuMemAllocAsync)                  \
     X(cuMemAddressReserve) X(cuMemAddressFree) X(cuMemCreate) X(cuMemRelease) X(cuMemMap)      \
     X(cuMemPoolCreate) X(cuMulticastCreate) X(cuMemUnmap) X(cuMemSetAccess) X(cuMemGetAccess) X(cuMemGetAllocationGranularity)         \
     X(cuMemAllocFromPoolAsync) X(cuMemFreeAsync) X(cuMemcpyDtoD_v2) X(cuMemcpyDtoDAsync_v2)    \

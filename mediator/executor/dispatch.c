@@ -335,7 +335,7 @@ bool vg_dispatch(struct vg_exec *x, struct vg_req *r)
     vg_enc_init_result(&r->enc, &r->res, x->out, vg_reply_capacity(&r->call));
     r->later = false;
     if (h)
-        rc = is_memset(&r->call) ? check_lengths(x, &r->call) : CUDA_SUCCESS;
+        rc = is_memset(&r->call) ? check_lengths(x, &r->call) : vg_quota_check_object(x, &r->call);
     if (h && rc == CUDA_SUCCESS)
         rc = carry_out(x, r, h);
     if (r->breach)

@@ -37,6 +37,11 @@ static uint32_t memory_of(const CUDA_ARRAY3D_DESCRIPTOR *d, bool mipmapped)
     return kib < UINT32_MAX ? (uint32_t)kib : UINT32_MAX;
 }
 
+static CUresult reserve_array(struct vg_exec *x, const CUDA_ARRAY3D_DESCRIPTOR *d, bool mipmapped)
+{
+    return vg_quota_reserve(x, (uint64_t)memory_of(d, mipmapped) << 10);
+}
+
 /* Takes over what the driver gave; without room for it, it goes back. */
 static CUresult keep_array(struct vg_exec *x, CUarray array, const CUDA_ARRAY3D_DESCRIPTOR *d)
 {
@@ -62,8 +67,13 @@ CUresult vg_do_cuArrayCreate_v2(struct vg_exec *x, struct vg_req *r,
         .Format = a->pAllocateArray->Format,
         .NumChannels = a->pAllocateArray->NumChannels,
     };
-    CUresult rc = x->cuda.cuArrayCreate_v2(&a->pHandle, a->pAllocateArray);
-    return rc ? rc : keep_array(x, a->pHandle, &d);
+    CUresult rc = reserve_array(x, &d, false);
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuArrayCreate_v2(&a->pHandle, a->pAllocateArray);
+    if (rc == CUDA_SUCCESS)
+        rc = keep_array(x, a->pHandle, &d);
+    vg_own_account(x);
+    return rc;
 }
 
 CUresult vg_do_cuArray3DCreate_v2(struct vg_exec *x, struct vg_req *r,
@@ -72,8 +82,13 @@ CUresult vg_do_cuArray3DCreate_v2(struct vg_exec *x, struct vg_req *r,
     (void)r;
     if (!a->has_pHandle || !a->pAllocateArray)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult rc = x->cuda.cuArray3DCreate_v2(&a->pHandle, a->pAllocateArray);
-    return rc ? rc : keep_array(x, a->pHandle, a->pAllocateArray);
+    CUresult rc = reserve_array(x, a->pAllocateArray, false);
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuArray3DCreate_v2(&a->pHandle, a->pAllocateArray);
+    if (rc == CUDA_SUCCESS)
+        rc = keep_array(x, a->pHandle, a->pAllocateArray);
+    vg_own_account(x);
+    return rc;
 }
 
 CUresult vg_do_cuArrayDestroy(struct vg_exec *x, struct vg_req *r, struct vg_args_cuArrayDestroy *a)
@@ -111,8 +126,11 @@ CUresult vg_do_cuMipmappedArrayCreate(struct vg_exec *x, struct vg_req *r,
     (void)r;
     if (!a->has_pHandle || !a->pMipmappedArrayDesc)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult rc = x->cuda.cuMipmappedArrayCreate(&a->pHandle, a->pMipmappedArrayDesc,
-                                                 a->numMipmapLevels);
+    CUresult rc = reserve_array(x, a->pMipmappedArrayDesc, true);
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuMipmappedArrayCreate(&a->pHandle, a->pMipmappedArrayDesc,
+                                            a->numMipmapLevels);
+    vg_own_account(x);
     if (rc != CUDA_SUCCESS)
         return rc;
     rc = vg_own_add(x, VG_OBJ_CUmipmappedArray, (uintptr_t)a->pHandle, (uintptr_t)x->ctx,

@@ -85,23 +85,34 @@ CUresult vg_do_cuCtxSynchronize_v2(struct vg_exec *x, struct vg_req *r,
 
 /* ---- Primary contexts: counted per process by the driver, as natively ---- */
 
+/* What a context costs, the first time. */
+static CUresult reserve_primary(struct vg_exec *x, CUdevice dev)
+{
+    return vg_context_primary(x, dev) ? CUDA_SUCCESS : vg_quota_reserve_context(x);
+}
+
 CUresult vg_do_cuDevicePrimaryCtxRetain(struct vg_exec *x, struct vg_req *r,
                                         struct vg_args_cuDevicePrimaryCtxRetain *a)
 {
     CUresult rc = CUDA_SUCCESS;
 
     (void)r;
+    rc = reserve_primary(x, a->dev);
+    if (rc != CUDA_SUCCESS)
+        return rc;
     if (x->warm && a->dev == 0) {
         a->pctx = x->warm; /* our reference becomes the guest's */
         x->warm = NULL;
     } else {
         rc = x->cuda.cuDevicePrimaryCtxRetain(&a->pctx, a->dev);
     }
-    if (rc != CUDA_SUCCESS || vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)a->pctx))
-        return rc;
-    x->fresh = a->pctx;
-    return vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)a->pctx, 0,
-                      VG_CTX_PRIMARY | (uint32_t)a->dev);
+    if (rc == CUDA_SUCCESS && !vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)a->pctx)) {
+        x->fresh = a->pctx;
+        rc = vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)a->pctx, 0,
+                        VG_CTX_PRIMARY | (uint32_t)a->dev);
+    }
+    vg_quota_settle(x);
+    return rc;
 }
 
 struct primary {
@@ -167,15 +178,55 @@ CUresult vg_do_cuDevicePrimaryCtxReset_v2(struct vg_exec *x, struct vg_req *r,
 
 CUresult vg_do_cuCtxCreate_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_cuCtxCreate_v2 *a)
 {
-    CUresult rc = x->cuda.cuCtxCreate_v2(&a->pctx, a->flags, a->dev);
+    CUresult rc = vg_quota_reserve_context(x);
 
     (void)r;
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuCtxCreate_v2(&a->pctx, a->flags, a->dev);
+    vg_quota_settle(x);
     if (rc != CUDA_SUCCESS)
         return rc;
     rc = vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)a->pctx, 0, (uint32_t)a->dev);
     /* The driver made it current and keeps a stack; the stacks are the guest's, so take it off. */
     x->cuda.cuCtxPopCurrent_v2(NULL);
     x->cuda.cuCtxSetCurrent(x->ctx);
+    vg_quota_settle(x);
+    return rc;
+}
+
+/* ---- Limits of a context: some are memory of the GPU ---- */
+
+/* Bytes that a limit of so much takes: of the stack, for every thread that the GPU can hold. */
+static uint64_t bytes_of_limit(struct vg_exec *x, CUlimit limit, uint64_t value)
+{
+    CUdevice dev = 0;
+    int sms = 1, threads = 1;
+
+    if (limit == CU_LIMIT_MALLOC_HEAP_SIZE || limit == CU_LIMIT_PRINTF_FIFO_SIZE)
+        return value;
+    if (limit != CU_LIMIT_STACK_SIZE || value > UINT32_MAX)
+        return 0;
+    x->cuda.cuCtxGetDevice(&dev);
+    x->cuda.cuDeviceGetAttribute(&sms, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, dev);
+    x->cuda.cuDeviceGetAttribute(&threads, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, dev);
+    return value * (uint64_t)sms * (uint64_t)threads;
+}
+
+/* The driver gets the memory at the next launch, so what is granted is counted at once. */
+CUresult vg_do_cuCtxSetLimit(struct vg_exec *x, struct vg_req *r, struct vg_args_cuCtxSetLimit *a)
+{
+    size_t old = 0;
+    uint64_t was, is = bytes_of_limit(x, a->limit, a->value);
+
+    (void)r;
+    x->cuda.cuCtxGetLimit(&old, a->limit);
+    was = bytes_of_limit(x, a->limit, old);
+    CUresult rc = is > was ? vg_quota_reserve(x, is - was) : CUDA_SUCCESS;
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuCtxSetLimit(a->limit, a->value);
+    if (rc == CUDA_SUCCESS && (is > was || x->quota.context_limits >= was - is))
+        x->quota.context_limits += is - was;
+    vg_quota_settle(x);
     return rc;
 }
 
@@ -280,9 +331,18 @@ static CUresult make_snapshot(struct vg_exec *x, struct vg_snapshot *s, size_t c
     return rc;
 }
 
-CUresult vg_do_SNAPSHOT(struct vg_exec *x, struct vg_req *r)
+/* It may be older than the VM's limit, and than the VM. */
+static void show_limit(struct vg_exec *x, struct vg_snapshot *s)
 {
-    struct vg_snapshot *s = x->snapshot;
+    for (uint32_t i = 0; i < s->device_count; i++) {
+        uint64_t none = 0;
+        vg_quota_show(x, &s->device[i].total_memory, &none);
+    }
+}
+
+static CUresult copy_snapshot(struct vg_exec *x, struct vg_req *r)
+{
+    const struct vg_snapshot *s = x->snapshot;
 
     if (!s)
         return make_snapshot(x, (struct vg_snapshot *)x->out, r->enc.cap, &r->enc.len);
@@ -291,6 +351,15 @@ CUresult vg_do_SNAPSHOT(struct vg_exec *x, struct vg_req *r)
     memcpy(x->out, s, s->size);
     r->enc.len = s->size;
     return CUDA_SUCCESS;
+}
+
+CUresult vg_do_SNAPSHOT(struct vg_exec *x, struct vg_req *r)
+{
+    CUresult rc = copy_snapshot(x, r);
+
+    if (rc == CUDA_SUCCESS)
+        show_limit(x, (struct vg_snapshot *)x->out);
+    return rc;
 }
 
 void vg_context_warm_up(struct vg_exec *x)

@@ -14,20 +14,55 @@ static CUresult keep(struct vg_exec *x, CUdeviceptr p, uint64_t size, enum vg_ra
 
 CUresult vg_do_cuMemAlloc_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemAlloc_v2 *a)
 {
-    CUresult rc = x->cuda.cuMemAlloc_v2(&a->dptr, a->bytesize);
+    CUresult rc = vg_quota_reserve(x, a->bytesize);
 
     (void)r;
-    return rc ? rc : keep(x, a->dptr, a->bytesize, VG_RANGE_ALLOC);
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuMemAlloc_v2(&a->dptr, a->bytesize);
+    if (rc == CUDA_SUCCESS)
+        rc = keep(x, a->dptr, a->bytesize, VG_RANGE_ALLOC);
+    vg_own_account(x);
+    return rc;
+}
+
+/* The pitch is the driver's choice; no row is longer than its bytes and this. */
+#define PITCH_SLACK 4096u
+
+static uint64_t pitched_bytes(uint64_t width, uint64_t height)
+{
+    return width > UINT32_MAX || height > UINT32_MAX ? UINT64_MAX : (width + PITCH_SLACK) * height;
 }
 
 CUresult vg_do_cuMemAllocPitch_v2(struct vg_exec *x, struct vg_req *r,
                                   struct vg_args_cuMemAllocPitch_v2 *a)
 {
-    CUresult rc = x->cuda.cuMemAllocPitch_v2(&a->dptr, &a->pPitch, a->WidthInBytes, a->Height,
-                                             a->ElementSizeBytes);
+    CUresult rc = vg_quota_reserve(x, pitched_bytes(a->WidthInBytes, a->Height));
 
     (void)r;
-    return rc ? rc : keep(x, a->dptr, (uint64_t)a->pPitch * a->Height, VG_RANGE_ALLOC);
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuMemAllocPitch_v2(&a->dptr, &a->pPitch, a->WidthInBytes, a->Height,
+                                        a->ElementSizeBytes);
+    if (rc == CUDA_SUCCESS)
+        rc = keep(x, a->dptr, (uint64_t)a->pPitch * a->Height, VG_RANGE_ALLOC);
+    vg_own_account(x);
+    return rc;
+}
+
+CUresult vg_do_cuMemGetInfo_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemGetInfo_v2 *a)
+{
+    uint64_t left, all;
+    CUresult rc = x->cuda.cuMemGetInfo_v2(&a->free_bytes, &a->total_bytes);
+
+    (void)r;
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    vg_quota_look_at_pools(x);
+    left = a->free_bytes;
+    all = a->total_bytes;
+    vg_quota_show(x, &all, &left);
+    a->free_bytes = left;
+    a->total_bytes = all;
+    return CUDA_SUCCESS;
 }
 
 static bool can_free(const struct vg_exec *x, CUdeviceptr p)
@@ -59,27 +94,44 @@ CUresult vg_do_cuMemFree_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_
 static CUresult keep_async(struct vg_exec *x, struct vg_req *r, CUdeviceptr p, uint64_t size,
                            CUstream stream)
 {
-    if (!vg_own_is_capturing(x, stream))
-        return keep(x, p, size, VG_RANGE_POOL);
-    x->graph_memory = true;
-    r->res.val[1] = VG_ALLOC_BY_GRAPH;
-    return vg_own_add_range(x, p, size, VG_RANGE_GRAPH, 0);
+    if (vg_own_is_capturing(x, stream)) {
+        x->graph_memory = true;
+        r->res.val[1] = VG_ALLOC_BY_GRAPH;
+        return vg_own_add_range(x, p, size, VG_RANGE_GRAPH, 0);
+    }
+    CUresult rc = keep(x, p, size, VG_RANGE_POOL);
+    if (rc == CUDA_SUCCESS && (rc = vg_quota_recheck(x)) != CUDA_SUCCESS) {
+        /* The pool grew by more than was asked for. */
+        x->cuda.cuMemFreeAsync(p, stream);
+        vg_own_remove_range(x, p);
+    }
+    return rc;
 }
 
 CUresult vg_do_cuMemAllocAsync(struct vg_exec *x, struct vg_req *r,
                                struct vg_args_cuMemAllocAsync *a)
 {
-    CUresult rc = x->cuda.cuMemAllocAsync(&a->dptr, a->bytesize, a->hStream);
+    CUresult rc = vg_quota_reserve_pooled(x, a->bytesize);
 
-    return rc ? rc : keep_async(x, r, a->dptr, a->bytesize, a->hStream);
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuMemAllocAsync(&a->dptr, a->bytesize, a->hStream);
+    if (rc == CUDA_SUCCESS)
+        rc = keep_async(x, r, a->dptr, a->bytesize, a->hStream);
+    vg_own_account(x);
+    return rc;
 }
 
 CUresult vg_do_cuMemAllocFromPoolAsync(struct vg_exec *x, struct vg_req *r,
                                        struct vg_args_cuMemAllocFromPoolAsync *a)
 {
-    CUresult rc = x->cuda.cuMemAllocFromPoolAsync(&a->dptr, a->bytesize, a->pool, a->hStream);
+    CUresult rc = vg_quota_reserve_pooled(x, a->bytesize);
 
-    return rc ? rc : keep_async(x, r, a->dptr, a->bytesize, a->hStream);
+    if (rc == CUDA_SUCCESS)
+        rc = x->cuda.cuMemAllocFromPoolAsync(&a->dptr, a->bytesize, a->pool, a->hStream);
+    if (rc == CUDA_SUCCESS)
+        rc = keep_async(x, r, a->dptr, a->bytesize, a->hStream);
+    vg_own_account(x);
+    return rc;
 }
 
 CUresult vg_do_cuMemFreeAsync(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemFreeAsync *a)

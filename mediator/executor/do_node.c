@@ -97,7 +97,12 @@ static CUresult begin_add(struct vg_exec *x, struct vg_req *r, CUgraphNodeType t
     if (type != ANY && n->p.type != type)
         return CUDA_ERROR_INVALID_VALUE;
     CUresult rc = check_place(x, n);
-    return rc ? rc : vg_node_check(x, n);
+    if (rc == CUDA_SUCCESS)
+        rc = vg_node_check(x, n);
+    /* The memory comes with a launch; it is the graph's from now on. */
+    if (rc == CUDA_SUCCESS && n->p.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+        rc = vg_quota_reserve(x, n->p.alloc.bytesize);
+    return rc;
 }
 
 /* The graphs of a conditional node's branches belong to the node. */
@@ -166,13 +171,13 @@ static void answer(struct vg_exec *x, struct vg_req *r, const struct vg_node *n)
 
 static CUresult end_add(struct vg_exec *x, struct vg_req *r, struct vg_node *n, CUresult rc)
 {
-    if (rc != CUDA_SUCCESS) {
+    if (rc == CUDA_SUCCESS)
+        rc = keep_node(x, n);
+    else
         vg_callback_drop(n->callback);
-        return rc;
-    }
-    rc = keep_node(x, n);
     if (rc == CUDA_SUCCESS)
         answer(x, r, n);
+    vg_quota_settle(x);
     return rc;
 }
 

@@ -121,8 +121,13 @@ CUresult vg_do_cuMemCreate(struct vg_exec *x, struct vg_req *r, struct vg_args_c
 
     (void)r;
     if (rc == CUDA_SUCCESS)
+        rc = vg_quota_reserve(x, a->size);
+    if (rc == CUDA_SUCCESS)
         rc = x->cuda.cuMemCreate(&a->handle, a->size, &prop, a->flags);
-    return rc ? rc : vg_vmm_keep(x, a->handle, a->size);
+    if (rc == CUDA_SUCCESS)
+        rc = vg_vmm_keep(x, a->handle, a->size);
+    vg_own_account(x);
+    return rc;
 }
 
 CUresult vg_do_cuMemRelease(struct vg_exec *x, struct vg_req *r, struct vg_args_cuMemRelease *a)

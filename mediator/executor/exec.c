@@ -51,6 +51,8 @@ int vg_exec_init(struct vg_exec *x)
     vg_vmm_init(&x->vmm);
     x->control_fd = -1;
     vg_keeper_init(&x->keeper);
+    if (vg_quota_init(x) < 0)
+        return -ENOMEM;
     vg_waits_init(&x->waits);
     x->console.pipe_read = -1;
     x->payload = malloc(VG_PAYLOAD_MAX);
@@ -62,6 +64,7 @@ int vg_exec_init(struct vg_exec *x)
 void vg_exec_fini(struct vg_exec *x)
 {
     vg_meter_fini(&x->meter);
+    vg_quota_fini(x);
     vg_waits_fini(&x->waits);
     vg_capture_fini(x);
     vg_callbacks_fini(&x->callbacks);

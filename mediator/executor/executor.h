@@ -13,8 +13,10 @@
 #include "mediator/executor/guest.h"
 #include "mediator/executor/job.h"
 #include "mediator/executor/meter.h"
+#include "mediator/executor/limit.h"
 #include "mediator/executor/obj.h"
 #include "mediator/executor/options.h"
+#include "mediator/executor/quota.h"
 #include "mediator/executor/range.h"
 #include "mediator/executor/share.h"
 #include "mediator/executor/vmm.h"
@@ -42,6 +44,11 @@ struct vg_exec {
     struct vg_console console;     /* shared with the watch thread, see console.h */
     struct vg_callbacks callbacks; /* shared with the driver's threads, see callback.h */
     struct vg_stats *stats;        /* mapped from the mediator; never NULL */
+    struct vg_account *account;    /* of the VM, shared with its other executors; never NULL */
+    struct vg_account *own_account; /* stands in for it where there is none */
+    unsigned seat;                 /* in it */
+    struct vg_limiter limiter;
+    struct vg_quota quota;
     CUcontext ctx;                 /* current context, of the guest thread that spoke last */
     CUcontext home;                /* what owns things made in ctx: itself, or a green one's primary */
     CUcontext registrar;           /* context through which the region is registered, or NULL */
@@ -67,6 +74,7 @@ struct vg_exec {
     struct vg_captured *untied; /* copies that no graph frees */
     struct vg_callback *of_execs; /* of nodes that were changed in executable graphs */
     uint64_t array_bytes;  /* of live arrays */
+    uint64_t module_bytes; /* of live modules and libraries, as far as it was measured */
     bool graph_memory;     /* there may be ranges of kind GRAPH */
     uint8_t *payload;      /* of the current request, VG_PAYLOAD_MAX, private */
     uint8_t *out;          /* of the current reply, VG_OUT_MAX */

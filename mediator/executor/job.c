@@ -7,13 +7,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "mediator/limit/account.h"
 #include "vg_limits.h"
 #include "vg_regs.h"
 #include "vg_sock.h"
 
 void vg_job_init(struct vg_job *j)
 {
-    *j = (struct vg_job){.vm = "-", .region_fd = -1};
+    *j = (struct vg_job){.vm = "-", .region_fd = -1, .account_fd = -1};
 }
 
 bool vg_job_is_here(int control_fd)
@@ -23,21 +24,27 @@ bool vg_job_is_here(int control_fd)
     return poll(&p, 1, 0) > 0;
 }
 
-static int fd_of(struct msghdr *h)
+enum { FD_REGION, FD_ACCOUNT, FDS };
+
+/* Those that are missing are -1. */
+static void fds_of(struct msghdr *h, int ret_fds[FDS])
 {
     struct cmsghdr *c = CMSG_FIRSTHDR(h);
-    int fd = -1;
+    size_t len = 0;
 
+    for (unsigned i = 0; i < FDS; i++)
+        ret_fds[i] = -1;
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-        memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-    return fd;
+        len = c->cmsg_len - CMSG_LEN(0);
+    if (len > 0)
+        memcpy(ret_fds, CMSG_DATA(c), len < FDS * sizeof(int) ? len : FDS * sizeof(int));
 }
 
-static ssize_t receive(int control_fd, struct vg_msg *m, int *ret_fd)
+static ssize_t receive(int control_fd, struct vg_msg *m, int ret_fds[FDS])
 {
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(FDS * sizeof(int))];
     } control;
     struct iovec io = {m, sizeof(*m)};
     struct msghdr h = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = &control,
@@ -47,25 +54,27 @@ static ssize_t receive(int control_fd, struct vg_msg *m, int *ret_fd)
     do {
         n = recvmsg(control_fd, &h, MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);
-    *ret_fd = n > 0 ? fd_of(&h) : -1;
+    if (n > 0)
+        fds_of(&h, ret_fds);
     return n;
 }
 
 int vg_job_wait(int control_fd, struct vg_job *ret_job)
 {
     struct vg_msg m;
-    int fd;
-    ssize_t n = receive(control_fd, &m, &fd);
+    int fds[FDS];
+    ssize_t n = receive(control_fd, &m, fds);
 
     if (n <= 0)
         return -EPIPE;
-    if (n != (ssize_t)sizeof(m) || m.type != VG_MSG_SERVE || fd < 0 || m.region_size == 0 ||
+    if (n != (ssize_t)sizeof(m) || m.type != VG_MSG_SERVE || fds[FD_REGION] < 0 || m.region_size == 0 ||
         m.region_size > VG_REGION_SIZE_MAX || m.slot_count > VG_SLOTS_MAX ||
-        VG_TOKEN_SLOT(m.token) >= m.slot_count)
+        VG_TOKEN_SLOT(m.token) >= m.slot_count || m.pid >= VG_SEATS)
         return -EPROTO;
     *ret_job = (struct vg_job){.region_size = m.region_size, .slot_count = m.slot_count,
                                .slot = VG_TOKEN_SLOT(m.token),
-                               .generation = m.token >> 16, .region_fd = fd};
+                               .generation = m.token >> 16, .region_fd = fds[FD_REGION],
+                               .account_fd = fds[FD_ACCOUNT], .seat = m.pid};
     memcpy(ret_job->vm, m.name, sizeof(ret_job->vm) - 1);
     return 0;
 }

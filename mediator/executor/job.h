@@ -16,6 +16,8 @@ struct vg_job {
     uint32_t slot_count, slot;
     uint32_t generation;  /* for log lines */
     int region_fd;        /* -1: none */
+    int account_fd;       /* of the VM, struct vg_account; -1: none, so no limits */
+    uint32_t seat;        /* in that */
 };
 
 void vg_job_init(struct vg_job *j);

@@ -114,7 +114,11 @@ static int prepare(struct vg_exec *x, char *ret_device, size_t size)
 static int start(struct vg_exec *x, const char *device)
 {
     const char *why;
-    int rc = vg_guest_open(&x->guest, &x->job, &why);
+    int rc;
+
+    if (vg_quota_open(x) < 0)
+        return fail(x, VG_GONE_CRASHED, "cannot map the VM's account");
+    rc = vg_guest_open(&x->guest, &x->job, &why);
 
     if (rc != 0)
         return fail(x, rc > 0 ? (enum vg_gone_reason)rc : VG_GONE_CRASHED, why);

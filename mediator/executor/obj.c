@@ -48,8 +48,9 @@ struct vg_obj *vg_obj_find(const struct vg_objset *s, enum vg_obj_type type, uin
 
 static int grow(struct vg_objset *s)
 {
-    struct vg_objset bigger = {.size = s->size ? s->size * 2 : FIRST_SIZE, .used = s->used};
+    struct vg_objset bigger = *s;
 
+    bigger.size = s->size ? s->size * 2 : FIRST_SIZE;
     bigger.table = calloc(bigger.size, sizeof(*bigger.table));
     if (!bigger.table)
         return -ENOMEM;
@@ -68,8 +69,10 @@ int vg_obj_add(struct vg_objset *s, const struct vg_obj *o)
     if ((s->used + 1) * 4 > s->size * 3 && grow(s) < 0)
         return -ENOMEM;
     struct vg_obj *p = place(s, o->type, o->handle);
-    if (p->type == VG_OBJ_NONE)
+    if (p->type == VG_OBJ_NONE) {
         s->used++;
+        s->count[o->type]++;
+    }
     *p = *o;
     return 0;
 }
@@ -79,6 +82,7 @@ static void erase(struct vg_objset *s, size_t i)
 {
     size_t mask = s->size - 1;
 
+    s->count[s->table[i].type]--;
     for (size_t j = (i + 1) & mask; s->table[j].type != VG_OBJ_NONE; j = (j + 1) & mask) {
         size_t h = home(s, s->table[j].handle, s->table[j].type);
         if (((j - h) & mask) >= ((j - i) & mask)) {

@@ -63,6 +63,7 @@ struct vg_obj {
 struct vg_objset {
     struct vg_obj *table; /* open addressing */
     size_t size, used;    /* places (a power of two), places taken */
+    size_t count[VG_OBJ_TYPES]; /* objects of each type */
 };
 
 void vg_objset_init(struct vg_objset *s);

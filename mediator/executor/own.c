@@ -86,11 +86,32 @@ void vg_own_account(struct vg_exec *x)
     VG_STAT_SET(x, memory, held);
     if (held > x->stats->memory_peak)
         VG_STAT_SET(x, memory_peak, held);
+    vg_quota_settle(x);
 }
 
 static void add_kib(struct vg_obj *o, void *arg)
 {
     *(uint64_t *)arg += (uint64_t)o->info << 10;
+}
+
+static void add_full_context(struct vg_obj *o, void *arg)
+{
+    *(uint64_t *)arg += !(o->info & VG_CTX_GREEN);
+}
+
+static void count_contexts(struct vg_exec *x)
+{
+    x->quota.contexts = 0;
+    vg_obj_each(&x->obj, VG_OBJ_CUcontext, add_full_context, &x->quota.contexts);
+    if (x->quota.contexts == 0)
+        x->quota.context_limits = 0;
+}
+
+static void count_modules(struct vg_exec *x)
+{
+    x->module_bytes = 0;
+    vg_obj_each(&x->obj, VG_OBJ_CUmodule, add_kib, &x->module_bytes);
+    vg_obj_each(&x->obj, VG_OBJ_CUlibrary, add_kib, &x->module_bytes);
 }
 
 /* Arrays end with their context too, so what is left is added up anew. */
@@ -114,6 +135,10 @@ CUresult vg_own_add(struct vg_exec *x, enum vg_obj_type type, uint64_t handle, u
         x->array_bytes += (uint64_t)info << 10;
         vg_own_account(x);
     }
+    if (type == VG_OBJ_CUmodule || type == VG_OBJ_CUlibrary)
+        x->module_bytes += (uint64_t)info << 10;
+    if (type == VG_OBJ_CUcontext)
+        count_contexts(x);
     return CUDA_SUCCESS;
 }
 
@@ -175,6 +200,11 @@ void vg_own_remove(struct vg_exec *x, enum vg_obj_type type, uint64_t handle)
     if (x->array_bytes && (type == VG_OBJ_CUarray || type == VG_OBJ_CUmipmappedArray ||
                            type == VG_OBJ_CUcontext))
         count_arrays(x);
+    if (x->module_bytes &&
+        (type == VG_OBJ_CUmodule || type == VG_OBJ_CUlibrary || type == VG_OBJ_CUcontext))
+        count_modules(x);
+    if (type == VG_OBJ_CUcontext)
+        count_contexts(x);
     vg_shares_sweep(x);
     vg_own_account(x);
 }

@@ -37,6 +37,57 @@ static bool counts(const struct vg_range *x)
     return x->kind == VG_RANGE_ALLOC || x->kind == VG_RANGE_POOL || x->kind == VG_RANGE_IPC;
 }
 
+static bool is_charged(const struct vg_range *x)
+{
+    return x->kind == VG_RANGE_ALLOC || x->kind == VG_RANGE_IPC;
+}
+
+/* Whether a charged range below index i, or from it on, touches the page. */
+static bool touched_below(const struct vg_ranges *r, size_t i, uint64_t page)
+{
+    while (i-- > 0 && (r->at[i].base + r->at[i].size - 1) / VG_RANGE_PAGE >= page)
+        if (is_charged(&r->at[i]))
+            return true;
+    return false;
+}
+
+static bool touched_above(const struct vg_ranges *r, size_t i, uint64_t page)
+{
+    for (; i < r->count && r->at[i].base / VG_RANGE_PAGE <= page; i++)
+        if (is_charged(&r->at[i]))
+            return true;
+    return false;
+}
+
+/* Bytes of the pages that n touches and no other does, when n is to stand before index i. */
+static uint64_t pages_of(const struct vg_ranges *r, const struct vg_range *n, size_t i)
+{
+    uint64_t first = n->base / VG_RANGE_PAGE, last = (n->base + n->size - 1) / VG_RANGE_PAGE;
+    bool below = touched_below(r, i, first), above = touched_above(r, i, last);
+    uint64_t pages = last - first + 1;
+
+    if (first == last)
+        pages -= below || above;
+    else
+        pages -= (uint64_t)below + above;
+    return pages * VG_RANGE_PAGE;
+}
+
+/* n comes or goes; it is not in the list, in which it stands before index i. */
+static void account(struct vg_ranges *r, const struct vg_range *n, size_t i, bool comes)
+{
+    uint64_t sign = comes ? 1 : (uint64_t)-1;
+
+    if (counts(n))
+        r->held += sign * n->size;
+    if (is_charged(n))
+        r->charged += sign * pages_of(r, n, i);
+    if (n->kind == VG_RANGE_POOL)
+        r->pooled += sign * n->size;
+    if (n->kind == VG_RANGE_GRAPH)
+        r->of_graphs += sign * n->size;
+}
+
 static int reserve(struct vg_ranges *r)
 {
     if (r->count < r->cap)
@@ -65,11 +116,10 @@ int vg_range_add(struct vg_ranges *r, const struct vg_range *n)
     int rc = reserve(r);
     if (rc < 0)
         return rc;
+    account(r, n, i, true);
     memmove(&r->at[i + 1], &r->at[i], (r->count - i) * sizeof(r->at[0]));
     r->at[i] = *n;
     r->count++;
-    if (counts(n))
-        r->held += n->size;
     return 0;
 }
 
@@ -106,10 +156,11 @@ bool vg_range_covers(const struct vg_ranges *r, uint64_t addr, uint64_t len)
 
 static void remove_at(struct vg_ranges *r, size_t i)
 {
-    if (counts(&r->at[i]))
-        r->held -= r->at[i].size;
+    const struct vg_range gone = r->at[i];
+
     r->count--;
     memmove(&r->at[i], &r->at[i + 1], (r->count - i) * sizeof(r->at[0]));
+    account(r, &gone, i, false);
 }
 
 bool vg_range_remove(struct vg_ranges *r, uint64_t base)

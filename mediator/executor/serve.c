@@ -54,17 +54,23 @@ bool vg_serve_record(struct vg_exec *x, struct vg_req *r)
     return vg_dispatch(x, r);
 }
 
-/* The current record: the one that is held at the gate, or the next of the ring. */
+/*
+ * The current record: the one that is held at the gate, or the next of the ring. That comes to
+ * the gate when the VM's limits admit it; until then it is taken, and there is none.
+ */
 static enum vg_ring_verdict current(struct vg_exec *x, const char **why)
 {
     struct vg_keeper *k = &x->keeper;
     enum vg_ring_verdict v = VG_RING_RECORD;
 
-    if (!k->held)
+    if (k->held)
+        return VG_RING_RECORD;
+    if (!x->limiter.holds)
         v = vg_ring_take(&x->ring, &k->call, x->payload, why);
-    if (v == VG_RING_RECORD)
-        k->held = true;
-    return v;
+    if (v != VG_RING_RECORD)
+        return v;
+    k->held = vg_limit_admit(x, &k->call);
+    return k->held ? VG_RING_RECORD : VG_RING_EMPTY;
 }
 
 /* All of it, or a part of a copy that is too long for one turn, which nobody waits for. */
@@ -130,14 +136,16 @@ static uint64_t nap_for_waits(const struct vg_exec *x, const struct loop *l)
 static uint64_t nap(const struct vg_exec *x, const struct loop *l)
 {
     uint64_t ns = nap_for_waits(x, l), gate = vg_gate_nap(x, l->now);
+    uint64_t limit = vg_limit_nap(x, l->now);
 
-    return ns < gate ? ns : gate;
+    ns = ns < gate ? ns : gate;
+    return ns < limit ? ns : limit;
 }
 
 /* True if nothing has come that would be slept over: no record, no grant. */
 static bool may_sleep(struct vg_exec *x)
 {
-    bool takes = !x->keeper.held && x->waits.count < VG_WAITS_MAX;
+    bool takes = !x->keeper.held && !x->limiter.holds && x->waits.count < VG_WAITS_MAX;
 
     return vg_gate_sleepy(x) && (!takes || vg_ring_sleepy(&x->ring));
 }
@@ -201,7 +209,7 @@ static bool must_yield(const struct vg_exec *x, struct loop *l)
 /* True: keep going. Spins while something happened lately, else sleeps. */
 static bool pause_loop(struct vg_exec *x, struct loop *l)
 {
-    if (l->now - l->active >= spin_ns(x, l)) {
+    if (x->limiter.holds || l->now - l->active >= spin_ns(x, l)) {
         vg_waits_give_bells(x);
         return sleep_on_doorbell(x, l);
     }

@@ -140,12 +140,12 @@ START_TEST(memory_adds_up)
     ck_assert_uint_eq(d->memory_used, 10 * GIB);
     ck_assert_uint_eq(d->memory_free, 50 * GIB);        /* no more than the GPU has */
     ck_assert_uint_eq(d->memory_reserved, 20 * GIB);
-    vm_a.policy.memory_mib = 16 << 10;
+    vm_a.grant.memory_mib = 16 << 10;
     look(VG_ROLE_DEVICE, 0, &vm_a, "a");
     ck_assert_uint_eq(d->memory_total, 16 * GIB);
     ck_assert_uint_eq(d->memory_free, 6 * GIB);         /* no more than its limit leaves */
     ck_assert_uint_eq(d->memory_reserved, 0);
-    vm_a.policy.memory_mib = 8 << 10;
+    vm_a.grant.memory_mib = 8 << 10;
     look(VG_ROLE_DEVICE, 0, &vm_a, "a");
     ck_assert_uint_eq(d->memory_used, 8 * GIB);
     ck_assert_uint_eq(d->memory_free, 0);

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* The daemon's side of the accounts, see quota.h. */
+#include "quota.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "client.h"
+#include "event.h"
+#include "mediator.h"
+#include "mediator/base/file.h"
+#include "mediator/base/util.h"
+#include "protocol/vg_atomic.h"
+#include "session.h"
+#include "vm.h"
+
+#define MIB_SHIFT 20
+#define CONTEXT_USUAL (518ull << MIB_SHIFT)     /* of an H200's, until one has been measured */
+#define MINUTE_NS (60 * VG_NS_PER_S)
+
+/* ---- the account ---- */
+
+void vg_quota_init(struct vg_vm *vm)
+{
+    vm->quota.fd = -1;
+}
+
+static int map_account(struct vg_vm_quota *q)
+{
+    void *map = mmap(NULL, sizeof(struct vg_account), PROT_READ | PROT_WRITE, MAP_SHARED, q->fd, 0);
+
+    if (map == MAP_FAILED)
+        return -errno;
+    q->account = map;
+    return 0;
+}
+
+static int open_account(struct vg_vm *vm)
+{
+    struct vg_vm_quota *q = &vm->quota;
+    int rc;
+
+    if (q->account)
+        return 0;
+    q->fd = vg_memfd_new("vgpu-account", sizeof(struct vg_account));
+    rc = q->fd < 0 ? q->fd : map_account(q);
+    if (rc < 0) {
+        vg_close(&q->fd);
+        return rc;
+    }
+    q->account->magic = VG_ACCOUNT_MAGIC;
+    q->account->bucket = q->bucket;
+    return 0;
+}
+
+void vg_quota_fini(struct vg_vm *vm)
+{
+    struct vg_vm_quota *q = &vm->quota;
+
+    if (q->account) {
+        q->bucket = vg_load_relaxed(&q->account->bucket);
+        munmap(q->account, sizeof(*q->account));
+    }
+    q->account = NULL;
+    vg_close(&q->fd);
+}
+
+static void put_most(struct vg_account *a, const struct vg_config *c)
+{
+    const uint64_t most[VG_QUOTA_KINDS] = {
+        [VG_QUOTA_CONTEXTS] = c->max_contexts, [VG_QUOTA_STREAMS] = c->max_streams,
+        [VG_QUOTA_EVENTS] = c->max_events,     [VG_QUOTA_MODULES] = c->max_modules,
+        [VG_QUOTA_GRAPHS] = c->max_graphs,
+    };
+
+    for (unsigned i = 0; i < VG_QUOTA_KINDS; i++)
+        vg_store_relaxed(&a->most[i], most[i]);
+}
+
+/* What a context costs: the software GPU keeps none of its memory for one. */
+static uint64_t context_bytes(const struct vg_mediator *m)
+{
+    uint64_t mib = m->config.context_mib;
+
+    if (mib != VG_CONTEXT_AUTO)
+        return mib << MIB_SHIFT;
+    return m->context_bytes;
+}
+
+static void put_limits(struct vg_account *a, const struct vg_mediator *m, const struct vg_policy *p)
+{
+    vg_store_relaxed(&a->rate, p->rate);
+    vg_store_relaxed(&a->burst, p->burst);
+    vg_store_relaxed(&a->queue_depth, p->queue_depth);
+    vg_store_relaxed(&a->memory, p->memory_mib << MIB_SHIFT);
+    vg_store_relaxed(&a->context_bytes, context_bytes(m));
+    put_most(a, &m->config);
+}
+
+static void say_clamped(struct vg_mediator *m, const struct vg_vm *vm, unsigned before)
+{
+    char asked[VG_POLICY_TEXT], granted[VG_POLICY_TEXT];
+
+    for (unsigned i = 0; i < VG_POLICY_FIELDS; i++) {
+        const struct vg_policy_field *f = &vg_policy_fields[i];
+
+        if (!(vm->clamped & ~before & VG_BIT(i)))
+            continue;
+        vg_policy_get(&vm->policy, f, asked, sizeof(asked));
+        vg_policy_get(&vm->grant, f, granted, sizeof(granted));
+        vg_event(m, VG_EVENT_VM_CLAMPED, vm, "field=%s asked=%s granted=%s", f->key, asked, granted);
+    }
+}
+
+void vg_quota_apply(struct vg_mediator *m, struct vg_vm *vm)
+{
+    unsigned before = vm->clamped;
+
+    vm->grant = vm->policy;
+    vm->clamped = vg_policy_clamp(&vm->grant, &m->config.cap);
+    say_clamped(m, vm, before);
+    if (vm->quota.account)
+        put_limits(vm->quota.account, m, &vm->grant);
+}
+
+void vg_quota_apply_all(struct vg_mediator *m)
+{
+    struct vg_vm *vm;
+
+    vg_list_for_each(vm, &m->vms.list, link)
+        vg_quota_apply(m, vm);
+}
+
+/* ---- seats ---- */
+
+static unsigned free_seat(const struct vg_vm_quota *q)
+{
+    for (unsigned w = 0; w < VG_SEATS / 64; w++)
+        if (~q->taken[w])
+            return w * 64 + (unsigned)__builtin_ctzll(~q->taken[w]);
+    return VG_NO_SEAT;
+}
+
+int vg_quota_check(struct vg_mediator *m, struct vg_vm *vm, char *why, size_t why_cap)
+{
+    struct vg_vm_quota *q = &vm->quota;
+    uint64_t minute = vg_now() / MINUTE_NS + 1;
+
+    if (q->processes < m->config.max_processes)
+        return 0;
+    snprintf(why, why_cap, "the VM has %u processes on the GPU, the limit max_processes is %" PRIu64,
+             q->processes, m->config.max_processes);
+    q->refused++;
+    if (q->told != minute)
+        vg_event(m, VG_EVENT_LIMITED, vm, "what=processes most=%" PRIu64, m->config.max_processes);
+    q->told = minute;
+    return -EDQUOT;
+}
+
+static bool seat_is_taken(const struct vg_vm_quota *q, unsigned seat)
+{
+    return q->taken[seat / 64] >> (seat % 64) & 1;
+}
+
+static void take_seat(struct vg_vm_quota *q, unsigned seat)
+{
+    q->taken[seat / 64] |= 1ull << (seat % 64);
+    q->processes++;
+}
+
+int vg_quota_sit(struct vg_session *s)
+{
+    struct vg_vm *vm = s->client->vm;
+    struct vg_vm_quota *q = &vm->quota;
+    int rc = open_account(vm);
+    unsigned seat = free_seat(q);
+
+    if (rc < 0 || s->seat != VG_NO_SEAT)
+        return rc;
+    if (seat == VG_NO_SEAT)
+        return -EDQUOT;
+    take_seat(q, seat);
+    vg_account_sit(q->account, seat);
+    s->seat = seat;
+    s->account_fd = q->fd;
+    vg_quota_apply(s->mediator, vm);
+    return 0;
+}
+
+void vg_quota_begun(struct vg_session *s)
+{
+    if (s->backend.software || s->mediator->context_bytes > 0)
+        return;
+    s->mediator->context_bytes = CONTEXT_USUAL;
+    vg_quota_apply_all(s->mediator);
+}
+
+/* The account of a build that had another is none. */
+static int adopt_account(struct vg_vm_quota *q, int *fd)
+{
+    struct stat st;
+    int rc;
+
+    if (q->account) {
+        vg_close(fd);
+        return 0;
+    }
+    if (*fd < 0 || fstat(*fd, &st) < 0 || st.st_size != (off_t)sizeof(struct vg_account))
+        return -EINVAL;
+    q->fd = vg_steal_fd(fd);
+    rc = map_account(q);
+    if (rc == 0 && q->account->magic != VG_ACCOUNT_MAGIC)
+        rc = -EINVAL;
+    return rc;
+}
+
+void vg_quota_adopt(struct vg_session *s)
+{
+    struct vg_vm_quota *q = s->client ? &s->client->vm->quota : NULL;
+
+    if (!q || s->seat >= VG_SEATS || seat_is_taken(q, s->seat) ||
+        adopt_account(q, &s->account_fd) < 0) {
+        s->seat = VG_NO_SEAT;
+        vg_close(&s->account_fd);
+        if (q && q->processes == 0)
+            vg_quota_fini(s->client->vm);
+        return;
+    }
+    s->account_fd = q->fd;
+    take_seat(q, s->seat);
+}
+
+void vg_quota_leave(struct vg_session *s)
+{
+    struct vg_vm_quota *q;
+
+    if (s->seat >= VG_NO_SEAT || !s->client)
+        return;
+    s->account_fd = -1;
+    q = &s->client->vm->quota;
+    vg_account_leave(q->account, s->seat);
+    q->taken[s->seat / 64] &= ~(1ull << (s->seat % 64));
+    s->seat = VG_NO_SEAT;
+    /* VMs are remembered for long, by name only; a descriptor each would be too many. */
+    if (--q->processes == 0)
+        vg_quota_fini(s->client->vm);
+}
+
+/* ---- numbers ---- */
+
+uint64_t vg_quota_memory(const struct vg_vm *vm)
+{
+    return vm->quota.account ? vg_account_used(vm->quota.account) : 0;
+}
+
+uint64_t vg_quota_queued(const struct vg_vm *vm)
+{
+    return vm->quota.account ? vg_account_queued(vm->quota.account) : 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VM's limits, as its executors see them: the page (mediator/limit/account.h) that the
+ * daemon shares with them, and who sits where in it. Runs on the daemon's loop.
+ */
+#ifndef VG_DAEMON_QUOTA_H
+#define VG_DAEMON_QUOTA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mediator/limit/account.h"
+
+struct vg_client;
+struct vg_config;
+struct vg_mediator;
+struct vg_session;
+struct vg_vm;
+
+/* A VM's part, in struct vg_vm. There is an account while there are executors. */
+struct vg_vm_quota {
+    int fd;                         /* of the account, -1: none */
+    struct vg_account *account;     /* mapped */
+    uint64_t taken[VG_SEATS / 64];  /* seats in use */
+    unsigned processes;             /* of these */
+    uint64_t bucket;                /* what it was when the last one went */
+    uint64_t refused;               /* processes that were one too many */
+    uint64_t told;                  /* minute of the latest line about that, 0: none */
+};
+
+void vg_quota_init(struct vg_vm *vm);
+void vg_quota_fini(struct vg_vm *vm);
+
+/* Whether the VM may have one more process. 0, or -EDQUOT with a sentence in `why`. */
+int vg_quota_check(struct vg_mediator *m, struct vg_vm *vm, char *why, size_t why_cap);
+
+/* A seat for the session, s->seat, unless it has one. 0 or -errno. */
+int vg_quota_sit(struct vg_session *s);
+/* Its executor has been started, so it is known what a context of its costs. */
+void vg_quota_begun(struct vg_session *s);
+/* Its executor has ended: what it held is free again. Idempotent. */
+void vg_quota_leave(struct vg_session *s);
+
+/*
+ * For a daemon that takes over from a dead one: the session's seat, as it is in s->seat, and
+ * with the VM's first one the account; s->account_fd is the session's own before and the VM's
+ * afterwards. What makes no sense is no seat.
+ */
+void vg_quota_adopt(struct vg_session *s);
+
+/* The VM's policy has changed; its executors feel it with their next call. */
+void vg_quota_apply(struct vg_mediator *m, struct vg_vm *vm);
+/* The same for all VMs: a limit of the configuration, or what a context costs. */
+void vg_quota_apply_all(struct vg_mediator *m);
+
+/* Bytes of GPU memory that the VM has, what its contexts cost included; calls in flight. */
+uint64_t vg_quota_memory(const struct vg_vm *vm);
+uint64_t vg_quota_queued(const struct vg_vm *vm);
+
+#endif
