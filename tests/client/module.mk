@@ -5,7 +5,7 @@
 
 client-names := copies worker victim fault vmm share peers costs ways quiet tensormap profiler
 client-names += link crossings storm
-client-names += green batch legacy
+client-names += green batch legacy limits
 clients      := $(client-names:%=$(B)/client/%)
 
 $(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o
@@ -13,7 +13,8 @@ $(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ -ldl
 
-$(client-names:%=$(OBJ)/tests/client/%.o): tests/client/kernels.ptx tests/client/tma.ptx
+$(client-names:%=$(OBJ)/tests/client/%.o): tests/client/kernels.ptx tests/client/tma.ptx \
+    tests/client/limits.ptx
 $(OBJ)/tests/client/%.o: CPPFLAGS += -Itests/client
 
 objects     += $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_drv.o

@@ -67,6 +67,7 @@
     X(cuStreamCreate) X(cuStreamDestroy_v2) X(cuStreamSynchronize) X(cuStreamQuery)    \
     X(cuEventCreate) X(cuEventDestroy_v2) X(cuEventRecord) X(cuEventQuery)             \
     X(cuEventSynchronize) X(cuCtxGetCurrent)                                           \
+    X(cuMemAllocPitch_v2) X(cuArrayCreate_v2) X(cuArrayDestroy) X(cuGraphCreate) \
     X(cuTensorMapEncodeTiled) X(cuTensorMapReplaceAddress)
 
 struct vg_drv {
