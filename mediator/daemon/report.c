@@ -240,6 +240,34 @@ static json_object *ended_by_reason(const struct vg_vm *vm)
     return o;
 }
 
+static json_object *histogram(const struct vg_hist *h)
+{
+    json_object *o = json_object_new_object();
+
+    add_number(o, "count", vg_usage_count(h));
+    add_number(o, "sum", h->sum);
+    add_number(o, "p50", vg_usage_percentile(h, 50));
+    add_number(o, "p90", vg_usage_percentile(h, 90));
+    add_number(o, "p99", vg_usage_percentile(h, 99));
+    return o;
+}
+
+static json_object *histograms(const struct vg_stats *sum)
+{
+    json_object *o = json_object_new_object(), *latency = json_object_new_object();
+
+    for (unsigned i = 0; i < VG_CLASS_COUNT; i++) {
+        if (vg_usage_count(&sum->latency[i]))
+            json_object_object_add(latency, vg_api_class_name(i), histogram(&sum->latency[i]));
+    }
+    json_object_object_add(o, "latency_ns", latency);
+    json_object_object_add(o, "gpu_time_ns", histogram(&sum->gpu_time));
+    json_object_object_add(o, "gate_wait_ns", histogram(&sum->gate_wait));
+    json_object_object_add(o, "busy_wait_ns", histogram(&sum->busy_wait));
+    json_object_object_add(o, "copy_bytes", histogram(&sum->copy_bytes));
+    return o;
+}
+
 json_object *vg_report_metrics(struct vg_mediator *m, const struct vg_vm *vm)
 {
     json_object *o = json_object_new_object();
@@ -267,6 +295,7 @@ json_object *vg_report_metrics(struct vg_mediator *m, const struct vg_vm *vm)
     add_number(o, "doorbells", u.sum.doorbells);
     add_number(o, "gpu_faults", u.sum.gpu_faults);
     add_number(o, "faults", vg_vm_faults(vm));
+    json_object_object_add(o, "histograms", histograms(&u.sum));
     json_object_object_add(o, "ended", ended_by_reason(vm));
     json_object_object_add(o, "classes", calls_by_class(&u));
     json_object_object_add(o, "by_call", calls_by_name(&u.sum));

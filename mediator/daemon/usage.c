@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "mediator/vg_classes.h"
 #include "protocol/vg_atomic.h"
 #include "protocol/vg_wire.h"
 
@@ -60,26 +61,45 @@ void vg_usage_add_ended(struct vg_usage *u, const struct vg_stats *s)
     u->sum.memory = memory;
 }
 
+uint64_t vg_usage_count(const struct vg_hist *h)
+{
+    uint64_t count = 0;
+
+    for (unsigned i = 0; i < VG_HIST_BUCKETS; i++)
+        count += h->bucket[i];
+    return count;
+}
+
+uint64_t vg_usage_percentile(const struct vg_hist *h, unsigned percent)
+{
+    uint64_t count = vg_usage_count(h), below = 0;
+
+    for (unsigned i = 0; i < VG_HIST_BUCKETS && count > 0; i++) {
+        below += h->bucket[i];
+        /* Counts are an executor's claims: no product that could overflow. */
+        if ((double)below >= (double)count * percent / 100)
+            return (uint64_t)1 << i;
+    }
+    return 0;
+}
+
 /* Calls of vg_wire.h, which are no symbols of CUDA's. */
-static const struct {
-    const char *name;
-    enum vg_api_class class;
-} internal[] = {
-    [VG_CALL_PAD] = { "pad", VG_CLASS_OTHER },
-    [VG_CALL_NOP] = { "nop", VG_CLASS_OTHER },
-    [VG_CALL_SET_CONTEXT] = { "set-context", VG_CLASS_CONTEXT },
-    [VG_CALL_SNAPSHOT] = { "snapshot", VG_CLASS_QUERY },
-    [VG_CALL_COPY_IN] = { "copy-in", VG_CLASS_COPY },
-    [VG_CALL_COPY_OUT] = { "copy-out", VG_CLASS_COPY },
-    [VG_CALL_COPY_INLINE] = { "copy-inline", VG_CLASS_COPY },
-    [VG_CALL_COPY_3D] = { "copy-3d", VG_CLASS_COPY },
-    [VG_CALL_LAUNCH] = { "launch", VG_CLASS_LAUNCH },
-    [VG_CALL_SYNC] = { "synchronize", VG_CLASS_SYNC },
-    [VG_CALL_IMAGE_LOAD] = { "image-load", VG_CLASS_MODULE },
-    [VG_CALL_FUNCTION_GET] = { "function-get", VG_CLASS_MODULE },
-    [VG_CALL_HOST_FUNC] = { "host-function", VG_CLASS_HOST },
-    [VG_CALL_ALIAS] = { "alias", VG_CLASS_HOST },
-    [VG_CALL_UNALIAS] = { "unalias", VG_CLASS_HOST },
+static const char *const internal[] = {
+    [VG_CALL_PAD] = "pad",
+    [VG_CALL_NOP] = "nop",
+    [VG_CALL_SET_CONTEXT] = "set-context",
+    [VG_CALL_SNAPSHOT] = "snapshot",
+    [VG_CALL_COPY_IN] = "copy-in",
+    [VG_CALL_COPY_OUT] = "copy-out",
+    [VG_CALL_COPY_INLINE] = "copy-inline",
+    [VG_CALL_COPY_3D] = "copy-3d",
+    [VG_CALL_LAUNCH] = "launch",
+    [VG_CALL_SYNC] = "synchronize",
+    [VG_CALL_IMAGE_LOAD] = "image-load",
+    [VG_CALL_FUNCTION_GET] = "function-get",
+    [VG_CALL_HOST_FUNC] = "host-function",
+    [VG_CALL_ALIAS] = "alias",
+    [VG_CALL_UNALIAS] = "unalias",
 };
 
 #define INTERNAL_COUNT (sizeof(internal) / sizeof(internal[0]))
@@ -87,16 +107,16 @@ static const struct {
 const char *vg_usage_call_name(unsigned index)
 {
     if (index < VG_STATS_INTERNAL)
-        return index < INTERNAL_COUNT ? internal[index].name : NULL;
+        return index < INTERNAL_COUNT ? internal[index] : NULL;
     index -= VG_STATS_INTERNAL;
     return index < VG_API_COUNT ? vg_api_rows[index].symbol : NULL;
 }
 
 enum vg_api_class vg_usage_call_class(unsigned index)
 {
-    if (index < INTERNAL_COUNT && internal[index].name)
-        return internal[index].class;
-    if (index < VG_STATS_INTERNAL || index - VG_STATS_INTERNAL >= VG_API_COUNT)
+    if (index < VG_STATS_INTERNAL)
+        return vg_internal_class(index);
+    if (index - VG_STATS_INTERNAL >= VG_API_COUNT)
         return VG_CLASS_OTHER;
     return (enum vg_api_class)vg_api_rows[index - VG_STATS_INTERNAL].class;
 }

@@ -19,6 +19,10 @@ void vg_usage_add(struct vg_usage *u, const struct vg_stats *s);
 /* As above for an executor that has ended: it holds no memory any more. */
 void vg_usage_add_ended(struct vg_usage *u, const struct vg_stats *s);
 
+/* How many values a histogram holds, and the bound that `percent` of them lie below. */
+uint64_t vg_usage_count(const struct vg_hist *h);
+uint64_t vg_usage_percentile(const struct vg_hist *h, unsigned percent);
+
 /* "cuMemAlloc_v2", "launch"; NULL for an index that no call has. */
 const char *vg_usage_call_name(unsigned index);
 

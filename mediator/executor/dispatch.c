@@ -9,6 +9,7 @@
 #include "mediator/executor/args.h"
 #include "mediator/executor/node.h"
 #include "mediator/executor/work.h"
+#include "mediator/vg_classes.h"
 
 /* ---- Decoding, by kind ---- */
 
@@ -298,18 +299,23 @@ static CUresult check_lengths(struct vg_exec *x, const struct vg_call *c)
 /* ---- One request ---- */
 
 /* Counts the call too, unless it was counted before it was put aside. */
-static handler find_handler(struct vg_exec *x, const struct vg_call *c, bool again)
+static handler find_handler(struct vg_exec *x, struct vg_req *r, bool again)
 {
+    const struct vg_call *c = &r->call;
+
+    r->class = VG_CLASS_OTHER;
     if (c->call < VG_CALL_INTERNAL_END) {
         if (c->call >= VG_STATS_INTERNAL)
             return NULL;
         VG_STAT_ADD(x, call[c->call], !again);
+        r->class = vg_internal_class(c->call);
         return internal_handler[c->call];
     }
     if (c->call >= VG_CALL_END || index_of[c->call] == 0)
         return NULL;
     unsigned index = index_of[c->call] - 1u;
     VG_STAT_ADD(x, call[VG_STATS_INTERNAL + index], !again);
+    r->class = vg_api_rows[index].class;
     return api_handler[index];
 }
 
@@ -328,12 +334,15 @@ static CUresult carry_out(struct vg_exec *x, struct vg_req *r, handler h)
 
 bool vg_dispatch(struct vg_exec *x, struct vg_req *r)
 {
-    handler h = find_handler(x, &r->call, r->drained);
+    bool again = r->drained;
+    handler h = find_handler(x, r, again);
     CUresult rc = CUDA_ERROR_NOT_SUPPORTED;
 
     vg_dec_init_call(&r->dec, &r->call, r->payload);
     vg_enc_init_result(&r->enc, &r->res, x->out, vg_reply_capacity(&r->call));
     r->later = false;
+    if (!again)
+        vg_timing_taken(x, r);
     if (h)
         rc = is_memset(&r->call) ? check_lengths(x, &r->call) : vg_quota_check_object(x, &r->call);
     if (h && rc == CUDA_SUCCESS)

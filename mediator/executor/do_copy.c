@@ -79,6 +79,7 @@ CUresult vg_do_COPY_IN(struct vg_exec *x, struct vg_req *r)
     else
         release_stage(x, stream, w[4]);
     VG_STAT_ADD(x, bytes_in, rc == CUDA_SUCCESS ? w[2] : 0);
+    vg_hist_add(&x->stats->copy_bytes, w[2], rc == CUDA_SUCCESS);
     return answer(x, r, rc, stream);
 }
 
@@ -94,6 +95,7 @@ CUresult vg_do_COPY_OUT(struct vg_exec *x, struct vg_req *r)
     if (rc == CUDA_SUCCESS)
         rc = x->cuda.cuMemcpyDtoHAsync_v2(dst, w[0], w[2], stream);
     VG_STAT_ADD(x, bytes_out, rc == CUDA_SUCCESS ? w[2] : 0);
+    vg_hist_add(&x->stats->copy_bytes, w[2], rc == CUDA_SUCCESS);
     return answer(x, r, rc, stream);
 }
 
@@ -109,6 +111,7 @@ CUresult vg_do_COPY_INLINE(struct vg_exec *x, struct vg_req *r)
         rc = vg_own_stream(x, stream);
     if (rc == CUDA_SUCCESS)
         rc = copy_in(x, w[0], r->payload, bytes, stream, true);
+    vg_hist_add(&x->stats->copy_bytes, bytes, rc == CUDA_SUCCESS);
     return answer(x, r, rc, stream);
 }
 

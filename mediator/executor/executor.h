@@ -19,6 +19,7 @@
 #include "mediator/executor/quota.h"
 #include "mediator/executor/range.h"
 #include "mediator/executor/share.h"
+#include "mediator/executor/timing.h"
 #include "mediator/executor/vmm.h"
 #include "mediator/executor/wait.h"
 #include "mediator/vg_stats.h"
@@ -43,6 +44,7 @@ struct vg_exec {
     struct vg_keeper keeper;
     struct vg_console console;     /* shared with the watch thread, see console.h */
     struct vg_callbacks callbacks; /* shared with the driver's threads, see callback.h */
+    struct vg_timing timing;
     struct vg_stats *stats;        /* mapped from the mediator; never NULL */
     struct vg_account *account;    /* of the VM, shared with its other executors; never NULL */
     struct vg_account *own_account; /* stands in for it where there is none */
@@ -87,6 +89,8 @@ struct vg_req {
     struct vg_enc enc;
     struct vg_result res;
     const char *breach;  /* what is malformed: the guest broke the protocol */
+    unsigned class;      /* enum vg_api_class, for counters */
+    uint64_t taken;      /* ns, see timing.h; only of a call with an answer */
     CUgraph graph;       /* last graph named: parent of nodes in the answer */
     bool drained;        /* comes a second time, its context was idle meanwhile */
     bool later;          /* a wait answers it */

@@ -86,4 +86,5 @@ void vg_reply(struct vg_exec *x, struct vg_req *r, CUresult result)
     if (is_error(result))
         note_sticky(x, result);
     publish(x, r, result);
+    vg_timing_answered(x, r);
 }

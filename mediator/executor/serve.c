@@ -232,6 +232,7 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
     l.active = l.now;
     l.spin = x->opt.spin_us * 1000ull;
     for (;;) {
+        vg_timing_begin(x, l.now);
         int n = serve_ring(x, ret_why);
         if (n < 0)
             return VG_GONE_PROTOCOL;
@@ -244,6 +245,7 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
         vg_gate_tick(x, l.now, n == 0);
         if (n > 0) {
             VG_STAT_ADD(x, busy_ns, l.now - before);
+            vg_timing_end(x, l.now);
             l.active = l.now;
             l.looks = LOOKS;
             continue;
