@@ -23,7 +23,7 @@ const struct vg_verb vg_verbs[] = {
     { "set-priority", VG_RIGHTS_ADMIN, "change a VM's class", "vm_name! priority!", false, "vm" },
     { "set-weight", VG_RIGHTS_ADMIN, "change a VM's weight", "vm_name! weight!", false, "vm" },
     { "set-pool", VG_RIGHTS_ADMIN, "move a VM to another pool", "vm_name! pool!", false, "vm" },
-    { "set-rate-limit", VG_RIGHTS_ADMIN, "limit a VM's calls", "vm_name! rate queue_depth", true,
+    { "set-rate-limit", VG_RIGHTS_ADMIN, "limit a VM's calls", "vm_name! rate queue_depth burst", true,
       "vm" },
     { "set-memory", VG_RIGHTS_ADMIN, "limit a VM's GPU memory", "vm_name! memory_mib!", false,
       "vm" },

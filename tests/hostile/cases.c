@@ -29,7 +29,7 @@ static pid_t executor_pid(void)
 
     MUST(f != NULL);
     while (fgets(line, sizeof(line), f))
-        if (strstr(line, "executor-serve") && (at = strstr(line, "pid=")) != NULL)
+        if (strstr(line, " attached vm=") && (at = strstr(line, "pid=")) != NULL)
             pid = atoi(at + 4);
     fclose(f);
     return pid;

@@ -76,7 +76,7 @@ static void exec_daemon(const struct daemon *d)
     dup2(log, STDERR_FILENO);
     execl(program, "vgpu-mediator", "--foreground", "--config", "/dev/null", "--socket", d->socket,
           "--control-socket", d->control, "--backend", "soft", "--set", executor, "--set", library,
-          "--set", state, (char *)NULL);
+          "--set", state, "--set", "fault_limit=0", "--set", "fault_long_limit=0", (char *)NULL);
     _exit(127);
 }
 

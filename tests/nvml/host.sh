@@ -13,7 +13,7 @@ symbols() {
 no_other_symbols() {
     ! nm -D --defined-only "$build/lib/libvgpu-nvml.so" | awk '{ print $3 }' | grep -v '^nvml'
 }
-no_executor() { ! grep executor-serve "$work/mediator.log"; }
+no_executor() { ! grep ' attached vm=' "$work/mediator.log"; }
 
 check 'the symbols of driver 580' symbols
 check 'and no others' no_other_symbols

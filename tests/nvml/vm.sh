@@ -10,7 +10,7 @@ set -u
 vm=vm-nvml-$$
 smi=$("$top/tools/nvidia-smi.sh") || smi=
 
-no_executor() { ! grep executor-serve "$work/mediator.log"; }
+no_executor() { ! grep ' attached vm=' "$work/mediator.log"; }
 answers() { in_vm $vm /client/nvml --queries; }
 no_answers() { ! answers; }
 # Through a pipe: the VM's console takes its time for each line.
