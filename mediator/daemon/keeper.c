@@ -75,7 +75,7 @@ static void tell(struct vg_keeper *k, const struct vg_keep_msg *msg, const int *
 {
     int rc;
 
-    if (k->sock < 0)
+    if (!k->mediator || k->sock < 0)
         return;
     rc = vg_sock_send_wait(k->sock, msg, VG_KEEP_HEAD + msg->len, fds, nfds, VG_KEEPER_SEND_MS);
     if (rc < 0)
@@ -309,7 +309,7 @@ void vg_keeper_bye(struct vg_keeper *k)
     const struct vg_keep_msg msg = { .magic = VG_KEEP_MAGIC, .type = VG_KEEP_BYE };
     struct pollfd p = { .fd = k->sock, .events = POLLIN };
 
-    if (k->sock < 0)
+    if (!k->mediator || k->sock < 0)
         return;
     unlink_socket(k);
     if (vg_sock_send(k->sock, &msg, VG_KEEP_HEAD, NULL, 0) == 0)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #include "mediator/base/sock.h"
 #include "notify.h"
 #include "store.h"
+
+#define LOCK_MS 500u    /* for the one before us to go */
 
 /* ---- VMs ---- */
 
@@ -258,6 +261,16 @@ static void lock_path(const struct vg_mediator *m, char *path, size_t cap)
     snprintf(path, cap, "%s.lock", m->config.socket);
 }
 
+/* The one before may be in the middle of its end, or a child of it of its start. */
+static bool now_or_never(unsigned *patience_ms)
+{
+    if (*patience_ms == 0)
+        return true;
+    poll(NULL, 0, 10);
+    *patience_ms -= 10;
+    return false;
+}
+
 /*
  * One daemon a socket. The file is removed at the end, so after taking the lock it
  * must still be the file at that path: else another daemon has just left.
@@ -266,6 +279,7 @@ static int take_lock(struct vg_mediator *m)
 {
     char path[PATH_MAX];
     struct stat ours, there;
+    unsigned patience = LOCK_MS;
 
     lock_path(m, path, sizeof(path));
     for (;;) {
@@ -274,7 +288,9 @@ static int take_lock(struct vg_mediator *m)
             return -errno;
         if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0) {
             vg_close(&m->lock_fd);
-            return -EADDRINUSE;
+            if (now_or_never(&patience))
+                return -EADDRINUSE;
+            continue;
         }
         if (fstat(m->lock_fd, &ours) == 0 && stat(path, &there) == 0 &&
             ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)

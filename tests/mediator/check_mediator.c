@@ -84,6 +84,7 @@ int main(void)
     add_peers(s);
     add_health(s);
     add_administrators(s);
+    add_restart(s);
     srunner_run_all(r, CK_NORMAL);
     failed = srunner_ntests_failed(r);
     srunner_free(r);

@@ -71,21 +71,28 @@ static void exec_daemon(const struct daemon *d, const char *mode, const char *co
     _exit(127);
 }
 
-static void spawn_daemon(struct daemon *d, const char *mode, const char *const *settings)
+static void wait_until_it_listens(int type, const char *path)
 {
     int fd = -1;
 
-    d->pid = fork();
-    ck_assert_int_ge(d->pid, 0);
-    if (d->pid == 0)
-        exec_daemon(d, mode, settings);
     for (unsigned i = 0; i < 500 && fd < 0; i++) {
-        fd = vg_sock_connect(SOCK_SEQPACKET, d->socket);
+        fd = vg_sock_connect(type, path);
         if (fd < 0)
             sleep_ms(10);
     }
     ck_assert_msg(fd >= 0, "the mediator does not answer");
     close(fd);
+}
+
+static void spawn_daemon(struct daemon *d, const char *mode, const char *const *settings)
+{
+    d->pid = fork();
+    ck_assert_int_ge(d->pid, 0);
+    if (d->pid == 0)
+        exec_daemon(d, mode, settings);
+    /* The keeper may hold the first all the time; the second is always the daemon's own. */
+    wait_until_it_listens(SOCK_SEQPACKET, d->socket);
+    wait_until_it_listens(SOCK_STREAM, d->control);
 }
 
 void daemon_start(struct daemon *d, const char *mode, const char *const *settings)
@@ -133,10 +140,15 @@ int daemon_try(const struct daemon *d)
     return rc;
 }
 
+int daemon_signal(struct daemon *d, int sig)
+{
+    kill(d->pid, sig);
+    return wait_for(d->pid);
+}
+
 int daemon_stop(struct daemon *d)
 {
-    kill(d->pid, SIGTERM);
-    return wait_for(d->pid);
+    return daemon_signal(d, SIGTERM);
 }
 
 void daemon_kill(struct daemon *d)

@@ -31,6 +31,8 @@ void daemon_start(struct daemon *d, const char *mode, const char *const *setting
 void daemon_restart(struct daemon *d, const char *mode);
 /* ... and with settings. */
 void daemon_restart_with(struct daemon *d, const char *mode, const char *const *settings);
+/* As daemon_stop by another signal. */
+int daemon_signal(struct daemon *d, int sig);
 /* Starts another one with the same sockets; returns its exit code, -1 if it serves. */
 int daemon_try(const struct daemon *d);
 /* SIGTERM; returns its exit code, -1 if it did not end in time. */

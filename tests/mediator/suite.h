@@ -31,6 +31,7 @@ void suite_add_cases(Suite *s, const char *name, const TTest *const *tests, unsi
 void add_course(Suite *s);
 void add_executors(Suite *s);
 void add_pool(Suite *s);
+void add_restart(Suite *s);
 void add_peers(Suite *s);
 void add_administrators(Suite *s);
 void add_health(Suite *s);
