@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "guest-shim/chan.h"
@@ -18,9 +19,14 @@
 #include "vg_regs.h"
 #include "vg_sock.h"
 
+#define ATTEMPTS   5            /* to get a channel while the mediator ends under our hands */
+#define ATTEMPT_MS 100          /* between two: the next mediator comes soon */
+
 struct unix_chan {
     struct vg_chan chan;
     int sock, bell;
+    bool lost;                  /* the connection ended before we had a channel */
+    bool last;                  /* attempt: what goes wrong now is told */
 };
 
 static struct unix_chan *of(struct vg_chan *c)
@@ -125,12 +131,13 @@ static int msg_receive(int sock, struct vg_msg *m, int *ret_fd)
 }
 
 /* Sends m and waits for the answer of type `want` in *m, which must bring a descriptor. */
-static CUresult exchange(int sock, struct vg_msg *m, uint32_t want, int *ret_fd)
+static CUresult exchange(struct unix_chan *u, struct vg_msg *m, uint32_t want, int *ret_fd)
 {
-    int fd = -1, e = msg_send(sock, m);
+    int fd = -1, e = msg_send(u->sock, m);
 
     if (!e)
-        e = msg_receive(sock, m, &fd);
+        e = msg_receive(u->sock, m, &fd);
+    u->lost = e == -ECONNRESET || e == -EPIPE;
     if (!e && m->type == want && fd >= 0) {
         *ret_fd = fd;
         return CUDA_SUCCESS;
@@ -142,7 +149,7 @@ static CUresult exchange(int sock, struct vg_msg *m, uint32_t want, int *ret_fd)
         vg_log(1, "the mediator refuses this process: %s", m->text);
         return CUDA_ERROR_DEVICE_UNAVAILABLE;
     }
-    vg_log(1, "the mediator does not answer as expected: %s", e ? strerror(-e) : "wrong message");
+    vg_log(u->lost && !u->last ? 2 : 1, "the mediator does not answer as expected: %s", e ? strerror(-e) : "wrong message");
     return CUDA_ERROR_SYSTEM_NOT_READY;
 }
 
@@ -154,7 +161,7 @@ static CUresult get_region(struct unix_chan *u)
     int fd;
 
     strncpy(m.name, name && *name ? name : program_invocation_short_name, sizeof(m.name) - 1);
-    CUresult r = exchange(u->sock, &m, VG_MSG_WELCOME, &fd);
+    CUresult r = exchange(u, &m, VG_MSG_WELCOME, &fd);
     if (r)
         return r;
     if (m.version != VG_PROTOCOL_VERSION) {
@@ -181,35 +188,55 @@ static CUresult attach(struct unix_chan *u)
     struct vg_msg m = {.type = VG_MSG_ATTACH, .token = VG_TOKEN(0, u->chan.slot->generation)};
 
     vg_chan_hello(&u->chan, false);
-    CUresult r = exchange(u->sock, &m, VG_MSG_ATTACHED, &u->bell);
+    CUresult r = exchange(u, &m, VG_MSG_ATTACHED, &u->bell);
     return r ? r : vg_chan_await_ready(&u->chan);
 }
 
+static CUresult open_once(struct unix_chan *u, const char *path, bool no_device)
+{
+    u->lost = false;
+    u->sock = sock_connect(path);
+    if (u->sock < 0) {
+        vg_log(1, "no GPU: %sthe mediator at %s cannot be reached: %s",
+               no_device ? "this machine has no vgpu device, and " : "", path,
+               strerror(-u->sock));
+        return CUDA_ERROR_SYSTEM_NOT_READY;
+    }
+    CUresult r = get_region(u);
+    return r ? r : attach(u);
+}
+
+static void undo(struct unix_chan *u)
+{
+    close_fds(&u->chan);
+    if (u->chan.base)
+        munmap(u->chan.base, u->chan.layout.size);
+    u->chan.base = NULL;
+}
+
+/* A mediator that is killed keeps whom it knows; who is just arriving has to come again. */
 CUresult vg_chan_open_unix(const char *path, bool no_device, struct vg_chan **ret_chan)
 {
     struct unix_chan *u = calloc(1, sizeof(*u));
+    const struct timespec pause = {0, ATTEMPT_MS * 1000000};
+    CUresult r = CUDA_ERROR_SYSTEM_NOT_READY;
 
     if (!u)
         return CUDA_ERROR_OUT_OF_MEMORY;
     u->chan.ops = &unix_ops;
     u->bell = u->chan.region_fd = -1;
-    u->sock = sock_connect(path);
-    CUresult r = CUDA_ERROR_SYSTEM_NOT_READY;
-    if (u->sock < 0)
-        vg_log(1, "no GPU: %sthe mediator at %s cannot be reached: %s",
-               no_device ? "this machine has no vgpu device, and " : "", path,
-               strerror(-u->sock));
-    else
-        r = get_region(u);
-    if (!r)
-        r = attach(u);
-    if (!r) {
-        *ret_chan = &u->chan;
-        return CUDA_SUCCESS;
+    u->lost = true;
+    for (unsigned i = 1; r && u->lost && i <= ATTEMPTS; i++) {
+        u->last = i == ATTEMPTS;
+        if (i > 1)
+            nanosleep(&pause, NULL);
+        r = open_once(u, path, no_device);
+        if (r)
+            undo(u);
     }
-    close_fds(&u->chan);
-    if (u->chan.base)
-        munmap(u->chan.base, u->chan.layout.size);
-    free(u);
+    if (r)
+        free(u);
+    else
+        *ret_chan = &u->chan;
     return r;
 }

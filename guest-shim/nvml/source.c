@@ -20,7 +20,9 @@
 #include "vg_sock.h"
 #include "vg_wire.h"
 
-#define ANSWER_MS 5000
+#define ANSWER_MS  5000
+#define ATTEMPTS   5        /* while the mediator ends under our hands */
+#define ATTEMPT_US 100000
 
 /* ---- the socket ---- */
 
@@ -85,24 +87,45 @@ static int map_page(struct nv_source *s, int fd, off_t off)
     return 0;
 }
 
-static int open_unix(struct nv_source *s, const char *path, char *why, size_t cap)
+/* The page's descriptor, or -1 with the reason. *ret_again: the mediator ended, the next one comes. */
+static int ask_page(struct nv_source *s, const char *path, char *why, size_t cap, bool *ret_again)
 {
-    struct vg_msg m;
-    int fd = -1, rc = -1;
+    struct vg_msg m = {.type = 0};
+    struct pollfd ended;
+    int fd = -1;
 
+    *ret_again = false;
     s->sock = sock_connect(path);
     if (s->sock < 0) {
         snprintf(why, cap, "the mediator at %s cannot be reached: %s", path, strerror(errno));
         return -1;
     }
+    ended = (struct pollfd){s->sock, 0, 0};
     if (say_hello(s->sock) == 0)
         fd = receive_page(s->sock, &m);
     if (fd >= 0)
-        rc = map_page(s, fd, 0);
-    else
-        snprintf(why, cap, "the mediator at %s refuses: %s", path, m.text);
-    if (fd >= 0)
-        close(fd);
+        return fd;
+    snprintf(why, cap, "the mediator at %s refuses: %s", path, m.text);
+    *ret_again = m.type != VG_MSG_REFUSED && poll(&ended, 1, 0) > 0;
+    close(s->sock);
+    s->sock = -1;
+    return -1;
+}
+
+static int open_unix(struct nv_source *s, const char *path, char *why, size_t cap)
+{
+    bool again = true;
+    int fd = -1, rc;
+
+    for (unsigned i = 0; fd < 0 && again && i < ATTEMPTS; i++) {
+        if (i > 0)
+            usleep(ATTEMPT_US);
+        fd = ask_page(s, path, why, cap, &again);
+    }
+    if (fd < 0)
+        return -1;
+    rc = map_page(s, fd, 0);
+    close(fd);
     return rc;
 }
 
