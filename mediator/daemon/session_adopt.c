@@ -64,7 +64,7 @@ void vg_session_catch_up(struct vg_session *s)
     } else if (was == VG_SESSION_STARTING) {
         /* Whether its slot had reached it, nobody knows: it takes the first, ignores a second. */
         (void)vg_session_send_slot(s);
-    } else if (was == VG_SESSION_STOPPING || was == VG_SESSION_KILLED) {
+    } else if (was > VG_SESSION_SERVING) {
         s->state = VG_SESSION_SERVING;
         vg_session_stop(s, s->reason);
     }
