@@ -7,7 +7,7 @@ libvgbase.a-src := $(wildcard mediator/base/*.c)
 libs  += libvgdaemon.a
 progs += vgpu-mediator
 libvgdaemon.a-src  := $(filter-out mediator/daemon/main.c,$(wildcard mediator/daemon/*.c)) \
-                      $(wildcard mediator/health/*.c mediator/limit/*.c)
+                      $(wildcard mediator/health/*.c mediator/limit/*.c mediator/sched/*.c)
 libvgdaemon.a-pkgs := json-c
 vgpu-mediator-src  := mediator/daemon/main.c
 vgpu-mediator-libs := libvgdaemon.a libvgbase.a libvgproto.a

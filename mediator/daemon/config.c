@@ -167,6 +167,8 @@ int vg_config_set(struct vg_config *c, const char *key, const char *value, char 
         return set_policy(&c->policy, "default_", key, value, why, why_cap);
     if (strncmp(key, "cap_", 4) == 0 && vg_policy_has(key + 4) && strcmp(key + 4, "pool") != 0)
         return set_policy(&c->cap, "cap_", key, value, why, why_cap);
+    if (strncmp(key, "pool.", 5) == 0)
+        return vg_place_set(&c->places, key + 5, value, why, why_cap);
     for (unsigned i = 0; i < VG_ARRAY_LEN(settings); i++) {
         if (strcmp(settings[i].key, key) != 0)
             continue;

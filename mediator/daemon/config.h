@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "place.h"
 #include "policy.h"
 
 #define VG_CONFIG_PATH "/etc/vgpu/mediator.conf"
@@ -62,6 +63,7 @@ struct vg_config {
     uint64_t keep_s;                /* how long, before everything ends after all */
     uint64_t log_level;             /* enum vg_log_level */
     struct vg_policy policy;        /* of VMs nobody registered */
+    struct vg_places places;        /* GPUs of pools */
     struct vg_policy cap;           /* the most that a policy can grant; see vg_policy_clamp */
     uint64_t max_processes;         /* of one VM */
     uint64_t max_contexts, max_streams, max_events, max_modules, max_graphs; /* of one process */

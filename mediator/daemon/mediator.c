@@ -48,6 +48,7 @@ void vg_mediator_vm_changed(struct vg_mediator *m, struct vg_vm *vm)
 {
     vg_quota_apply(m, vm);
     vg_keep_vm(m, vm, 0);
+    vg_turns_policy(m, vm);
 }
 
 static void vm_forgotten(void *arg, const struct vg_vm *vm)
@@ -389,8 +390,9 @@ static int check_config(const struct vg_config *c, char *why, size_t why_cap)
         snprintf(why, why_cap, "socket and control_socket are both %s", c->socket);
         return -EINVAL;
     }
-    if (!c->executor[0])
-        return 0;
+    rc = vg_places_check(&c->places, why, why_cap);
+    if (rc < 0 || !c->executor[0])
+        return rc;
     rc = vg_backend_executor(c, program, sizeof(program));
     if (rc < 0)
         snprintf(why, why_cap, "executor: %s: %s", c->executor, strerror(-rc));
@@ -443,6 +445,7 @@ int vg_mediator_init(struct vg_mediator *m, char *why, size_t why_cap)
 
     vg_list_init(&m->clients);
     vg_list_init(&m->pool.sessions);
+    vg_turns_init(&m->turns);
     vg_vms_init(&m->vms);
     m->vms.forgotten = vm_forgotten;
     m->vms.arg = m;

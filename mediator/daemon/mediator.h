@@ -31,6 +31,7 @@ struct vg_mediator {
     struct vg_pool pool;
     struct vg_keeper keeper;
     uint64_t next_key;              /* of things in the keeper */
+    struct vg_turns turns;
     unsigned client_count, session_count, next_client;
     int lock_fd, listen_fd;
     struct vg_io listen_io;

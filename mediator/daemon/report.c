@@ -289,6 +289,7 @@ json_object *vg_report_metrics(struct vg_mediator *m, const struct vg_vm *vm)
     add_number(o, "busy_ns", u.sum.busy_ns);
     add_number(o, "gpu_ns", u.sum.gpu_ns);
     add_number(o, "gate_wait_ns", u.sum.gate_wait_ns);
+    add_number(o, "gpu_charged_ns", vg_turns_vm_charged(vm));
     add_number(o, "turns", u.sum.turns);
     add_number(o, "busy", u.sum.busy);
     add_number(o, "retries", u.sum.retries);

@@ -281,6 +281,7 @@ void vg_session_stop(struct vg_session *s, enum vg_gone_reason reason)
     if (s->reason == VG_GONE_NONE)
         s->reason = reason;
     s->told = true;
+    vg_turns_close(s);
     tell_guest(s);
     vg_keep_session_values(s);
     vg_session_signal(s, SIGTERM);
@@ -346,6 +347,7 @@ static void forget_process(struct vg_session *s)
 /* Descriptors go at once, the counters stay for the tables until the slot is released. */
 void vg_session_let_go(struct vg_session *s)
 {
+    vg_turns_leave(s);
     forget_process(s);
     vg_close(&s->doorbell_fd);
     vg_close(&s->bell_fd);
@@ -510,6 +512,15 @@ static int serves(struct vg_session *s, struct vg_client *client, unsigned slot,
     return rc;
 }
 
+void vg_session_take_seat(struct vg_session *s)
+{
+    int rc = vg_turns_join(s);
+
+    if (rc < 0)
+        vg_log(VG_LOG_ERROR, "not-scheduled", "vm=%s slot=%u pid=%d error=\"%s\"", vm_name(s),
+               s->slot, (int)s->pid, strerror(-rc));
+}
+
 static void has_begun(struct vg_session *s)
 {
     s->mediator->session_count++;
@@ -517,6 +528,7 @@ static void has_begun(struct vg_session *s)
     vg_event(s->mediator, VG_EVENT_ATTACHED, vm_of(s), "slot=%u pid=%d was=%s", s->slot,
              (int)s->pid, s->ahead ? state_names[s->state] : "new");
     set_state(s, VG_SESSION_STARTING);
+    vg_session_take_seat(s);
     vg_watch_wake(s->mediator);
 }
 
@@ -576,6 +588,7 @@ static int start_again(struct vg_session *s)
 
     vg_log(VG_LOG_WARNING, "executor-replaced", "vm=%s slot=%u pid=%d", vm_name(s), s->slot,
            (int)s->pid);
+    vg_turns_leave(s);
     forget_process(s);
     s->stats = NULL;
     s->gate = NULL;
@@ -589,6 +602,8 @@ static int start_again(struct vg_session *s)
         munmap(gate, VG_GATE_SIZE);
     else
         s->gate = gate;
+    if (rc == 0)
+        vg_session_take_seat(s);
     return rc;
 }
 

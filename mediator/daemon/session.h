@@ -18,6 +18,7 @@
 #include "mediator/vg_gate.h"
 #include "protocol/vg_region.h"
 #include "protocol/vg_sock.h"
+#include "turns.h"
 #include "usage.h"
 
 #define VG_SESSION_GRACE_MS  500u   /* between SIGTERM and SIGKILL */
@@ -71,6 +72,7 @@ struct vg_session {
     uint64_t started, ended;        /* vg_now(); started: its use of the slot, if it has one */
     int exit_code, exit_status;     /* how it ended: si_code, si_status */
     uint64_t ready_ns;              /* from start, later from its slot, to its being ready */
+    struct vg_turns_seat turns;     /* its place among those that take turns */
     struct vg_backend backend;
     char device[160];               /* what the executor says it found */
     char failure[160];              /* what it said when it could not start */
@@ -124,6 +126,8 @@ int vg_session_watch(struct vg_session *s);
 int vg_session_send_slot(struct vg_session *s);
 /* Closes all but its counters, which stay for the tables until the slot is released. */
 void vg_session_let_go(struct vg_session *s);
+/* Its gate is the scheduler's from now on. */
+void vg_session_take_seat(struct vg_session *s);
 /* The process is gone; `how` is NULL if it was no child. May free the session. */
 void vg_session_has_ended(struct vg_session *s, const siginfo_t *how);
 /* Adopted: looks now and then, from now on, whether the process is gone. */

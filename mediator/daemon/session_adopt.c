@@ -61,7 +61,11 @@ void vg_session_catch_up(struct vg_session *s)
 
     if (!vg_peer_lives(&s->process)) {
         vg_session_has_ended(s, NULL);
-    } else if (was == VG_SESSION_STARTING) {
+        return;
+    }
+    if (s->client && (was == VG_SESSION_STARTING || was == VG_SESSION_SERVING))
+        vg_session_take_seat(s);
+    if (was == VG_SESSION_STARTING) {
         /* Whether its slot had reached it, nobody knows: it takes the first, ignores a second. */
         (void)vg_session_send_slot(s);
     } else if (was > VG_SESSION_SERVING) {

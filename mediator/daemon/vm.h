@@ -14,6 +14,7 @@
 #include "policy.h"
 #include "quota.h"
 #include "protocol/vg_region.h"
+#include "turns.h"
 #include "usage.h"
 
 #define VG_VM_NAME_MAX   64u
@@ -41,6 +42,7 @@ struct vg_vm {
     unsigned peers;                     /* connections that hold on to it */
     uint64_t since;                     /* vg_now() at registration or first sight */
     struct vg_usage ended;
+    struct vg_vm_turns turns;           /* on its pool's GPUs */
     uint64_t gone[VG_GONE_REASONS];     /* executors that ended for a reason, by reason */
     struct vg_list shares;              /* what its executors share, see share.h */
     struct vg_vm_health health;

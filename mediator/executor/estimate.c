@@ -2,7 +2,8 @@
 /* The table of moving means; see estimate.h. */
 #include "mediator/executor/estimate.h"
 
-#define STEP_MAX 16u /* one measurement makes an estimate no more than so many times longer */
+#define STEP_MAX 16   /* one measurement that is so many times longer counts as no more: ... */
+#define STEP_NS  1000 /* ... others may have had the GPU meanwhile */
 
 unsigned vg_estimate_find(struct vg_estimates *e, uint64_t key, uint64_t first)
 {
@@ -16,13 +17,12 @@ unsigned vg_estimate_find(struct vg_estimates *e, uint64_t key, uint64_t first)
     return place;
 }
 
-void vg_estimate_learn(struct vg_estimates *e, unsigned place, uint64_t guess, uint64_t ns,
-                       unsigned kinds)
+void vg_estimate_learn(struct vg_estimates *e, unsigned place, uint64_t ns, unsigned kinds)
 {
-    double old = e->at[place].ns + 1.0, ratio = ((double)ns + 1.0) / ((double)guess + 1.0);
+    int64_t old = e->at[place].ns;
+    int64_t now = ns < VG_ESTIMATE_MAX ? (int64_t)ns : VG_ESTIMATE_MAX;
 
-    if (ratio > STEP_MAX)
-        ratio = STEP_MAX;
-    old += old * (ratio - 1.0) / (kinds > 1 ? 4.0 : 2.0);
-    e->at[place].ns = old < VG_ESTIMATE_MAX ? (uint32_t)old : VG_ESTIMATE_MAX;
+    if (now > STEP_MAX * (old + STEP_NS))
+        now = STEP_MAX * (old + STEP_NS);
+    e->at[place].ns = (uint32_t)(old + (now - old) / (kinds > 1 ? 4 : 2));
 }

@@ -28,12 +28,8 @@ static inline uint32_t vg_estimate_ns(const struct vg_estimates *e, unsigned pla
     return e->at[place].ns;
 }
 
-/*
- * Calls that were together taken for `guess` ns took `ns`: corrects one of them, the
- * less the more kinds of calls there were.
- */
-void vg_estimate_learn(struct vg_estimates *e, unsigned place, uint64_t guess, uint64_t ns,
-                       unsigned kinds);
+/* One call took so long, as far as it can be told from `kinds` kinds of calls measured together. */
+void vg_estimate_learn(struct vg_estimates *e, unsigned place, uint64_t ns, unsigned kinds);
 
 /* Mixes a word into a key. */
 static inline uint64_t vg_estimate_mix(uint64_t key, uint64_t word)

@@ -50,7 +50,7 @@ int vg_exec_init(struct vg_exec *x)
     vg_ranges_init(&x->ranges);
     vg_vmm_init(&x->vmm);
     x->control_fd = -1;
-    vg_keeper_init(&x->keeper);
+    vg_gatekeeper_init(&x->keeper);
     if (vg_quota_init(x) < 0)
         return -ENOMEM;
     vg_waits_init(&x->waits);

@@ -41,7 +41,7 @@ struct vg_exec {
     int control_fd;                /* the mediator; -1 before there is one to talk to */
     struct vg_waits waits;
     struct vg_meter meter;
-    struct vg_keeper keeper;
+    struct vg_gatekeeper keeper;
     struct vg_console console;     /* shared with the watch thread, see console.h */
     struct vg_callbacks callbacks; /* shared with the driver's threads, see callback.h */
     struct vg_timing timing;

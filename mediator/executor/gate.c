@@ -16,7 +16,7 @@
 #define EXTRA_NS    1000000u   /* nothing has ended for so long: one call more */
 #define GRANT_TRIES 1000u      /* the daemon writes a few words; it may be interrupted in it */
 
-void vg_keeper_init(struct vg_keeper *k)
+void vg_gatekeeper_init(struct vg_gatekeeper *k)
 {
     memset(k, 0, sizeof(*k));
     k->page = &k->own;
@@ -65,14 +65,14 @@ static bool read_grant(const struct vg_gate_grant *from, struct vg_gate_grant *r
     return vg_load_relaxed(&from->seq) == seq;
 }
 
-static bool is_new(const struct vg_keeper *k)
+static bool is_new(const struct vg_gatekeeper *k)
 {
     return vg_load_relaxed(&k->page->grant.seq) != k->grant.seq;
 }
 
 static void take_grant(struct vg_exec *x)
 {
-    struct vg_keeper *k = &x->keeper;
+    struct vg_gatekeeper *k = &x->keeper;
     struct vg_gate_grant g = {.seq = 0};
     unsigned tries = GRANT_TRIES;
 
@@ -90,7 +90,7 @@ static void take_grant(struct vg_exec *x)
     vg_store_relaxed(&k->page->now.seq, g.seq);
 }
 
-static void ring(struct vg_keeper *k, unsigned ask)
+static void ring(struct vg_gatekeeper *k, unsigned ask)
 {
     uint64_t one = 1;
 
@@ -123,7 +123,7 @@ static bool window_is_full(const struct vg_exec *x)
 /* A kernel may wait for what comes behind it, and natively that would come. */
 static bool may_be_awaited(struct vg_exec *x, uint64_t now)
 {
-    struct vg_keeper *k = &x->keeper;
+    struct vg_gatekeeper *k = &x->keeper;
     uint64_t last = x->meter.moved > k->extra_at ? x->meter.moved : k->extra_at;
 
     if (k->waits_since > last)
@@ -136,7 +136,7 @@ static bool may_be_awaited(struct vg_exec *x, uint64_t now)
 
 static bool fits_turn(struct vg_exec *x, uint64_t now)
 {
-    const struct vg_keeper *k = &x->keeper;
+    const struct vg_gatekeeper *k = &x->keeper;
 
     if (k->turn_calls == 0)
         return true;
@@ -164,7 +164,7 @@ static bool is_granted(struct vg_exec *x, uint64_t now)
 
 static void starts_waiting(struct vg_exec *x, uint64_t now)
 {
-    struct vg_keeper *k = &x->keeper;
+    struct vg_gatekeeper *k = &x->keeper;
 
     if (k->waits_since != 0)
         return;
@@ -179,7 +179,7 @@ static void starts_waiting(struct vg_exec *x, uint64_t now)
 
 static void has_passed(struct vg_exec *x)
 {
-    struct vg_keeper *k = &x->keeper;
+    struct vg_gatekeeper *k = &x->keeper;
 
     if (k->turn_calls++ == 0 && k->grant.mode == VG_GATE_TURN)
         VG_STAT_ADD(x, turns, 1);
@@ -193,7 +193,7 @@ static void has_passed(struct vg_exec *x)
 
 static bool pass_work(struct vg_exec *x, const struct vg_call *c)
 {
-    struct vg_keeper *k = &x->keeper;
+    struct vg_gatekeeper *k = &x->keeper;
     uint64_t now = k->grant.mode == VG_GATE_OPEN ? 0 : vg_now();
 
     if (!is_granted(x, now) && !is_captured(x, c)) {
@@ -209,7 +209,7 @@ static bool pass_work(struct vg_exec *x, const struct vg_call *c)
 
 bool vg_gate_pass(struct vg_exec *x, const struct vg_call *c)
 {
-    struct vg_keeper *k = &x->keeper;
+    struct vg_gatekeeper *k = &x->keeper;
 
     if (is_new(k))
         take_grant(x);
@@ -234,7 +234,7 @@ static bool is_owned(struct vg_exec *x, const struct vg_call *c, uint64_t bytes)
 
 bool vg_gate_next(struct vg_exec *x, struct vg_call *ret_call)
 {
-    struct vg_keeper *k = &x->keeper;
+    struct vg_gatekeeper *k = &x->keeper;
     uint64_t whole = vg_work_divisible(&k->call);
     uint64_t left = whole - k->done;
 
@@ -270,7 +270,7 @@ static void tell_busy(struct vg_gate *page, const struct vg_meter *m)
 
 static void tell(struct vg_exec *x, uint64_t now, bool pending)
 {
-    struct vg_keeper *k = &x->keeper;
+    struct vg_gatekeeper *k = &x->keeper;
     struct vg_gate *page = k->page;
     const struct vg_meter *m = &x->meter;
     uint64_t total = vg_meter_total(m, now);
@@ -292,7 +292,7 @@ static void tell(struct vg_exec *x, uint64_t now, bool pending)
 
 static void look_at_turn(struct vg_exec *x, uint64_t now)
 {
-    struct vg_keeper *k = &x->keeper;
+    struct vg_gatekeeper *k = &x->keeper;
 
     if (k->grant.mode != VG_GATE_TURN || k->turn_calls == 0 ||
         spent(x, now) < k->grant.budget_ns || x->meter.flight_ns > k->grant.lead_us * 1000ull)
@@ -304,7 +304,7 @@ static void look_at_turn(struct vg_exec *x, uint64_t now)
 
 static void look_for_idleness(struct vg_exec *x, uint64_t now)
 {
-    struct vg_keeper *k = &x->keeper;
+    struct vg_gatekeeper *k = &x->keeper;
 
     if (k->idle_since == 0)
         k->idle_since = x->meter.ended ? x->meter.ended : now;
@@ -316,7 +316,7 @@ static void look_for_idleness(struct vg_exec *x, uint64_t now)
 
 void vg_gate_tick(struct vg_exec *x, uint64_t now, bool quiet)
 {
-    struct vg_keeper *k = &x->keeper;
+    struct vg_gatekeeper *k = &x->keeper;
 
     if (is_new(k))
         take_grant(x);
@@ -356,7 +356,7 @@ void vg_gate_awake(struct vg_exec *x)
 
 uint64_t vg_gate_nap(const struct vg_exec *x, uint64_t now)
 {
-    const struct vg_keeper *k = &x->keeper;
+    const struct vg_gatekeeper *k = &x->keeper;
     uint64_t ns = vg_meter_nap(x, now), hold = k->grant.hold_us * 1000ull;
 
     if (k->held && k->grant.mode == VG_GATE_TURN && ns > EXTRA_NS)

@@ -25,7 +25,7 @@
 
 struct vg_exec;
 
-struct vg_keeper {
+struct vg_gatekeeper {
     struct vg_gate *page;        /* mapped, or `own`; never NULL */
     struct vg_gate own;
     int bell_fd;                 /* -1: nobody listens */
@@ -41,7 +41,7 @@ struct vg_keeper {
     uint64_t done;               /* bytes of it, a copy, that have been given to the GPU */
 };
 
-void vg_keeper_init(struct vg_keeper *k);
+void vg_gatekeeper_init(struct vg_gatekeeper *k);
 
 /*
  * Maps the daemon's page and takes its bell. Without them (a test, a fuzzer) the gate is open for

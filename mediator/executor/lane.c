@@ -156,6 +156,12 @@ static const struct vg_batch *oldest(const struct vg_lane *l)
 
 /* ---- Batches that have ended ---- */
 
+/* What one call took, if all that were guessed together took longer or less by the same factor. */
+static uint64_t scaled(uint32_t guess, uint64_t ns, uint64_t guesses)
+{
+    return (uint64_t)((double)guess * ((double)ns + 1) / ((double)guesses + 1));
+}
+
 static void account(struct vg_meter *m, const struct vg_lane *l, const struct vg_batch *b,
                     uint64_t at)
 {
@@ -164,7 +170,8 @@ static void account(struct vg_meter *m, const struct vg_lane *l, const struct vg
     m->progress++;
     m->done += b->calls;
     for (unsigned i = 0; i < b->kinds; i++)
-        vg_estimate_learn(&m->estimates, b->kind[i].place, b->guess, ns, b->kinds);
+        vg_estimate_learn(&m->estimates, b->kind[i].place, scaled(b->kind[i].guess, ns, b->guess),
+                          b->kinds);
 }
 
 /* The oldest batch has gone; what is behind it could begin then, if it was there. */
@@ -260,7 +267,7 @@ bool vg_lane_look(struct vg_exec *x, struct vg_lane *l, uint64_t now)
 
 /* ---- Open batches ---- */
 
-void vg_batch_add(struct vg_batch *b, unsigned kind, unsigned calls)
+void vg_batch_add(struct vg_batch *b, unsigned kind, unsigned calls, uint32_t guess)
 {
     unsigned i = b->kinds;
 
@@ -271,6 +278,7 @@ void vg_batch_add(struct vg_batch *b, unsigned kind, unsigned calls)
         b->kind[i - 1].calls += calls;
     } else if (b->kinds < VG_METER_KINDS) {
         b->kind[b->kinds].place = kind;
+        b->kind[b->kinds].guess = guess;
         b->kind[b->kinds++].calls = calls;
     }
 }
@@ -306,7 +314,7 @@ void vg_lane_join(struct vg_exec *x, struct vg_lane *to, struct vg_lane *from)
     if (!to->first && from->start < to->start)
         to->start = from->start;
     for (unsigned i = 0; i < b->kinds; i++)
-        vg_batch_add(all, b->kind[i].place, b->kind[i].calls);
+        vg_batch_add(all, b->kind[i].place, b->kind[i].calls, b->kind[i].guess);
     all->calls = calls;
     memset(b, 0, sizeof(*b));
     if (from->first)

@@ -38,7 +38,7 @@ void vg_lane_join(struct vg_exec *x, struct vg_lane *to, struct vg_lane *from);
 /* The open batch has turned out to be none. */
 void vg_lane_unopen(struct vg_exec *x, struct vg_lane *l);
 /* A kind of call in a batch. */
-void vg_batch_add(struct vg_batch *b, unsigned place, unsigned calls);
+void vg_batch_add(struct vg_batch *b, unsigned place, unsigned calls, uint32_t guess);
 
 /* Puts a mark behind the open batch, if it may. What the driver refuses to mark is forgotten. */
 void vg_lane_close(struct vg_exec *x, struct vg_lane *l, bool exact, uint64_t now);

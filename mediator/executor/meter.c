@@ -57,7 +57,7 @@ static void count(struct vg_exec *x, CUstream stream)
     uint32_t ns = vg_estimate_ns(&m->estimates, m->call.place);
     if (l->open.calls == 0)
         vg_lane_open(m, l, vg_now());
-    vg_batch_add(&l->open, m->call.place, 1);
+    vg_batch_add(&l->open, m->call.place, 1, ns);
     l->open.guess += ns;
     l->open.last = ++m->serial;
     m->flight_calls++;

@@ -40,6 +40,7 @@ struct vg_batch {
     uint32_t kinds;   /* of `kind`; more are not learned from */
     struct {
         uint32_t place, calls;
+        uint32_t guess; /* ns, of one */
     } kind[VG_METER_KINDS];
     bool stall;       /* no work at all: the stream waits for something of the guest's */
 };

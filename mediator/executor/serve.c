@@ -60,7 +60,7 @@ bool vg_serve_record(struct vg_exec *x, struct vg_req *r)
  */
 static enum vg_ring_verdict current(struct vg_exec *x, const char **why)
 {
-    struct vg_keeper *k = &x->keeper;
+    struct vg_gatekeeper *k = &x->keeper;
     enum vg_ring_verdict v = VG_RING_RECORD;
 
     if (k->held)

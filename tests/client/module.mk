@@ -5,7 +5,7 @@
 
 client-names := copies worker victim fault vmm share peers costs ways quiet tensormap profiler
 client-names += link crossings storm
-client-names += green batch legacy limits
+client-names += green batch legacy limits flood
 clients      := $(client-names:%=$(B)/client/%)
 
 $(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o

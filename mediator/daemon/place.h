@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which GPUs a pool has, and how much of them against other pools: settings like
+ * "pool.A = gpu 0 share 50" or "pool.B = gpu 1,2". Pure.
+ *
+ * Pools that have GPUs in common must have all of them in common: they are scheduled together.
+ */
+#ifndef VG_PLACE_H
+#define VG_PLACE_H
+
+#include <stddef.h>
+
+#include "policy.h"
+
+#define VG_PLACES_MAX  64u
+#define VG_PLACE_GPUS  64u   /* GPUs of a host, by number */
+#define VG_PLACE_SHARE 100u  /* of a pool without one */
+
+struct vg_place {
+    char pool[VG_POOL_MAX];
+    char gpus[192];     /* as CUDA_VISIBLE_DEVICES has them, ascending: "0", "1,2"; "": all there are */
+    uint64_t mask;      /* the same as bits */
+    unsigned share;     /* 1 to 1000 */
+};
+
+struct vg_places {
+    struct vg_place at[VG_PLACES_MAX];
+    unsigned count;
+};
+
+/* One setting; a pool named again is set anew. -EINVAL with a sentence in `why`. */
+int vg_place_set(struct vg_places *p, const char *pool, const char *value, char *why,
+                 size_t why_cap);
+
+/* -EINVAL if two pools have some GPUs in common and not all. */
+int vg_places_check(const struct vg_places *p, char *why, size_t why_cap);
+
+/*
+ * The pool's place. One that has no setting is on GPU 0, with whoever else is there; where no
+ * pool has one, all are on all GPUs.
+ */
+struct vg_place vg_place_of(const struct vg_places *p, const char *pool);
+
+#endif
