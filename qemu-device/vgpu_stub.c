@@ -5,10 +5,11 @@
  * Everything runs under the big QEMU lock; nothing here may block a vCPU or
  * end QEMU because of what a guest or the mediator did.
  *
- *   -device vgpu-stub,socket=PATH,vm=NAME,size=64M,slots=16
+ *   -device vgpu-stub,socket=PATH,root=DIR,vm=NAME,size=64M,slots=16
  *
  * vm is what the mediator's configuration and logs call this VM; without it,
- * QEMU's -name.
+ * QEMU's -name.  root is the directory that QEMU will be confined to: before
+ * that the socket is looked for at root + socket, after it at socket.
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
@@ -33,6 +34,7 @@ typedef struct VgStubState {
 
     /* properties */
     char *socket;
+    char *root;
     char *vm;
     uint64_t size;
     uint32_t slots;
@@ -81,8 +83,16 @@ static void vg_stub_tell_absence(VgStubState *s, int error)
 static int vg_stub_host_open(void *opaque)
 {
     VgStubState *s = opaque;
-    int fd = vg_stub_link_connect(s->socket);
+    int fd = -ENOENT;
 
+    if (s->root) {
+        g_autofree char *outside = g_strconcat(s->root, s->socket, NULL);
+
+        fd = vg_stub_link_connect(outside);
+    }
+    if (fd < 0) {
+        fd = vg_stub_link_connect(s->socket);
+    }
     if (fd < 0) {
         vg_stub_tell_absence(s, -fd);
         return fd;
@@ -283,7 +293,13 @@ static void vg_stub_realize(PCIDevice *pdev, Error **errp)
                      PCI_BASE_ADDRESS_MEM_PREFETCH |
                      PCI_BASE_ADDRESS_MEM_TYPE_64, &s->ram);
 
-    /* A mediator that is not there yet is no reason to keep the VM down. */
+    /* Neither a mediator that is not there yet is a reason to keep the VM
+     * down, nor memory that it could not share. */
+    if (s->backing.fd < 0) {
+        warn_report("vgpu-stub: stays offline: cannot make the shared region:"
+                    " %s", strerror(s->backing.why));
+        return;
+    }
     vg_stub_connect(&s->core);
 }
 
@@ -307,6 +323,7 @@ static void vg_stub_qdev_reset(DeviceState *dev)
 
 static Property vg_stub_properties[] = {
     DEFINE_PROP_STRING("socket", VgStubState, socket),
+    DEFINE_PROP_STRING("root", VgStubState, root),
     DEFINE_PROP_STRING("vm", VgStubState, vm),
     DEFINE_PROP_SIZE("size", VgStubState, size, 64 * MiB),
     DEFINE_PROP_UINT32("slots", VgStubState, slots, VG_SLOTS_DEFAULT),

@@ -9,8 +9,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,6 +31,32 @@
 #define F_SEAL_GROW 4
 #endif
 
+/*
+ * XCP-ng starts QEMU with a limit of 1 MiB on the files that it writes, meant
+ * for logs, and growing a memfd beyond it is a deadly signal.  At realize QEMU
+ * still has the right to lift the limit for this moment.
+ */
+static int set_size(int fd, uint64_t size)
+{
+    struct rlimit before, more;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    int rc, error;
+
+    getrlimit(RLIMIT_FSIZE, &before);
+    more = before;
+    if (more.rlim_cur < size) {
+        more.rlim_cur = size;
+        more.rlim_max = more.rlim_max < size ? size : more.rlim_max;
+        setrlimit(RLIMIT_FSIZE, &more);
+    }
+    rc = ftruncate(fd, (off_t)size);
+    error = errno;
+    setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, handler);
+    errno = error;
+    return rc;
+}
+
 static int make_memfd(uint64_t size)
 {
     int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
@@ -39,7 +67,7 @@ static int make_memfd(uint64_t size)
     if (fd < 0) {
         return -errno;
     }
-    if (ftruncate(fd, (off_t)size) < 0 || fcntl(fd, F_ADD_SEALS, seals) < 0) {
+    if (set_size(fd, size) < 0 || fcntl(fd, F_ADD_SEALS, seals) < 0) {
         error = errno;
         close(fd);
         return -error;
@@ -53,7 +81,9 @@ static void memfd_close(struct vg_stub_backing *b)
         return;
     }
     munmap(b->base, b->size);
-    close(b->fd);
+    if (b->fd >= 0) {
+        close(b->fd);
+    }
     b->base = NULL;
     b->fd = -1;
 }
@@ -61,21 +91,26 @@ static void memfd_close(struct vg_stub_backing *b)
 static int memfd_open(struct vg_stub_backing *b, uint64_t size)
 {
     int fd = make_memfd(size);
+    int flags = MAP_SHARED;
     int error;
     void *base;
 
+    /* Memory that nobody can share is still a BAR. */
     if (fd < 0) {
-        return fd;
+        flags |= MAP_ANONYMOUS;
     }
-    base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    base = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
     if (base == MAP_FAILED) {
         error = errno;
-        close(fd);
+        if (fd >= 0) {
+            close(fd);
+        }
         return -error;
     }
     b->base = base;
     b->size = size;
-    b->fd = fd;
+    b->fd = fd < 0 ? -1 : fd;
+    b->why = fd < 0 ? -fd : 0;
     return 0;
 }
 

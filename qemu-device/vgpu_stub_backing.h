@@ -23,7 +23,8 @@ struct vg_stub_backing {
     const struct vg_stub_backing_ops *ops;
     void *base;             /* zeroed and page-aligned; NULL: not open */
     uint64_t size;          /* bytes */
-    int fd;                 /* for the mediator; -1: none */
+    int fd;                 /* for the mediator; -1: none, it cannot be shared */
+    int why;                /* errno, then */
 };
 
 /* A sealed memfd: nobody who gets it can shrink it under QEMU's feet. */

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -44,6 +45,7 @@ static void mediator_listen(void)
     unlink(addr.sun_path);
     listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    ck_assert_int_eq(chmod(addr.sun_path, 0777), 0);     /* a confined QEMU is another user */
     ck_assert_int_eq(listen(listener, 1), 0);
 }
 
@@ -357,6 +359,47 @@ START_TEST(a_restarted_mediator_is_found_again)
 }
 END_TEST
 
+/* The same properties before QEMU has confined itself and after; and its 1 MiB for files. */
+static void starts_at_home(enum vg_qtest_home home)
+{
+    vg_qtest_stop(&qemu);
+    qemu.home = home;
+    setup();
+    come_up();
+    memset(region, 0x5a, 4096);
+    ck_assert_uint_eq(vg_qtest_read(&qemu, BAR1_ADDR + 8, 8), 0x5a5a5a5a5a5a5a5a);
+}
+
+START_TEST(before_the_chroot_the_root_counts)
+{
+    starts_at_home(VG_QTEST_ROOTED);
+}
+END_TEST
+
+START_TEST(a_confined_device_finds_its_mediator)
+{
+    if (geteuid() != 0)
+        return;     /* only root can confine */
+    starts_at_home(VG_QTEST_CONFINED);
+}
+END_TEST
+
+/* No memory to share: no GPU, but a device, and a VM that starts. */
+START_TEST(a_cramped_device_stays_offline)
+{
+    if (geteuid() != 0)
+        return;
+    vg_qtest_stop(&qemu);
+    qemu.home = VG_QTEST_CRAMPED;
+    setup();
+    vg_qtest_write(&qemu, BAR1_ADDR + 4096, 0x1234567890abcdef, 8);
+    ck_assert_uint_eq(vg_qtest_read(&qemu, BAR1_ADDR + 4096, 8), 0x1234567890abcdef);
+    ck_assert_uint_eq(reg(VG_REG_STATUS) & VG_STATUS_MEDIATOR, 0);
+    vg_qtest_reset(&qemu);
+    ck_assert_uint_eq(vg_qtest_pci_read(&qemu, slot, 0), VG_PCI_DEVICE << 16 | VG_PCI_VENDOR);
+}
+END_TEST
+
 START_TEST(a_reset_takes_the_slots_back)
 {
     int doorbell;
@@ -479,6 +522,9 @@ int main(void)
     tcase_add_test(tc, a_slot_lives_from_claim_to_slot_free);
     tcase_add_test(tc, a_late_mediator_is_found);
     tcase_add_test(tc, a_restarted_mediator_is_found_again);
+    tcase_add_test(tc, before_the_chroot_the_root_counts);
+    tcase_add_test(tc, a_confined_device_finds_its_mediator);
+    tcase_add_test(tc, a_cramped_device_stays_offline);
     tcase_add_test(tc, a_reset_takes_the_slots_back);
     tcase_add_test(tc, a_mad_mediator_is_dropped_and_tried_again);
     tcase_add_test(tc, a_refused_vm_says_so);

@@ -4,13 +4,16 @@
 
 #include <check.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,16 +48,42 @@ static int listen_at(const char *path)
     return fd;
 }
 
+/* Root may lift the limit, unless that right is taken as well. */
+static void limit_files(enum vg_qtest_home home)
+{
+    struct rlimit limit;
+
+    if (home < VG_QTEST_CONFINED)
+        return;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = 1 << 20;
+    if (home == VG_QTEST_CRAMPED) {
+        limit.rlim_max = limit.rlim_cur;
+        prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE);
+    }
+    setrlimit(RLIMIT_FSIZE, &limit);
+}
+
 static void exec_qemu(const struct vg_qtest *q, const char *binary, const char *properties)
 {
     char qtest[128], device[256];
+    const char *const argv[] = {
+        binary, "-M", "pc,usb=off", "-accel", "qtest", "-m", "64", "-nodefaults", "-no-user-config",
+        "-display", "none", "-qtest", qtest, "-qtest-log", "none", "-d", "guest_errors", "-D", q->log,
+        "-device", device, q->home >= VG_QTEST_CONFINED ? "-chroot" : NULL, q->dir, "-runas",
+        "65534:65534", NULL,
+    };
 
     snprintf(qtest, sizeof(qtest), "unix:%s/qtest", q->dir);
-    snprintf(device, sizeof(device), "vgpu-stub,vm=qtest,socket=%s/mediator%s", q->dir, properties);
+    if (q->home == VG_QTEST_FREE)
+        snprintf(device, sizeof(device), "vgpu-stub,vm=qtest,socket=%s/mediator%s", q->dir,
+                 properties);
+    else
+        snprintf(device, sizeof(device), "vgpu-stub,vm=qtest,socket=/mediator,root=%s%s", q->dir,
+                 properties);
+    limit_files(q->home);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    execl(binary, binary, "-M", "pc,usb=off", "-accel", "qtest", "-m", "64", "-nodefaults",
-          "-no-user-config", "-display", "none", "-qtest", qtest, "-qtest-log", "none", "-d",
-          "guest_errors", "-D", q->log, "-device", device, (char *)NULL);
+    execv(binary, (char *const *)(uintptr_t)argv);
     _exit(127);
 }
 
@@ -68,6 +97,7 @@ void vg_qtest_start(struct vg_qtest *q, const char *properties)
     ck_assert_ptr_nonnull(binary);
     strcpy(q->dir, "/tmp/vgpu-qtest-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(q->dir));
+    ck_assert_int_eq(chmod(q->dir, 0755), 0);
     snprintf(q->log, sizeof(q->log), "%s/log", q->dir);
     snprintf(path, sizeof(path), "%s/qtest", q->dir);
     listener = listen_at(path);

@@ -11,7 +11,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Whether `dir` is also the directory that QEMU is confined to, as XCP-ng does it. */
+enum vg_qtest_home {
+    VG_QTEST_FREE,
+    VG_QTEST_ROOTED,        /* told so, but not yet confined */
+    VG_QTEST_CONFINED,      /* and may write 1 MiB to a file */
+    VG_QTEST_CRAMPED,       /* and has no right to lift that */
+};
+
 struct vg_qtest {
+    enum vg_qtest_home home;    /* set before the start */
     pid_t pid;
     int sock;
     char dir[64];           /* scratch directory, also for the mediator's socket */
