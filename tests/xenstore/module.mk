@@ -33,4 +33,4 @@ $(B)/tests/xen-peer: $(OBJ)/tests/xenstore/peer.o $(B)/lib/libvgbase.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
-test-scripts += tests/xenstore/watcher.sh
+test-scripts += tests/xenstore/watcher.sh tests/xenstore/wrapper.sh
