@@ -173,6 +173,9 @@ help:
 	@echo 'make bench       print the tables of costs'
 	@echo 'make qemu        build QEMU with the device (cached outside the tree)'
 	@echo 'make fuzz        fuzz the decoders for FUZZ_SECONDS (60)'
+	@echo 'make rpm         packages for Dom0 and for EL guests (DIST=.xcpng8.3)'
+	@echo 'make deb         the package for Debian and Ubuntu guests'
+	@echo 'make dist        the archive that rpmbuild -ta takes'
 	@echo 'make clean       remove $(O)'
 	@echo
 	@echo 'VARIANT=release|debug|asan|tsan|fuzz   O=build   V=1   CC=gcc|clang   TESTS="name ..."'

@@ -22,6 +22,8 @@ prefix=/usr
 from=
 ollama=
 verb=install
+# The package has this file under another name.
+[ "$(basename "$0")" != vgpu-guest-check ] || verb=check
 
 say() { printf '%s\n' "$*"; }
 refuse() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }

@@ -9,69 +9,18 @@ set -u
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/../e2e/lib.sh"
 
-root=$work/root
-if [ "$(id -u)" = 0 ]; then enter=(chroot); else enter=(unshare -r chroot); fi
-[ -x /bin/busybox ] || { echo 'busybox-static is not installed'; exit 77; }
-"${enter[@]}" / true 2>/dev/null || { echo 'chroot is not allowed here'; exit 77; }
+# shellcheck source=tests/setup/root.sh
+. "$(dirname "$0")/root.sh"
 
-# ---- the system -------------------------------------------------------------
-
-# put_libraries PROGRAM...: what the loader needs for them.
-put_libraries() {
-    ldd "$@" | grep -o '/[^ ]*' | grep '\.so' | sort -u | while read -r lib; do
-        mkdir -p "$root$(dirname "$lib")"
-        cp -L "$lib" "$root$lib"
-    done
-}
-
-device=/sys/bus/pci/devices/0000:00:1e.0
-
-make_device() {
-    local d=$root$device
-    mkdir -p "$d/driver"
-    echo 0x10de >"$d/vendor"
-    echo 0x2331 >"$d/device"
-    echo "${1:-0x5647}" >"$d/subsystem_vendor"
-    echo 0 >"$d/enable"
-    touch "$d"/driver_override "$d"/resource{0,1,1_wc} "$d/driver/unbind"
-    chmod 600 "$d"/resource*
-}
-
-make_root() {
-    rm -rf "$root"
-    mkdir -p "$root"/{bin,sbin,etc,tmp,proc,dev,run/systemd/system,var/vgpu,usr/lib,product/lib,product/bin} \
-        "$root"/etc/ld.so.conf.d "$root/sys/bus/pci/devices"
-    cp /bin/busybox "$root/bin/"
-    for name in $("$root/bin/busybox" --list); do ln -s busybox "$root/bin/$name" 2>/dev/null; done
-    rm -f "$root/bin/rpm" "$root/bin/dpkg" "$root/bin/modprobe"
-    cp /sbin/ldconfig "$root/sbin/"
-    echo 'include /etc/ld.so.conf.d/*.conf' >"$root/etc/ld.so.conf"
-    printf '%s\n' /lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu >"$root/etc/ld.so.conf.d/x86.conf"
-    : >"$root/proc/modules"
-    : >"$root/dev/null"
-    chmod 666 "$root/dev/null"
+with_product() {
+    make_root
+    mkdir -p "$root"/product/{lib,bin}
     cp "$build"/lib/libvgpu-{cuda,nvml}.so "$root/product/lib/"
     cp "$build"/bin/vgpu-{warden,guest-probe} "$root/product/bin/"
     cp -r "$top"/guest-shim/{install.sh,setup} "$root/product/"
-    put_libraries "$build"/lib/libvgpu-{cuda,nvml}.so "$build"/bin/vgpu-{warden,guest-probe}
-    cat >"$root/bin/systemctl" <<'END'
-#!/bin/sh
-echo "$*" >>/systemctl.log
-case "$*" in
-    *is-enabled*) grep -q 'enable vgpu' /systemctl.log ;;
-    *'cat ollama'*) cat /etc/systemd/system/ollama.service.d/vgpu.conf 2>/dev/null || [ -e /ollama ] ;;
-    *is-active*) [ -e /ollama ] ;;
-esac
-END
-    chmod +x "$root/bin/systemctl"
-    make_device
 }
 
-inside() { "${enter[@]}" "$root" /bin/env -i PATH=/bin:/sbin "$@"; }
 setup() { inside /bin/sh /product/install.sh "$@"; }
-files() { (cd "$root" && find . ! -path './tmp*' ! -name '*.log' | sort); }
-has_file() { for f; do [ -e "$root$f" ] || { echo "no $f"; return 1; }; done; }
-
 # refuses TEXT ARGUMENT...: status 1 or 2, a message, no file changed.
 refuses() {
     local text=$1 rc
@@ -96,7 +45,7 @@ fails_line() {
 # ---- installing -------------------------------------------------------------
 
 installs() {
-    make_root
+    with_product
     files >"$work/clean"
     setup --with-ollama || return 1
     has_file /usr/lib/vgpu/libcuda.so.1 /usr/lib/vgpu/libcuda.so /usr/lib/vgpu/libnvidia-ml.so.1 \
@@ -104,11 +53,6 @@ installs() {
         /etc/modprobe.d/vgpu.conf /etc/tmpfiles.d/vgpu.conf \
         /etc/systemd/system/vgpu-guest.service /etc/systemd/system/ollama.service.d/vgpu.conf &&
         grep -q 'enable vgpu-guest' "$root/systemctl.log"
-}
-
-loader_takes_it() {
-    inside ldconfig -p | grep -q 'libcuda.so.1 .*=> /usr/lib/vgpu/libcuda.so.1' &&
-        inside ldconfig -p | grep -q 'libnvidia-ml.so.1 .*=> /usr/lib/vgpu/libnvidia-ml.so.1'
 }
 
 device_is_open() {
@@ -126,16 +70,14 @@ again_is_the_same() {
 
 leaves_nothing() {
     setup --uninstall || return 1
-    rm -f "$root/etc/ld.so.cache" "$root/var/cache/ldconfig/aux-cache"
     files >"$work/left"
-    diff "$work/clean" "$work/left" | grep '^[<>]' | grep -v ldconfig | grep -v 'var/cache$' && return 1
-    setup --uninstall | grep -q 'nothing is installed'
+    diff "$work/clean" "$work/left" && setup --uninstall | grep -q 'nothing is installed'
 }
 
 with_prefix() {
-    make_root
+    with_product
     setup --prefix /opt/gpu && has_file /opt/gpu/lib/vgpu/libcuda.so.1 /opt/gpu/libexec/vgpu-warden || return 1
-    inside ldconfig -p | grep -q '=> /opt/gpu/lib/vgpu/libcuda.so.1' &&
+    loader_has_ours /opt/gpu/lib/vgpu &&
         grep -q '/opt/gpu/libexec/vgpu-device-setup' "$root/etc/udev/rules.d/70-vgpu.rules" \
             "$root/etc/systemd/system/vgpu-guest.service" &&
         grep -q /opt/gpu/lib/vgpu "$root/etc/profile.d/vgpu-cuda.sh" &&
@@ -143,13 +85,13 @@ with_prefix() {
 }
 
 without_systemd() {
-    make_root
+    with_product
     rm -r "$root/run/systemd" "$root/bin/systemctl"
     setup && has_file /dev/nvidiactl && setup --uninstall && ! [ -e "$root/dev/nvidiactl" ]
 }
 
 without_device() {
-    make_root
+    with_product
     rm -r "$root$device"
     make_device 0x1337
     setup >"$work/said" && grep -q 'no vGPU device yet' "$work/said" &&
@@ -159,11 +101,9 @@ without_device() {
 # ---- refusing ---------------------------------------------------------------
 
 refuses_real_driver() {
-    make_root
-    mkdir -p "$root/usr/lib/x86_64-linux-gnu" "$root/proc/driver/nvidia"
-    echo 'int cuInit(void); int cuInit(void) { return 0; }' |
-        cc -shared -xc - -Wl,-soname,libcuda.so.1 -o "$root/usr/lib/x86_64-linux-gnu/libcuda.so.1"
-    inside ldconfig
+    with_product
+    put_real_driver
+    mkdir -p "$root/proc/driver/nvidia"
     refuses 'libcuda.so.1 is there already' || return 1
     rm "$root/usr/lib/x86_64-linux-gnu/libcuda.so.1"
     inside ldconfig
@@ -193,7 +133,7 @@ refuses_loader() {
 # ---- checking ---------------------------------------------------------------
 
 check_fails_before() {
-    make_root
+    with_product
     chmod 600 "$root$device"/resource*
     echo 'nouveau 1 0 - Live 0' >"$root/proc/modules"
     fails_line 'all users may open' 'memory decoding' 'no other driver' nouveau nvidiactl \
@@ -215,7 +155,7 @@ check_passes() {
 }
 
 check 'installs' installs
-check 'the loader takes it' loader_takes_it
+check 'the loader takes it' loader_has_ours
 check 'all users may use the device' device_is_open
 check 'a second run changes nothing' again_is_the_same
 check 'uninstalling leaves nothing' leaves_nothing
