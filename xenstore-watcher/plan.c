@@ -120,36 +120,27 @@ static void note_unknown(struct vg_plan_vm *vm, const struct vg_xen_domain *d)
 
 /* ---- caps ---- */
 
-static uint64_t *number_of(struct vg_policy *p, const struct vg_policy_field *f)
-{
-    return (uint64_t *)((char *)p + f->offset);
-}
-
 static bool was_asked(const struct vg_xen_domain *d, const char *field)
 {
     return key_at(d, field, VG_XEN_PLATFORM) || key_at(d, field, VG_XEN_HOOK);
 }
 
-/* 0 means no limit where a field may be 0; a host with a cap has a limit then. */
-static void cap_number(struct vg_plan_vm *vm, const struct vg_xen_domain *d,
-                       const struct vg_policy_field *f, uint64_t cap)
+/* The policy stays as it was asked for; who grants less is the daemon. */
+static void note_caps(struct vg_plan_vm *vm, const struct vg_xen_domain *d,
+                      const struct vg_policy *caps)
 {
-    uint64_t *value = number_of(&vm->policy, f);
+    struct vg_policy granted = vm->policy;
+    unsigned clamped = vg_policy_clamp(&granted, caps);
 
-    if (!cap || (*value && *value <= cap))
-        return;
-    if (was_asked(d, f->key))
-        note(vm, PREFIX "%s: this host allows %llu at most", f->key, (unsigned long long)cap);
-    *value = cap;
-}
+    for (unsigned i = 0; i < VG_POLICY_FIELDS; i++) {
+        const struct vg_policy_field *f = &vg_policy_fields[i];
+        char text[VG_POLICY_TEXT];
 
-static void cap_priority(struct vg_plan_vm *vm, const struct vg_xen_domain *d, uint64_t best)
-{
-    if (vm->policy.priority >= best)
-        return;
-    if (was_asked(d, "priority"))
-        note(vm, PREFIX "priority: this host allows %s at best", vg_priority_name(best));
-    vm->policy.priority = best;
+        if (!(clamped & VG_BIT(i)) || !was_asked(d, f->key))
+            continue;
+        vg_policy_get(&granted, f, text, sizeof(text));
+        note(vm, PREFIX "%s: this host allows %s at most", f->key, text);
+    }
 }
 
 static bool pool_allowed(const char *pools, const char *pool)
@@ -167,18 +158,12 @@ static bool pool_allowed(const char *pools, const char *pool)
 static void apply_caps(struct vg_plan_vm *vm, const struct vg_xen_domain *d,
                        const struct vg_plan_rules *rules)
 {
-    for (unsigned i = 0; i < VG_POLICY_FIELDS; i++) {
-        const struct vg_policy_field *f = &vg_policy_fields[i];
-
-        if (f->kind == VG_POLICY_NUMBER)
-            cap_number(vm, d, f, vg_policy_number(&rules->caps, f));
-    }
-    cap_priority(vm, d, rules->caps.priority);
-    if (!pool_allowed(rules->pools, vm->policy.pool)) {
-        note(vm, PREFIX "pool: this host's VMs may be in %s, not in %s", rules->pools,
-             vm->policy.pool);
-        strcpy(vm->policy.pool, rules->defaults.pool);
-    }
+    note_caps(vm, d, &rules->caps);
+    if (pool_allowed(rules->pools, vm->policy.pool))
+        return;
+    note(vm, PREFIX "pool: this host's VMs may be in %s, not in %s", rules->pools,
+         vm->policy.pool);
+    strcpy(vm->policy.pool, rules->defaults.pool);
 }
 
 /* ---- one domain ---- */

@@ -44,7 +44,7 @@ struct vg_plan {
 /* What the host allows, whatever the toolstack says. */
 struct vg_plan_rules {
     struct vg_policy defaults;      /* of keys that nobody set */
-    struct vg_policy caps;          /* numbers: the most, 0: no cap; priority: the best */
+    struct vg_policy caps;          /* as of vg_policy_clamp; what they cost a VM is noted */
     const char *pools;              /* "A,B": the only ones; "": any */
 };
 

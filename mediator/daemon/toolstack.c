@@ -235,7 +235,7 @@ static bool make_room(struct vg_toolstack *ts)
 static void make_plan(struct vg_toolstack *ts)
 {
     const struct vg_config *c = &ts->mediator->config;
-    struct vg_plan_rules rules = { .defaults = c->policy, .pools = "" };
+    struct vg_plan_rules rules = { .defaults = c->policy, .caps = c->cap, .pools = "" };
     const struct vg_xen_domain *list[VG_XEN_DOMAINS_MAX];
     unsigned n = 0;
     struct fact *f;

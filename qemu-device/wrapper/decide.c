@@ -41,6 +41,7 @@ bool vg_wrapper_is_enabled(uint32_t domid, char *ret_name, size_t cap)
         return false;
     }
     vg_policy_init(&rules.defaults);
+    vg_policy_init_caps(&rules.caps);
     vg_plan_make(list, 1, &nothing, &rules, &plan);
     if (plan.count == 0) {
         return false;

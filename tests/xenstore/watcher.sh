@@ -82,7 +82,7 @@ peer_stop() {
 mediator_start() {
     "$build/bin/vgpu-mediator" --foreground --config /dev/null --backend soft \
         --socket "$work/m.sock" --control-socket "$work/control.sock" \
-        --set "state_dir=$work/state" --set prestart=0 --set auto_register=no \
+        --set "state_dir=$work/state" --set prestart=0 --set cap_rate=1000 --set auto_register=no \
         --set "domain_socket=$work/qemu/root-{domid}/vgpu.sock" --set domain_uid_base=65535 \
         --set "xenstore=$1" >>"$work/mediator.log" 2>&1 &
     mediator_pid=$!
@@ -144,6 +144,9 @@ policy_is_edited() {
     wants 'the VM may use the GPU all the same' has $A enabled true
     xenstore-rm /local/domain/5/platform/gpu_wieght
     xenstore-rm /local/domain/5/platform/gpu_weight
+    xenstore-write /local/domain/5/platform/gpu_rate 5000
+    wants "the host's cap is told" has $A notes 'gpu_rate: this host allows 1000'
+    xenstore-rm /local/domain/5/platform/gpu_rate
     xenstore-write /vgpu/vm/$A/gpu_weight 33
     wants "the hook's tree" has $A weight 33
     xenstore-write /local/domain/5/platform/gpu_weight 44
@@ -262,6 +265,23 @@ xenstored_dies() {
 }
 
 mediator_restarts() {
+    peer_start "$(sock 8)" x 65543
+    wants 'a device again' said "welcome $A"
+    kill -KILL "$mediator_pid"
+    wait "$mediator_pid" 2>/dev/null
+    mediator_start auto
+    wants 'a mediator that was killed: the VM is registered again' has $A domid 8
+    wants 'and its device is its own' has $A peers 1
+    xenstore-write /local/domain/8/platform/gpu_weight 15
+    wants 'an edit takes effect' has $A weight 15
+    said end && bad 'the device was cut off'
+    kill -KILL "$mediator_pid"
+    wait "$mediator_pid" 2>/dev/null
+    xenstore-write /local/domain/8/platform/gpu_enabled 0
+    mediator_start auto
+    wants 'the GPU was taken away meanwhile: the device is cut off' said end
+    xenstore-write /local/domain/8/platform/gpu_enabled 1
+    wants 'and given again' has_sock 8
     mediator_stop
     mediator_start auto
     wants 'a new mediator finds the VM' has $A domid 8
