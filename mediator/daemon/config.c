@@ -51,7 +51,7 @@ static const struct word levels[] = {
 #define NUMBER(key, low, high) { #key, OFFSET(key), 0, NULL, low, high }
 
 static const struct setting settings[] = {
-    TEXT(socket), TEXT(control_socket), TEXT(group), TEXT(admin_group), TEXT(monitor_group),
+    TEXT(socket), TEXT(control_socket), TEXT(group), TEXT(admin_group), TEXT(monitor_group), TEXT(metrics_listen),
     TEXT(state_dir), TEXT(executor),
     TEXT(soft_library), TEXT(cuda_library), TEXT(nvml_library), TEXT(telemetry),
     TEXT(watcher), TEXT(domain_socket), CHOICE(xenstore, xenstore_words),

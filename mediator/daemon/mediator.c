@@ -212,6 +212,7 @@ static void stop_listening(struct vg_mediator *m)
     vg_close(&m->listen_fd);
     if (m->stopping && !m->leaving)
         vg_keep_mediator(m);
+    vg_metrics_fini(&m->metrics);
     vg_control_fini(&m->control);
     vg_toolstack_fini(&m->toolstack);
 }
@@ -430,6 +431,8 @@ static int start(struct vg_mediator *m, char *why, size_t why_cap)
         take_over(m);
     if (rc == 0)
         rc = listen_at(m, gid, why, why_cap);
+    if (rc == 0)
+        rc = vg_metrics_init(&m->metrics, m, why, why_cap);
     if (rc == 0) {
         vg_quota_apply_all(m);
         vg_keeper_start(&m->keeper);

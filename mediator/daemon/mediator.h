@@ -14,6 +14,7 @@
 #include "health.h"
 #include "keeper.h"
 #include "mediator/base/loop.h"
+#include "metrics.h"
 #include "pool.h"
 #include "toolstack.h"
 #include "vm.h"
@@ -36,6 +37,7 @@ struct vg_mediator {
     int lock_fd, listen_fd;
     struct vg_io listen_io;
     struct vg_control control;
+    struct vg_metrics metrics;
     struct vg_telemetry_service telemetry;
     struct vg_toolstack toolstack;
     struct vg_timer stop_timer, accept_timer;

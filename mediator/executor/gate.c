@@ -187,6 +187,7 @@ static void has_passed(struct vg_exec *x)
         return;
     uint64_t now = vg_now();
     k->waited += now - k->waits_since;
+    vg_hist_add(&x->stats->gate_wait, now - k->waits_since, 1);
     k->waits_since = 0;
     VG_STAT_SET(x, gate_wait_ns, k->waited);
 }
@@ -275,6 +276,8 @@ static void tell(struct vg_exec *x, uint64_t now, bool pending)
     const struct vg_meter *m = &x->meter;
     uint64_t total = vg_meter_total(m, now);
 
+    if (m->busy > page->sum.busy_ns)
+        vg_hist_add(&x->stats->gpu_time, m->busy - page->sum.busy_ns, 1);
     tell_busy(page, m);
     vg_store_relaxed(&page->now.used_turn, k->used_turn);
     vg_store_relaxed(&page->now.waits_since, k->waits_since);

@@ -61,6 +61,7 @@ static void publish(struct vg_exec *x, struct vg_req *r, CUresult result)
         memset(r->res.val, 0, sizeof(r->res.val));
     cell->result = r->res;
     vg_store_release(&cell->done, r->call.seq);
+    vg_timing_answered(x, r); /* one that spins goes on already; one that sleeps can wait */
     vg_fence(); /* either we see `waiting` or the sleeper sees `done` */
     if (vg_load_relaxed(&cell->waiting))
         vg_futex_wake(&cell->done);
@@ -86,5 +87,4 @@ void vg_reply(struct vg_exec *x, struct vg_req *r, CUresult result)
     if (is_error(result))
         note_sticky(x, result);
     publish(x, r, result);
-    vg_timing_answered(x, r);
 }

@@ -3,7 +3,7 @@
  * How long calls take, by class, for the mediator's histograms. It must not be felt:
  * the serve loop's own two looks at the clock, around a batch of records, serve for the
  * calls that nobody waits for (each gets its even share of the batch); a call with an
- * answer is timed by itself, and after the answer is out. Serve thread.
+ * answer is timed by itself, when the answer is out. Serve thread.
  */
 #ifndef VG_TIMING_H
 #define VG_TIMING_H

@@ -33,7 +33,7 @@ tests += check-verbs
 check-verbs-src  := tests/mediator/check_verbs.c
 check-verbs-libs := libvgdaemon.a libvgbase.a libvgproto.a
 check-verbs-pkgs := check json-c
-test-scripts += tests/mediator/programs.sh tests/mediator/admin.sh
+test-scripts += tests/mediator/programs.sh tests/mediator/admin.sh tests/mediator/metrics.sh
 
 # `make fuzz-mediator`: both doors of the daemon, FUZZ_SECONDS each.
 ifeq ($(VARIANT),fuzz)
