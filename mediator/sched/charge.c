@@ -162,10 +162,10 @@ static bool unheard(const struct vg_sched_proc *p)
     return !p->spans && p->flight_ops;
 }
 
-/* How far all who may use the GPU have told; later than `lag` is waited for by nobody. */
-static uint64_t horizon(const struct vg_sched *s, uint64_t now)
+/* How far all who may use the GPU have told; who is later than `lag` is not waited for. */
+static uint64_t horizon(const struct vg_sched *s, uint64_t now, uint64_t lag)
 {
-    uint64_t until = now, least = now > s->tuning.lag ? now - s->tuning.lag : 0;
+    uint64_t until = now, least = now > lag ? now - lag : 0;
     struct vg_sched_proc *p;
 
     vg_list_for_each(p, &s->live, live) {
@@ -239,7 +239,7 @@ static unsigned note_use(struct vg_sched *s, uint64_t from, uint64_t to,
 /* In a round after `p`, the next that has use left; there is one. */
 static struct vg_sched_proc *next_user(struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    const struct vg_list *at = p ? &p->live : &s->live;
+    const struct vg_list *at = p && !vg_list_empty(&p->live) ? &p->live : &s->live;
     struct vg_sched_proc *q;
 
     do {
@@ -294,9 +294,9 @@ static void settle_segment(struct vg_sched *s, uint64_t from, uint64_t to)
     }
 }
 
-void vg_sched_settle(struct vg_sched *s, uint64_t now)
+void vg_sched_settle(struct vg_sched *s, uint64_t now, uint64_t lag)
 {
-    uint64_t until = horizon(s, now);
+    uint64_t until = horizon(s, now, lag);
 
     while (s->settled < until) {
         uint64_t to = next_edge(s, s->settled, until);

@@ -57,8 +57,8 @@ void vg_sched_advance(struct vg_sched *s);
 /* The hardware slice in force, us. */
 unsigned vg_sched_slice(const struct vg_sched *s, const struct vg_sched_proc *p);
 
-/* Charges all that is known of the time up to now. */
-void vg_sched_settle(struct vg_sched *s, uint64_t now);
+/* Charges the time that everybody has told of, and all but the last `lag`. */
+void vg_sched_settle(struct vg_sched *s, uint64_t now, uint64_t lag);
 
 /* ---- pick.c ---- */
 

@@ -124,6 +124,7 @@ static void take_turns(struct vg_sched *s, uint64_t now)
 
     vg_sched_rank(s);
     end_turns(s, now);
+    vg_sched_rank(s);
     allowed = vg_sched_allowed(s);
     while (s->running < allowed) {
         p = vg_sched_pick(s, now, &kind);
@@ -181,7 +182,7 @@ static uint64_t next_check(const struct vg_sched *s, uint64_t now)
 
 uint64_t vg_sched_decide(struct vg_sched *s, uint64_t now)
 {
-    vg_sched_settle(s, now);
+    vg_sched_settle(s, now, s->tuning.lag);
     vg_sched_advance(s);
     vg_sched_observe(s, now);
     vg_sched_advance(s);

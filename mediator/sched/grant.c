@@ -50,6 +50,18 @@ static bool highest_with_work(const struct vg_sched *s, const struct vg_sched_vm
     return true;
 }
 
+/* A class has a turn that is owed to it, and shall have it in one piece. */
+static bool owed_turn_runs(const struct vg_sched *s)
+{
+    const struct vg_sched_proc *p;
+
+    vg_list_for_each(p, &s->live, live) {
+        if (p->state == VG_PROC_RUNNING && (p->kind == VG_TURN_FLOOR || p->kind == VG_TURN_AGED))
+            return true;
+    }
+    return false;
+}
+
 /*
  * An idle process whose turn would come at once has it already, and need not ask:
  * where nobody has work, or only lower classes of its own pool.
@@ -60,7 +72,8 @@ static bool stands_open(const struct vg_sched *s, const struct vg_sched_proc *p)
         return false;
     if (s->mode == VG_SCHED_QUIET)
         return true;
-    return highest_with_work(s, p->vm) && s->working == p->vm->pool->working;
+    return highest_with_work(s, p->vm) && s->working == p->vm->pool->working &&
+           !owed_turn_runs(s);
 }
 
 /* ---- grants ---- */
@@ -136,7 +149,7 @@ static struct vg_grant wanted(const struct vg_sched *s, const struct vg_sched_pr
     else if (stands_open(s, p))
         grant_standing(s, p, &g, now);
     else
-        g.ask = p->waiting ? VG_ASK_IDLE : VG_ASK_WORK;
+        g.ask = VG_ASK_IDLE | (p->waiting ? 0 : VG_ASK_WORK);
     g.slice_us = settled_slice(p->grant.slice_us, slice_for(s, p, now));
     if (g.mode == VG_GRANT_TURN && (p->fresh || p->grant.mode != VG_GRANT_TURN))
         g.turn++;

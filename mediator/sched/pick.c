@@ -69,12 +69,19 @@ bool vg_sched_outranked(const struct vg_sched *s, const struct vg_sched_proc *r)
 
 /* ---- choice ---- */
 
-static struct vg_sched_proc *least_of(struct vg_sched_vm *vm, uint64_t now)
+/* A second place beside a kernel that overruns is for the others, not for its own process. */
+static bool may_join(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    return vg_sched_wants(p, now) && !(s->running && vg_sched_overruns(s, p));
+}
+
+static struct vg_sched_proc *least_of(const struct vg_sched *s, struct vg_sched_vm *vm,
+                                      uint64_t now)
 {
     struct vg_sched_proc *p, *best = NULL;
 
     vg_list_for_each(p, &vm->procs, link) {
-        if (vg_sched_wants(p, now) && (!best || vg_v_ahead(best->v, p->v) > 0))
+        if (may_join(s, p, now) && (!best || vg_v_ahead(best->v, p->v) > 0))
             best = p;
     }
     return best;
@@ -89,16 +96,16 @@ static struct vg_sched_proc *aged(struct vg_sched *s, uint64_t now)
     vg_list_for_each(p, &s->live, live) {
         struct vg_sched_vm *vm = p->vm;
 
-        if (vg_sched_wants(p, now) && now - vm->served_at >= s->tuning.age &&
+        if (may_join(s, p, now) && now - vm->served_at >= s->tuning.age &&
             (!oldest || vm->served_at < oldest->served_at))
             oldest = vm;
     }
-    return oldest ? least_of(oldest, now) : NULL;
+    return oldest ? least_of(s, oldest, now) : NULL;
 }
 
 static bool eligible(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
-    return vg_sched_wants(p, now) && (p->vm->class_ <= p->vm->pool->top || vg_sched_floor_due(s, p));
+    return may_join(s, p, now) && (p->vm->class_ <= p->vm->pool->top || vg_sched_floor_due(s, p));
 }
 
 /* Both eligible: whether a comes before b. */

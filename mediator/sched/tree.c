@@ -165,7 +165,7 @@ void vg_sched_remove_proc(struct vg_sched *s, struct vg_sched_proc *proc, uint64
 {
     struct vg_sched_vm *vm = proc->vm;
 
-    vg_sched_settle(s, now);
+    vg_sched_settle(s, now, VG_SCHED_FOREVER);
     if (proc->state != VG_PROC_IDLE)
         vg_sched_set_state(s, proc, VG_PROC_IDLE, now);
     if (s->on == proc)

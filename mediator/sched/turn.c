@@ -57,7 +57,7 @@ static void wake(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
     }
     vg_sched_set_state(s, p, VG_PROC_RUNNING, now);
     p->budget = p->grant.budget_ns;
-    start_clock(p, VG_TURN_FAIR, now);
+    start_clock(p, p->budget == VG_SCHED_FOREVER ? VG_TURN_SOLO : VG_TURN_FAIR, now);
 }
 
 static void observe(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
@@ -181,6 +181,19 @@ static uint64_t nearly_drained(const struct vg_sched *s, const struct vg_sched_p
     return p->told_at + (p->flight_ns > lead ? p->flight_ns - lead : 0);
 }
 
+/* Somebody wants the GPU whom its class does not keep waiting. */
+static bool peer_waits(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    const struct vg_sched_proc *q;
+
+    vg_list_for_each(q, &s->live, live) {
+        if (vg_sched_wants(q, now) &&
+            (q->vm->pool != p->vm->pool || q->vm->class_ <= p->vm->class_))
+            return true;
+    }
+    return false;
+}
+
 static bool floor_waits(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
     const struct vg_sched_proc *q;
@@ -208,6 +221,8 @@ static uint64_t grace(const struct vg_sched *s, const struct vg_sched_proc *p, u
 
 bool vg_sched_over(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 {
+    if (!vg_sched_has_work(p) && !peer_waits(s, p, now))
+        return false;       /* it thinks; how long that may take is looked at elsewhere */
     if (p->turn_used >= p->budget && p->turn_used - p->budget >= grace(s, p, now))
         return true;
     if (spent(p) && now >= nearly_drained(s, p))

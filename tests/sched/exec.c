@@ -88,13 +88,23 @@ static uint64_t busy_at(const struct sim_proc *p, uint64_t at)
     return p->busy_total + (p->busy && at > p->busy_since ? at - p->busy_since : 0);
 }
 
-/* What is left of what it believes in flight. */
+static uint64_t oldest_est(const struct sim_proc *p)
+{
+    return p->unseen ? p->unseen_est[p->unseen_head % SIM_OPS] : p->op[p->head % SIM_OPS].est;
+}
+
+/*
+ * What is left of what it believes in flight. Time takes no more off it than the oldest
+ * op: beside others nothing may have run.
+ */
 static uint64_t flight_left(const struct sim_proc *p, uint64_t now)
 {
     uint64_t run = now - p->flight_since;
 
     if (!flight(p))
         return 0;
+    if (run > oldest_est(p))
+        run = oldest_est(p);
     return p->flight_est > run ? p->flight_est - run : 0;
 }
 

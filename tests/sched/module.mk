@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
-# The policy core on a simulated GPU: named cases as a table (check-sched-table).
+# The policy core on a simulated GPU: named cases as a table (check-sched-table), and a
+# million small worlds at random (check-sched-sim).
 sched-sim-src := tests/sched/sim.c tests/sched/gpu.c tests/sched/exec.c
 
 tests += check-sched-table
 check-sched-table-src    := tests/sched/table.c $(sched-sim-src)
 check-sched-table-libs   := libvgsched.a
 check-sched-table-ldlibs := -lm
+
+tests += check-sched-sim
+check-sched-sim-src  := tests/sched/cases.c $(sched-sim-src)
+check-sched-sim-libs := libvgsched.a
