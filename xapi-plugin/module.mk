@@ -21,3 +21,10 @@ vgpu-publish-src    := xapi-plugin/hook/publish.c mediator/admin/ask.c
 vgpu-publish-libs   := libvgxapi.a libvgdaemon.a libvgbase.a libvgproto.a
 vgpu-publish-pkgs   := json-c libxml-2.0 libcurl
 vgpu-publish-ldlibs := -ldl
+
+# What xcp-rrdd reads.
+progs += vgpu-rrdd
+vgpu-rrdd-src  := $(addprefix xapi-plugin/rrdd/,main.c rrd_file.c) mediator/admin/ask.c
+vgpu-rrdd-libs := libvgxapi.a libvgdaemon.a libvgbase.a libvgproto.a
+vgpu-rrdd-pkgs := json-c libxml-2.0 libcurl
+vgpu-rrdd-ldlibs := -ldl
