@@ -233,6 +233,12 @@ void vg_quota_adopt(struct vg_session *s)
     take_seat(q, s->seat);
 }
 
+void vg_quota_leaving(struct vg_session *s)
+{
+    if (s->seat < VG_SEATS && s->client)
+        vg_account_leaving(s->client->vm->quota.account, s->seat);
+}
+
 void vg_quota_leave(struct vg_session *s)
 {
     struct vg_vm_quota *q;

@@ -38,6 +38,8 @@ int vg_quota_check(struct vg_mediator *m, struct vg_vm *vm, char *why, size_t wh
 int vg_quota_sit(struct vg_session *s);
 /* Its executor has been started, so it is known what a context of its costs. */
 void vg_quota_begun(struct vg_session *s);
+/* Its executor is being ended: who asks for what it holds had better wait. */
+void vg_quota_leaving(struct vg_session *s);
 /* Its executor has ended: what it held is free again. Idempotent. */
 void vg_quota_leave(struct vg_session *s);
 

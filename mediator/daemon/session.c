@@ -283,6 +283,7 @@ void vg_session_stop(struct vg_session *s, enum vg_gone_reason reason)
     s->told = true;
     vg_turns_close(s);
     tell_guest(s);
+    vg_quota_leaving(s);
     vg_keep_session_values(s);
     vg_session_signal(s, SIGTERM);
     vg_session_await_gone(s);

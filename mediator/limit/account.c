@@ -34,13 +34,24 @@ static void add_seat(const struct vg_seat *s, uint64_t *held, uint64_t *asked)
     *asked = plus(*asked, q);
 }
 
-static void add_others(const struct vg_account *a, unsigned seat, uint64_t *held, uint64_t *asked)
+struct sums {
+    uint64_t held, asked;
+    uint64_t leaving;   /* of held: soon free */
+};
+
+static void add_others(const struct vg_account *a, unsigned seat, struct sums *sum)
 {
     unsigned n = seats_of(a);
 
-    for (unsigned i = 0; i < n; i++)
-        if (i != seat)
-            add_seat(&a->seat[i], held, asked);
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t before = sum->held;
+
+        if (i == seat)
+            continue;
+        add_seat(&a->seat[i], &sum->held, &sum->asked);
+        if (vg_load_relaxed(&a->seat[i].leaving))
+            sum->leaving = plus(sum->leaving, sum->held - before);
+    }
 }
 
 static bool somebody_before(const struct vg_account *a, unsigned seat)
@@ -53,21 +64,24 @@ static bool somebody_before(const struct vg_account *a, unsigned seat)
 
 enum vg_account_verdict vg_account_reserve(struct vg_account *a, unsigned seat, uint64_t bytes)
 {
-    uint64_t limit = vg_load_relaxed(&a->memory), held = 0, asked = 0;
+    uint64_t limit = vg_load_relaxed(&a->memory), held;
     struct vg_seat *mine = &a->seat[seat];
+    struct sums others = {0, 0, 0};
 
     vg_store_release(&mine->asked, bytes);
     vg_fence();
     if (limit == 0)
         return VG_ACCOUNT_GRANTED;
-    add_others(a, seat, &held, &asked);
-    held = plus(plus(held, vg_load_relaxed(&mine->held)), bytes);
-    if (plus(held, asked) <= limit)
+    add_others(a, seat, &others);
+    held = plus(plus(others.held, vg_load_relaxed(&mine->held)), bytes);
+    if (plus(held, others.asked) <= limit)
         return VG_ACCOUNT_GRANTED;
     if (held <= limit && !somebody_before(a, seat))
         return VG_ACCOUNT_CONTENDED;
     vg_store_release(&mine->asked, 0);
-    return held <= limit ? VG_ACCOUNT_CONTENDED : VG_ACCOUNT_REFUSED;
+    if (held <= limit)
+        return VG_ACCOUNT_CONTENDED;
+    return held - others.leaving <= limit ? VG_ACCOUNT_AWAITED : VG_ACCOUNT_REFUSED;
 }
 
 void vg_account_settle(struct vg_account *a, unsigned seat, uint64_t held)
@@ -80,10 +94,10 @@ void vg_account_settle(struct vg_account *a, unsigned seat, uint64_t held)
 
 uint64_t vg_account_used(const struct vg_account *a)
 {
-    uint64_t held = 0, asked = 0;
+    struct sums all = {0, 0, 0};
 
-    add_others(a, VG_NO_SEAT, &held, &asked);
-    return plus(held, asked);
+    add_others(a, VG_NO_SEAT, &all);
+    return plus(all.held, all.asked);
 }
 
 uint64_t vg_account_queued(const struct vg_account *a)
@@ -96,11 +110,17 @@ uint64_t vg_account_queued(const struct vg_account *a)
     return sum;
 }
 
+void vg_account_leaving(struct vg_account *a, unsigned seat)
+{
+    vg_store_release(&a->seat[seat].leaving, 1);
+}
+
 void vg_account_leave(struct vg_account *a, unsigned seat)
 {
     struct vg_seat *s = &a->seat[seat];
 
     vg_store_relaxed(&s->queued, 0);
+    vg_store_relaxed(&s->leaving, 0);
     vg_store_release(&s->asked, 0);
     vg_store_release(&s->held, 0);
 }

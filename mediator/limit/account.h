@@ -33,12 +33,13 @@ enum vg_quota_kind {
     VG_QUOTA_KINDS
 };
 
-/* Written by one executor; a cache line each. */
+/* Written by one executor, but for `leaving`; a cache line each. */
 struct vg_seat {
     uint64_t held;      /* bytes of GPU memory that it has */
     uint64_t asked;     /* and is about to ask the driver for */
     uint64_t queued;    /* calls whose GPU work is not known to be complete */
-    uint64_t reserved[5];
+    uint64_t leaving;   /* daemon: 1: it is being ended, what it holds is soon free */
+    uint64_t reserved[4];
 };
 
 struct vg_account {
@@ -64,12 +65,13 @@ enum vg_account_verdict {
     VG_ACCOUNT_GRANTED,
     VG_ACCOUNT_REFUSED,     /* too much */
     VG_ACCOUNT_CONTENDED,   /* too much only if another seat gets what it asks for: try again soon */
+    VG_ACCOUNT_AWAITED,     /* too much until those that are leaving have gone: try again */
 };
 
 /*
  * Before memory is asked of the driver: claims `bytes` on top of what the seat holds.
  * GRANTED and CONTENDED leave a claim, which ends with vg_account_settle; so a caller
- * that is tired of CONTENDED settles too. One claim at a time per seat.
+ * that is tired of trying settles too. One claim at a time per seat.
  */
 enum vg_account_verdict vg_account_reserve(struct vg_account *a, unsigned seat, uint64_t bytes);
 
@@ -82,7 +84,8 @@ uint64_t vg_account_queued(const struct vg_account *a);
 
 /* For the daemon: a free seat, by its own books, becomes that of a new executor, empty. */
 void vg_account_sit(struct vg_account *a, unsigned seat);
-/* The executor is dead. */
+/* Its executor is being ended; then, it is dead. */
+void vg_account_leaving(struct vg_account *a, unsigned seat);
 void vg_account_leave(struct vg_account *a, unsigned seat);
 
 #endif

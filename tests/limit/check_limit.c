@@ -228,6 +228,27 @@ START_TEST(reserves)
 }
 END_TEST
 
+START_TEST(leaving)
+{
+    memset(&account, 0, sizeof(account));
+    account.memory = 100;
+    vg_account_sit(&account, 0);
+    vg_account_sit(&account, 1);
+    vg_account_settle(&account, 0, 80);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, 50), VG_ACCOUNT_REFUSED);
+    vg_account_leaving(&account, 0);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, 50), VG_ACCOUNT_AWAITED);
+    ck_assert_uint_eq(vg_account_used(&account), 80);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, 101), VG_ACCOUNT_REFUSED);
+    vg_account_leave(&account, 0);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, 50), VG_ACCOUNT_GRANTED);
+    vg_account_settle(&account, 1, 50);
+    vg_account_sit(&account, 0);
+    vg_account_settle(&account, 0, 50);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, 1), VG_ACCOUNT_REFUSED);
+}
+END_TEST
+
 START_TEST(huge_numbers)
 {
     memset(&account, 0, sizeof(account));
@@ -280,6 +301,7 @@ static uint64_t take(unsigned seat, uint64_t held, uint64_t bytes)
         case VG_ACCOUNT_REFUSED:
             return held;
         case VG_ACCOUNT_CONTENDED:
+        case VG_ACCOUNT_AWAITED:
             break;
         }
     vg_account_settle(&account, seat, held);
@@ -343,6 +365,7 @@ int main(void)
     tcase_add_test(bucket, changed_rate);
     tcase_add_test(bucket, shared);
     tcase_add_test(seats, reserves);
+    tcase_add_test(seats, leaving);
     tcase_add_test(seats, huge_numbers);
     tcase_add_test(seats, the_dead_give_back);
     tcase_add_test(seats, never_over);
