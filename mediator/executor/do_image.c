@@ -91,6 +91,7 @@ struct load {
     CUcontext home;
     uint8_t *image;
     uint64_t handle;
+    uint64_t bytes; /* of GPU memory that it took */
     CUresult rc;
     struct vg_jit jit;
 };
@@ -116,29 +117,87 @@ static CUresult make(struct vg_exec *x, unsigned kind, const void *image, struct
     return rc;
 }
 
-static CUresult own(struct vg_exec *x, unsigned kind, uint64_t handle, CUcontext home)
+/*
+ * The driver does not tell what a module takes of the GPU, which its variables can make any
+ * size. So it is measured, where it matters; what others take in that moment counts as well.
+ */
+static CUresult make_measured(struct vg_exec *x, unsigned kind, const void *image,
+                              struct vg_jit *j, uint64_t *ret_handle, uint64_t *ret_bytes)
+{
+    uint64_t before = vg_quota_gpu_left(x);
+    CUresult rc = make(x, kind, image, j, ret_handle);
+
+    *ret_bytes = rc ? 0 : vg_quota_gpu_taken(x, before);
+    return rc;
+}
+
+static void unmake(struct vg_exec *x, unsigned kind, uint64_t handle)
 {
     if (kind == VG_IMAGE_LIBRARY)
-        return vg_own_add(x, VG_OBJ_CUlibrary, handle, 0, 0);
+        x->cuda.cuLibraryUnload((CUlibrary)(uintptr_t)handle);
+    else
+        x->cuda.cuModuleUnload((CUmodule)(uintptr_t)handle);
+}
+
+static uint32_t kib_of(uint64_t bytes)
+{
+    uint64_t kib = bytes >> 10;
+
+    return kib < UINT32_MAX ? (uint32_t)kib : UINT32_MAX;
+}
+
+static CUresult own(struct vg_exec *x, unsigned kind, uint64_t handle, uint64_t bytes,
+                    CUcontext home)
+{
+    CUresult rc = bytes ? vg_quota_reserve(x, bytes) : CUDA_SUCCESS;
+
+    if (rc == CUDA_SUCCESS && kind == VG_IMAGE_LIBRARY)
+        rc = vg_own_add(x, VG_OBJ_CUlibrary, handle, 0, kib_of(bytes));
     /* Another thread of the guest may have ended the context meanwhile. */
-    if (!vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)home))
-        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
-    return vg_own_add(x, VG_OBJ_CUmodule, handle, (uintptr_t)home, 0);
+    else if (rc == CUDA_SUCCESS && !vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)home))
+        rc = CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    else if (rc == CUDA_SUCCESS)
+        rc = vg_own_add(x, VG_OBJ_CUmodule, handle, (uintptr_t)home, kib_of(bytes));
+    vg_own_account(x);
+    return rc;
+}
+
+/* As own. What does not fit is loaded once more: it may have been others that took the memory. */
+static CUresult own_or_again(struct vg_exec *x, struct load *l)
+{
+    CUresult rc = own(x, l->kind, l->handle, l->bytes, l->home);
+
+    if (rc != CUDA_ERROR_OUT_OF_MEMORY)
+        return rc;
+    unmake(x, l->kind, l->handle);
+    rc = make_measured(x, l->kind, l->image, NULL, &l->handle, &l->bytes);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    rc = own(x, l->kind, l->handle, l->bytes, l->home);
+    if (rc == CUDA_ERROR_OUT_OF_MEMORY)
+        unmake(x, l->kind, l->handle);
+    return rc;
 }
 
 static CUresult load_linked(struct vg_exec *x, unsigned kind, const void *image, struct vg_jit *j,
                             uint64_t *ret_handle)
 {
-    CUresult rc = make(x, kind, image, j, ret_handle);
+    uint64_t bytes;
+    CUresult rc = make_measured(x, kind, image, j, ret_handle, &bytes);
 
-    return rc ? rc : own(x, kind, *ret_handle, x->home);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    rc = own(x, kind, *ret_handle, bytes, x->home);
+    if (rc == CUDA_ERROR_OUT_OF_MEMORY)
+        unmake(x, kind, *ret_handle);
+    return rc;
 }
 
 static void load_work(struct vg_exec *x, struct vg_aside *a)
 {
     struct load *l = (struct load *)a;
 
-    l->rc = make(x, l->kind, l->image, &l->jit, &l->handle);
+    l->rc = make_measured(x, l->kind, l->image, &l->jit, &l->handle, &l->bytes);
 }
 
 /* Answers and frees. */
@@ -156,7 +215,7 @@ static CUresult load_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside
 {
     struct load *l = (struct load *)a;
 
-    return load_end(r, l, l->rc ? l->rc : own(x, l->kind, l->handle, l->home));
+    return load_end(r, l, l->rc ? l->rc : own_or_again(x, l));
 }
 
 /*

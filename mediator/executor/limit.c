@@ -65,6 +65,7 @@ static void say_busy(struct vg_exec *x, const struct vg_call *call, uint64_t now
 
     if (wait > WAIT_MAX_NS)
         wait = WAIT_MAX_NS;
+    VG_STAT_SET(x, retries, vg_load_relaxed(&s->busy_retries));
     vg_store_relaxed(&s->busy_seq, call->seq);
     vg_store_relaxed(&s->busy_count, x->stats->busy + 1);
     vg_store_release(&s->busy_us, (uint32_t)(wait / 1000 + 1));

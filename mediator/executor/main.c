@@ -152,6 +152,8 @@ int main(int argc, char **argv)
 
     if (vg_exec_init(x) < 0 || vg_options_parse(&x->opt, argc, argv) < 0)
         return 2;
+    if (x->opt.software)
+        x->ranges.page = VG_RANGE_PAGE_SOFT;
     signal(SIGTERM, on_terminate);
     int rc = prepare(x, device, sizeof(device));
     if (rc == 0)

@@ -187,6 +187,7 @@ static void drop_graph_memory(struct vg_exec *x)
     if (any)
         return;
     vg_range_remove_kind(&x->ranges, VG_RANGE_GRAPH);
+    vg_quota_look_at_pools(x); /* the driver may keep it for graphs to come */
     x->graph_memory = false;
 }
 

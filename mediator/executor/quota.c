@@ -12,8 +12,10 @@
 #include "vg_api.h"
 #include "vg_atomic.h"
 
-#define TRIES    200u       /* while another process of the VM may get what would be left ... */
-#define PAUSE_NS 100000     /* ... with so long between them */
+#define PAUSE_NS    100000  /* between two questions ... */
+#define CONTEND_MAX 200u    /* ... while another process of the VM may get what would be left */
+#define AWAIT_MAX   30000u  /* ... while one that is being ended has it: natively its end would have
+                               been waited for before this process began */
 #define MINUTE   60000000000ull
 
 /* ---- The account ---- */
@@ -132,7 +134,7 @@ static void look_at_pools(struct vg_exec *x, bool trim)
     vg_obj_each(&x->obj, VG_OBJ_CUmemoryPool, add_pool, &p);
     x->quota.pools = p.bytes;
     x->cuda.cuDeviceGetCount(&devices);
-    for (int i = 0; i < devices && x->graph_memory; i++) {
+    for (int i = 0; i < devices && (x->graph_memory || x->quota.graphs); i++) {
         uint64_t bytes = 0;
         if (trim)
             x->cuda.cuDeviceGraphMemTrim(i);
@@ -151,22 +153,40 @@ void vg_quota_look_at_pools(struct vg_exec *x)
 
 /* ---- Asking ---- */
 
-static uint64_t whole_pages(uint64_t bytes)
+static uint64_t whole_pages(const struct vg_exec *x, uint64_t bytes)
 {
-    return bytes > UINT64_MAX - VG_RANGE_PAGE ? UINT64_MAX
-                                              : (bytes + VG_RANGE_PAGE - 1) & ~(VG_RANGE_PAGE - 1);
+    uint64_t rest = x->ranges.page - 1;
+
+    return bytes > UINT64_MAX - rest ? UINT64_MAX : (bytes + rest) & ~rest;
 }
 
-CUresult vg_quota_reserve(struct vg_exec *x, uint64_t bytes)
+/* What a pool has, and nobody uses, it gives first. */
+static uint64_t beyond_pools(const struct vg_exec *x, uint64_t bytes)
+{
+    uint64_t unused = 0;
+
+    if (is_limited(x) && x->quota.pools > x->ranges.pooled)
+        unused = x->quota.pools - x->ranges.pooled;
+    return bytes > unused ? bytes - unused : 0;
+}
+
+static CUresult reserve(struct vg_exec *x, uint64_t bytes, bool pooled)
 {
     const struct timespec pause = {0, PAUSE_NS};
+    unsigned contended = 0, awaited = 0;
     bool trimmed = false;
 
-    for (unsigned i = 0; i < TRIES; i++) {
-        switch (vg_account_reserve(x->account, x->seat, whole_pages(bytes))) {
+    while (contended < CONTEND_MAX && awaited < AWAIT_MAX) {
+        uint64_t need = whole_pages(x, pooled ? beyond_pools(x, bytes) : bytes);
+        switch (vg_account_reserve(x->account, x->seat, need)) {
         case VG_ACCOUNT_GRANTED:
             return CUDA_SUCCESS;
         case VG_ACCOUNT_CONTENDED:
+            contended++;
+            nanosleep(&pause, NULL);
+            continue;
+        case VG_ACCOUNT_AWAITED:
+            awaited++;
             nanosleep(&pause, NULL);
             continue;
         case VG_ACCOUNT_REFUSED:
@@ -183,13 +203,14 @@ CUresult vg_quota_reserve(struct vg_exec *x, uint64_t bytes)
     return refuse_memory(x, bytes);
 }
 
+CUresult vg_quota_reserve(struct vg_exec *x, uint64_t bytes)
+{
+    return reserve(x, bytes, false);
+}
+
 CUresult vg_quota_reserve_pooled(struct vg_exec *x, uint64_t bytes)
 {
-    uint64_t unused = 0;
-
-    if (is_limited(x) && x->quota.pools > x->ranges.pooled)
-        unused = x->quota.pools - x->ranges.pooled;
-    return vg_quota_reserve(x, bytes > unused ? bytes - unused : 0);
+    return reserve(x, bytes, true);
 }
 
 CUresult vg_quota_reserve_context(struct vg_exec *x)
@@ -203,6 +224,23 @@ CUresult vg_quota_recheck(struct vg_exec *x)
     if (!is_limited(x) || vg_account_used(x->account) <= vg_load_relaxed(&x->account->memory))
         return CUDA_SUCCESS;
     return refuse_memory(x, 0);
+}
+
+/* What is claimed meanwhile is somebody's already. */
+uint64_t vg_quota_gpu_left(const struct vg_exec *x)
+{
+    size_t left = 0, total = 0;
+
+    if (!is_limited(x) || x->cuda.cuMemGetInfo_v2(&left, &total) != CUDA_SUCCESS)
+        return 0;
+    return left + vg_load_relaxed(&x->account->seat[x->seat].held);
+}
+
+uint64_t vg_quota_gpu_taken(const struct vg_exec *x, uint64_t before)
+{
+    uint64_t after = before ? vg_quota_gpu_left(x) : 0;
+
+    return after && after < before ? before - after : 0;
 }
 
 void vg_quota_show(const struct vg_exec *x, uint64_t *total, uint64_t *free)

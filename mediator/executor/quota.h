@@ -51,6 +51,13 @@ void vg_quota_look_at_pools(struct vg_exec *x);
 /* The same after one has grown: OUT_OF_MEMORY if it took more than the VM may have. */
 CUresult vg_quota_recheck(struct vg_exec *x);
 
+/*
+ * What the current context's GPU has left, and what of it has gone since then other than into
+ * what is accounted for; both 0 for a VM without a limit. Any thread.
+ */
+uint64_t vg_quota_gpu_left(const struct vg_exec *x);
+uint64_t vg_quota_gpu_taken(const struct vg_exec *x, uint64_t before);
+
 /* What a GPU of `total` bytes with `free` left shows to this VM. */
 void vg_quota_show(const struct vg_exec *x, uint64_t *total, uint64_t *free);
 

@@ -9,6 +9,7 @@
 void vg_ranges_init(struct vg_ranges *r)
 {
     memset(r, 0, sizeof(*r));
+    r->page = VG_RANGE_PAGE;
 }
 
 void vg_ranges_fini(struct vg_ranges *r)
@@ -45,7 +46,7 @@ static bool is_charged(const struct vg_range *x)
 /* Whether a charged range below index i, or from it on, touches the page. */
 static bool touched_below(const struct vg_ranges *r, size_t i, uint64_t page)
 {
-    while (i-- > 0 && (r->at[i].base + r->at[i].size - 1) / VG_RANGE_PAGE >= page)
+    while (i-- > 0 && (r->at[i].base + r->at[i].size - 1) / r->page >= page)
         if (is_charged(&r->at[i]))
             return true;
     return false;
@@ -53,7 +54,7 @@ static bool touched_below(const struct vg_ranges *r, size_t i, uint64_t page)
 
 static bool touched_above(const struct vg_ranges *r, size_t i, uint64_t page)
 {
-    for (; i < r->count && r->at[i].base / VG_RANGE_PAGE <= page; i++)
+    for (; i < r->count && r->at[i].base / r->page <= page; i++)
         if (is_charged(&r->at[i]))
             return true;
     return false;
@@ -62,7 +63,7 @@ static bool touched_above(const struct vg_ranges *r, size_t i, uint64_t page)
 /* Bytes of the pages that n touches and no other does, when n is to stand before index i. */
 static uint64_t pages_of(const struct vg_ranges *r, const struct vg_range *n, size_t i)
 {
-    uint64_t first = n->base / VG_RANGE_PAGE, last = (n->base + n->size - 1) / VG_RANGE_PAGE;
+    uint64_t first = n->base / r->page, last = (n->base + n->size - 1) / r->page;
     bool below = touched_below(r, i, first), above = touched_above(r, i, last);
     uint64_t pages = last - first + 1;
 
@@ -70,7 +71,7 @@ static uint64_t pages_of(const struct vg_ranges *r, const struct vg_range *n, si
         pages -= below || above;
     else
         pages -= (uint64_t)below + above;
-    return pages * VG_RANGE_PAGE;
+    return pages * r->page;
 }
 
 /* n comes or goes; it is not in the list, in which it stands before index i. */

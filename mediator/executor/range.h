@@ -26,7 +26,8 @@ enum vg_range_kind {
 #define VG_RANGES_MAX (1u << 20)
 
 /* A driver cuts small allocations out of pages of this size, and frees whole ones only. */
-#define VG_RANGE_PAGE (2ull << 20)
+#define VG_RANGE_PAGE      (2ull << 20)
+#define VG_RANGE_PAGE_SOFT 512u     /* the software GPU */
 
 struct vg_range {
     uint64_t base, size;
@@ -41,6 +42,7 @@ struct vg_ranges {
     struct vg_range *at; /* sorted by base */
     size_t count, cap;
     uint64_t held;      /* bytes in ALLOC, POOL and IPC ranges */
+    uint64_t page;      /* a power of two; changes only while empty */
     uint64_t charged;   /* bytes of the pages that ALLOC and IPC ranges touch: what they cost */
     uint64_t pooled, of_graphs; /* bytes in POOL and in GRAPH ranges */
 };
