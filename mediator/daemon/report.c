@@ -293,6 +293,11 @@ json_object *vg_report_metrics(struct vg_mediator *m, const struct vg_vm *vm)
     add_number(o, "turns", u.sum.turns);
     add_number(o, "busy", u.sum.busy);
     add_number(o, "retries", u.sum.retries);
+    add_number(o, "queued", vg_quota_queued(vm));
+    add_number(o, "memory_claimed_bytes", vg_quota_memory(vm));
+    add_number(o, "memory_refused", u.sum.refused_memory);
+    add_number(o, "things_refused", u.sum.refused_objects);
+    add_number(o, "processes_refused", vm->quota.refused);
     add_number(o, "doorbells", u.sum.doorbells);
     add_number(o, "gpu_faults", u.sum.gpu_faults);
     add_number(o, "faults", vg_vm_faults(vm));

@@ -41,6 +41,8 @@ void vg_usage_add(struct vg_usage *u, const struct vg_stats *s)
     ADD(turns);
     ADD(busy);
     ADD(retries);
+    ADD(refused_memory);
+    ADD(refused_objects);
     if (sum->memory_peak < peak)
         sum->memory_peak = peak;
     for (unsigned i = 0; i < VG_STATS_CALLS; i++)
