@@ -8,7 +8,7 @@
  *   limits hog LIMIT                  takes all of LIMIT MiB that it can get, in every way
  *                                     there is, and once more when all is free again
  *   limits churn ROUNDS SEED LIMIT    takes and frees at random, never more than the limit
- *   limits hold MIB FILE              has so much for as long as the file exists
+ *   limits hold MIB FILE              has so much for as long as the file exists; prints its pid
  *   limits things KIND MOST           streams, events, modules, graphs: at most so many
  */
 #include "vg_drv.h"
@@ -258,7 +258,7 @@ static void churn(unsigned rounds, uint32_t seed, size_t limit)
 static void hold(size_t bytes, const char *file)
 {
     vg_drv_alloc(bytes);
-    printf("hold: %zu\n", bytes);
+    printf("hold: %d\n", (int)getpid());
     fflush(stdout);
     while (access(file, F_OK) == 0)
         usleep(20000);

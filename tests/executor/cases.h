@@ -27,6 +27,9 @@ TCase *ahead_cases(void);
 /* Nodes of graphs and what graphs own (check_graph.c). */
 TCase *graph_cases(void);
 
+/* Under the limits of a VM (check_limits.c). */
+TCase *limit_cases(void);
+
 /* Calls that take long (check_aside.c). */
 TCase *aside_cases(void);
 

@@ -107,6 +107,11 @@ void host_init(struct host *h)
     h->slot->state = VG_SLOT_ATTACHING;
     h->doorbell = eventfd(0, EFD_NONBLOCK);
     ck_assert_int_ge(h->doorbell, 0);
+    h->account_fd = new_memfd("account", sizeof(*h->account));
+    h->account = mmap(NULL, sizeof(*h->account), PROT_READ | PROT_WRITE, MAP_SHARED, h->account_fd,
+                      0);
+    ck_assert(h->account != MAP_FAILED);
+    vg_account_sit(h->account, 0);
 }
 
 /* In the child: the descriptors at their numbers, everything else closed. */
@@ -140,15 +145,16 @@ static void send_job(struct host *h)
                        .region_size = TEST_REGION_SIZE, .slot_count = TEST_SLOTS, .name = "test"};
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
     } control = {.bytes = {0}};
+    const int fds[2] = {h->region_fd, h->account_fd};
     struct iovec io = {&m, sizeof(m)};
     struct msghdr msg = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = &control,
                          .msg_controllen = sizeof(control)};
 
     control.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
-                                      .cmsg_len = CMSG_LEN(sizeof(int))};
-    memcpy(CMSG_DATA(&control.header), &h->region_fd, sizeof(int));
+                                      .cmsg_len = CMSG_LEN(sizeof(fds))};
+    memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
     ck_assert_int_eq((int)sendmsg(h->control, &msg, MSG_NOSIGNAL), (int)sizeof(m));
 }
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "mediator/limit/account.h"
 #include "mediator/vg_stats.h"
 #include "vg_api.h"
 #include "vg_region.h"
@@ -28,6 +29,8 @@ struct host {
     struct vg_slot *slot;
     struct vg_ring_producer ring;
     struct vg_stats *stats;
+    int account_fd;
+    struct vg_account *account;             /* of the VM: no limits; the executor has seat 0 */
     uint32_t seq;
     struct vg_msg said;                     /* its latest message while it started */
 };

@@ -10,7 +10,8 @@ check-executor-units-libs := libvgexec.a libvgproto.a
 check-executor-units-pkgs := check
 check-executor-units-ldlibs := -ldl
 check-executor-src  := $(addprefix tests/executor/,check_process.c check_work.c check_ahead.c \
-    check_array.c check_aside.c check_graph.c harness.c)
+    check_array.c check_aside.c check_graph.c check_limits.c harness.c) \
+    mediator/limit/account.c
 check-executor-libs := libvgproto.a
 check-executor-pkgs := check
 check-executor-deps := $(B)/bin/vgpu-executor

@@ -165,6 +165,56 @@ START_TEST(a_full_ring_only_delays)
 }
 END_TEST
 
+static void *post_many(void *arg)
+{
+    for (uint64_t i = 1; i <= 1000; i++)
+        if (vg_call_post(VG_CALL_NOP, VG_WORDS(i)) != CUDA_SUCCESS)
+            return arg;
+    return NULL;
+}
+
+/* The host says when: until then threads keep quiet, and afterwards all is there. */
+START_TEST(busy_is_waited_out)
+{
+    struct vg_slot *slot = fake_host_slot(host);
+    pthread_t thread;
+    void *failed;
+
+    fake_host_hold(host, 1);
+    vg_store_release(&slot->busy_us, 1000u);
+    pthread_create(&thread, NULL, post_many, slot);
+    while (vg_load_relaxed(&slot->busy_retries) < 3)
+        usleep(1000);
+    /* The host may be late to say how far it has come, by a part of the ring. */
+    ck_assert_uint_le(vg_load_relaxed(&slot->head) - vg_load_relaxed(&slot->tail),
+                      VG_BUSY_CREDIT + VG_RING_SIZE / 32 + 2 * sizeof(struct vg_call));
+    vg_store_release(&slot->busy_us, 0u);
+    fake_host_hold(host, 0);
+    pthread_join(thread, &failed);
+    ck_assert_ptr_null(failed);
+    ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(0), NULL), CUDA_SUCCESS);
+    ck_assert_uint_eq(fake_host_sum(host), 500500);
+}
+END_TEST
+
+/* Nobody sleeps on for a host that is gone. */
+START_TEST(loss_ends_a_back_off)
+{
+    struct vg_slot *slot = fake_host_slot(host);
+    pthread_t thread;
+    void *failed;
+
+    fake_host_hold(host, 1);
+    vg_store_release(&slot->busy_us, VG_BUSY_MAX_US);
+    pthread_create(&thread, NULL, post_many, slot);
+    while (vg_load_relaxed(&slot->busy_retries) < 1)
+        usleep(1000);
+    vg_store_release(&slot->state, VG_SLOT_GONE);
+    pthread_join(thread, &failed);
+    ck_assert_ptr_nonnull(failed);
+}
+END_TEST
+
 START_TEST(a_dropped_call_is_never_seen)
 {
     struct vg_tx tx;
@@ -571,6 +621,8 @@ int main(void)
     tcase_add_test(core, answers_reach_the_thread_that_asked);
     tcase_add_test(core, more_waiting_threads_than_cells);
     tcase_add_test(core, a_full_ring_only_delays);
+    tcase_add_test(core, busy_is_waited_out);
+    tcase_add_test(core, loss_ends_a_back_off);
     tcase_add_test(core, a_dropped_call_is_never_seen);
     tcase_add_test(core, a_latched_error_comes_out_once);
     tcase_add_test(core, a_sticky_error_stays);
