@@ -51,6 +51,30 @@ static void put_seconds(struct vg_table *t, json_object *o, const char *key)
 
 /* ---- VMs ---- */
 
+/* Why a VM does not have what its row says, each as a line. */
+static void put_notes(struct vg_table *t, json_object *vm)
+{
+    json_object *notes = vg_member(vm, "notes"), *q = vg_member(vm, "quarantine");
+    json_object *granted = vg_member(vm, "granted");
+
+    if (*vg_member_text(vm, "label"))
+        vg_table_note(t, "%s, domain %s%s", vg_member_text(vm, "label"), vg_member_text(vm, "domid"),
+                      vg_member_true(vm, "enabled") ? "" : ", GPU not enabled");
+    for (size_t i = 0; i < vg_members(notes); i++)
+        vg_table_note(t, "%s", json_object_get_string(vg_item(notes, i)));
+    if (json_object_is_type(granted, json_type_object)) {
+        json_object_object_foreach(granted, key, value)
+        {
+            if (strcmp(json_object_get_string(value), vg_member_text(vm, key)) != 0)
+                vg_table_note(t, "%s: %s by the host's caps, not %s", key,
+                              json_object_get_string(value), vg_member_text(vm, key));
+        }
+    }
+    if (q)
+        vg_table_note(t, "in quarantine by %s: %s", vg_member_text(q, "by"),
+                      vg_member_text(q, "reason"));
+}
+
 static const struct vg_column list_columns[] = {
     { "VM", false },          { "REGISTERED", false }, { "POOL", false },     { "PRIORITY", false },
     { "WEIGHT", true },       { "RATE", true },        { "QUEUE", true },     { "LIMIT", true },
@@ -85,6 +109,7 @@ void vg_show_list(json_object *answer)
         put_number(&t, vm, "faults");
         put_seconds(&t, vm, "uptime_s");
         put_text(&t, vm, "state");
+        put_notes(&t, vm);
     }
     vg_table_print(&t, stdout);
     vg_table_fini(&t);
@@ -138,6 +163,8 @@ static void print_pairs(struct vg_table *t)
         width = strlen(t->cells[i]) > width ? strlen(t->cells[i]) : width;
     for (size_t i = 0; i + 1 < t->used; i += 2)
         printf("%-*s  %s\n", (int)width, t->cells[i], t->cells[i + 1]);
+    for (size_t i = 0; i < t->note_count; i++)
+        printf("%-*s  %s\n", (int)width, "note", t->notes[i].text);
     vg_table_fini(t);
 }
 
@@ -162,9 +189,33 @@ static void show_policy(json_object *vm)
     put_limit(&t, vm, "queue_depth", " calls");
     vg_table_put(&t, "memory limit");
     put_limit(&t, vm, "memory_mib", " MiB");
+    vg_table_put(&t, "state");
+    put_text(&t, vm, "state");
     vg_table_put(&t, "peers");
     put_number(&t, vm, "peers");
+    put_notes(&t, vm);
     print_pairs(&t);
+}
+
+static const struct vg_column fault_columns[] = {
+    { "FAULT", false }, { "AGO", true }, { "COUNTS", true },
+};
+
+static void show_faults(json_object *list)
+{
+    struct vg_table t;
+
+    if (vg_members(list) == 0)
+        return;
+    vg_table_init(&t, fault_columns, VG_ARRAY_LEN(fault_columns));
+    for (size_t i = 0; i < vg_members(list); i++) {
+        put_text(&t, vg_item(list, i), "kind");
+        put_seconds(&t, vg_item(list, i), "age_s");
+        vg_table_put(&t, "%.2g", json_object_get_double(vg_member(vg_item(list, i), "weight")));
+    }
+    puts("");
+    vg_table_print(&t, stdout);
+    vg_table_fini(&t);
 }
 
 void vg_show_policy(json_object *answer)
@@ -183,6 +234,7 @@ void vg_show_vm(json_object *answer)
     show_policy(vg_member(answer, "vm"));
     puts("");
     show_executors(vg_member(answer, "executors"));
+    show_faults(vg_member(answer, "fault_log"));
 }
 
 /* ---- events ---- */
@@ -232,12 +284,69 @@ static void show_totals(json_object *vm)
     put_bytes(&t, vm, "memory_bytes");
     vg_table_put(&t, "memory peak");
     put_bytes(&t, vm, "memory_peak_bytes");
+    vg_table_put(&t, "GPU time");
+    vg_table_put(&t, "%.3f s in %" PRIu64 " turns, %.3f s waiting for them",
+                 (double)vg_member_number(vm, "gpu_ns") / 1e9, vg_member_number(vm, "turns"),
+                 (double)vg_member_number(vm, "gate_wait_ns") / 1e9);
+    vg_table_put(&t, "BUSY");
+    vg_table_put(&t, "%" PRIu64 " answers, %" PRIu64 " retries", vg_member_number(vm, "busy"),
+                 vg_member_number(vm, "retries"));
     vg_table_put(&t, "doorbells");
     put_number(&t, vm, "doorbells");
     vg_table_put(&t, "faults");
     vg_table_put(&t, "%" PRIu64 ", of the GPU %" PRIu64, vg_member_number(vm, "faults"),
                  vg_member_number(vm, "gpu_faults"));
     print_pairs(&t);
+}
+
+static const struct vg_column time_columns[] = {
+    { "CLASS", false }, { "TIMED", true }, { "MEAN", true }, { "P50 <", true }, { "P90 <", true },
+    { "P99 <", true },
+};
+
+static void put_time(struct vg_table *t, double ns)
+{
+    if (ns < 1e4)
+        vg_table_put(t, "%.0f ns", ns);
+    else if (ns < 1e7)
+        vg_table_put(t, "%.0f us", ns / 1e3);
+    else
+        vg_table_put(t, "%.0f ms", ns / 1e6);
+}
+
+static void put_times(struct vg_table *t, const char *name, json_object *h)
+{
+    uint64_t count = vg_member_number(h, "count");
+
+    if (count == 0)
+        return;
+    vg_table_put(t, "%s", name);
+    put_number(t, h, "count");
+    put_time(t, (double)vg_member_number(h, "sum") / (double)count);
+    put_time(t, (double)vg_member_number(h, "p50"));
+    put_time(t, (double)vg_member_number(h, "p90"));
+    put_time(t, (double)vg_member_number(h, "p99"));
+}
+
+static void show_times(json_object *histograms)
+{
+    json_object *latency = vg_member(histograms, "latency_ns");
+    struct vg_table t;
+
+    if (!json_object_is_type(latency, json_type_object))
+        return;
+    vg_table_init(&t, time_columns, VG_ARRAY_LEN(time_columns));
+    {
+        json_object_object_foreach(latency, key, value)
+            put_times(&t, key, value);
+    }
+    put_times(&t, "(wait for turn)", vg_member(histograms, "gate_wait_ns"));
+    put_times(&t, "(wait for limit)", vg_member(histograms, "busy_wait_ns"));
+    if (t.used > 0) {
+        puts("");
+        vg_table_print(&t, stdout);
+    }
+    vg_table_fini(&t);
 }
 
 static void show_counts(json_object *counts, const char *title, const char *counted)
@@ -269,6 +378,7 @@ void vg_show_metrics(json_object *answer)
             puts("\n----");
         show_totals(vg_item(vms, i));
         show_counts(vg_member(vg_item(vms, i), "classes"), "CLASS", "CALLS");
+        show_times(vg_member(vg_item(vms, i), "histograms"));
         show_counts(vg_member(vg_item(vms, i), "by_call"), "CALL", "CALLS");
         show_counts(vg_member(vg_item(vms, i), "ended"), "ENDED", "EXECUTORS");
     }
@@ -286,6 +396,25 @@ static void put_faults(struct vg_table *t, json_object *faults)
             continue;
         vg_table_put(t, "fault: %s", key);
         vg_table_put(t, "%" PRId64, json_object_get_int64(value));
+    }
+}
+
+static void put_lines(struct vg_table *t, const char *title, json_object *list)
+{
+    for (size_t i = 0; i < vg_members(list); i++) {
+        vg_table_put(t, "%s", title);
+        vg_table_put(t, "%s", json_object_get_string(vg_item(list, i)));
+    }
+}
+
+static void put_gpus(struct vg_table *t, json_object *list)
+{
+    for (size_t i = 0; i < vg_members(list); i++) {
+        json_object *gpu = vg_item(list, i);
+
+        vg_table_put(t, "GPU %s", vg_member_text(gpu, "gpu"));
+        vg_table_put(t, "%s, Xid %s: %s", vg_member_text(gpu, "state"), vg_member_text(gpu, "xid"),
+                     vg_member_text(gpu, "text"));
     }
 }
 
@@ -322,6 +451,13 @@ void vg_show_health(json_object *answer)
     vg_table_put(&t, "ready");
     vg_table_put(&t, "%" PRIu64 " more, for guests to come", vg_member_number(h, "executors_ready"));
     put_faults(&t, vg_member(h, "faults"));
+    put_lines(&t, "alert", vg_member(h, "alerts"));
+    put_lines(&t, "quarantined", vg_member(h, "quarantined"));
+    put_gpus(&t, vg_member(h, "gpus"));
+    if (*vg_member_text(h, "xenstore")) {
+        vg_table_put(&t, "xenstore");
+        put_text(&t, h, "xenstore");
+    }
     print_pairs(&t);
     puts("");
     show_executors(vg_member(answer, "executors"));

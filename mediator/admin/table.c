@@ -17,8 +17,17 @@ void vg_table_init(struct vg_table *t, const struct vg_column *columns, unsigned
 void vg_table_fini(struct vg_table *t)
 {
     free(t->cells);
+    free(t->notes);
+    t->notes = NULL;
+    t->note_count = 0;
     t->cells = NULL;
     t->used = t->cap = 0;
+}
+
+static void no_memory(void)
+{
+    fputs("out of memory\n", stderr);
+    exit(1);
 }
 
 static char *next_cell(struct vg_table *t)
@@ -27,10 +36,8 @@ static char *next_cell(struct vg_table *t)
         size_t cap = t->cap ? 2 * t->cap : 64;
         void *cells = realloc(t->cells, cap * sizeof(*t->cells));
 
-        if (!cells) {
-            fputs("out of memory\n", stderr);
-            exit(1);
-        }
+        if (!cells)
+            no_memory();
         t->cells = cells;
         t->cap = cap;
     }
@@ -47,6 +54,29 @@ void vg_table_put(struct vg_table *t, const char *fmt, ...)
     va_end(args);
     if (!cell[0])
         strcpy(cell, "-");
+}
+
+void vg_table_note(struct vg_table *t, const char *fmt, ...)
+{
+    struct vg_note *notes = realloc(t->notes, (t->note_count + 1) * sizeof(*notes));
+    va_list args;
+
+    if (!notes)
+        no_memory();
+    t->notes = notes;
+    notes[t->note_count].row = t->used / t->count;
+    va_start(args, fmt);
+    vsnprintf(notes[t->note_count].text, sizeof(notes[0].text), fmt, args);
+    va_end(args);
+    t->note_count++;
+}
+
+static void print_notes(const struct vg_table *t, size_t row, FILE *out)
+{
+    for (size_t i = 0; i < t->note_count; i++) {
+        if (t->notes[i].row == row)
+            fprintf(out, "  %s\n", t->notes[i].text);
+    }
 }
 
 static int width_of(const struct vg_table *t, unsigned column)
@@ -84,6 +114,8 @@ void vg_table_print(const struct vg_table *t, FILE *out)
         unsigned c = (unsigned)(i % t->count);
 
         print_cell(t, c, width[c], t->cells[i], out);
+        if (c + 1 == t->count)
+            print_notes(t, (i + 1) / t->count, out);
     }
 }
 

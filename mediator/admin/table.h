@@ -9,11 +9,16 @@
 #include <stdio.h>
 
 #define VG_TABLE_COLUMNS 16u
-#define VG_TABLE_CELL    64u    /* bytes of one cell, NUL included; longer text is cut */
+#define VG_TABLE_CELL    160u    /* bytes of one cell, NUL included; longer text is cut */
 
 struct vg_column {
     const char *title;
     bool right;             /* numbers */
+};
+
+struct vg_note {
+    size_t row;             /* below which it stands */
+    char text[256];
 };
 
 struct vg_table {
@@ -21,6 +26,8 @@ struct vg_table {
     unsigned count;
     char (*cells)[VG_TABLE_CELL];   /* row by row */
     size_t used, cap;
+    struct vg_note *notes;
+    size_t note_count;
 };
 
 void vg_table_init(struct vg_table *t, const struct vg_column *columns, unsigned count);
@@ -28,6 +35,9 @@ void vg_table_fini(struct vg_table *t);
 
 /* The next cell, left to right, row after row. Exits the program if memory runs out. */
 void vg_table_put(struct vg_table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A line of its own, indented, below the row that was put last; longer text is cut. */
+void vg_table_note(struct vg_table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void vg_table_print(const struct vg_table *t, FILE *out);
 

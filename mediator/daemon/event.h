@@ -16,7 +16,7 @@
 #include "mediator/base/log.h"
 
 #define VG_EVENTS_MAX 512u      /* kept of either sort */
-#define VG_EVENT_TEXT 256u
+#define VG_EVENT_TEXT 512u
 #define VG_EVENT_VM   64u
 
 /* X(NAME, "name", log level, can guests cause it at will) */

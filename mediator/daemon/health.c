@@ -299,6 +299,8 @@ static json_object *alerts(struct vg_mediator *m)
                  m->health.kernel_log.problem);
         add_alert(list, text);
     }
+    if (m->state_problem[0])
+        add_alert(list, m->state_problem);
     return list;
 }
 

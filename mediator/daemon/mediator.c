@@ -95,11 +95,11 @@ unsigned vg_mediator_entitled(struct vg_mediator *m, const struct vg_vm *vm)
     if (!has_executor(m, vm))
         return 0;
     vg_list_for_each(other, &m->vms.list, link) {
-        if (other->policy.priority == vm->policy.priority &&
-            strcmp(other->policy.pool, vm->policy.pool) == 0 && has_executor(m, other))
-            sum += other->policy.weight;
+        if (other->grant.priority == vm->grant.priority &&
+            strcmp(other->grant.pool, vm->grant.pool) == 0 && has_executor(m, other))
+            sum += other->grant.weight;
     }
-    return sum ? (unsigned)(vm->policy.weight * 1000000 / sum) : 0;
+    return sum ? (unsigned)(vm->grant.weight * 1000000 / sum) : 0;
 }
 
 /* ---- peers ---- */
@@ -408,6 +408,28 @@ static void take_over(struct vg_mediator *m)
         vg_close(&m->listen_fd);
 }
 
+/*
+ * A damaged file must not keep a host's VMs from their GPUs: it is put aside for people
+ * to look at, and what made sense in it goes on.
+ */
+static int load_vms(struct vg_mediator *m, char *why, size_t why_cap)
+{
+    const char *dir = m->config.state_dir;
+    char aside[PATH_MAX] = "";
+    int rc = vg_store_load(dir, &m->vms, &m->config.policy, why, why_cap), moved;
+
+    if (rc != -EINVAL)
+        return rc;
+    vg_log_clean(m->state_problem, sizeof(m->state_problem), why, why_cap);
+    moved = vg_store_set_aside(dir, aside, sizeof(aside));
+    if (moved == 0)
+        moved = vg_store_save(dir, &m->vms);
+    vg_event(m, VG_EVENT_STATE_DAMAGED, NULL, "why=\"%s\" vms_left=%u aside=%s%s%s",
+             m->state_problem, m->vms.count, aside, moved < 0 ? " error=" : "",
+             moved < 0 ? strerror(-moved) : "");
+    return 0;
+}
+
 static int start(struct vg_mediator *m, char *why, size_t why_cap)
 {
     gid_t gid;
@@ -420,7 +442,7 @@ static int start(struct vg_mediator *m, char *why, size_t why_cap)
     if (rc == 0)
         rc = lock(m, why, why_cap);
     if (rc == 0)
-        rc = vg_store_load(m->config.state_dir, &m->vms, &m->config.policy, why, why_cap);
+        rc = load_vms(m, why, why_cap);
     if (rc == 0)
         rc = vg_health_init(m, why, why_cap);
     if (rc == 0)

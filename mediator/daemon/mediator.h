@@ -46,6 +46,7 @@ struct vg_mediator {
     uint64_t misbehaved;            /* peers cut off for breaking the protocol */
     uint64_t context_bytes;         /* GPU memory that a context costs, as measured; 0: not known */
     char device[160];               /* that the latest executor reported */
+    char state_problem[256];        /* what was wrong with the state on disk at the start; or "" */
     char problem[160];              /* why the latest executor found no GPU; "": it found one */
     bool stopping;
     bool leaving;                   /* and what runs stays with the keeper */

@@ -144,6 +144,12 @@ json_object *vg_report_vm(struct vg_mediator *m, const struct vg_vm *vm)
                            json_object_new_boolean(vm->registered || vm->toolstack.domains));
     add_toolstack(o, vm);
     vg_report_policy_to(o, &vm->policy);
+    if (vm->clamped) {
+        json_object *granted = json_object_new_object();
+
+        vg_report_policy_to(granted, &vm->grant);
+        json_object_object_add(o, "granted", granted);
+    }
     add_number(o, "peers", vm->peers);
     add_number(o, "executors", live_sessions(m, vm));
     add_number(o, "calls", usage.sum.calls);
@@ -337,7 +343,7 @@ json_object *vg_report_load(struct vg_mediator *m, const struct vg_vm *vm)
 
     vg_mediator_usage(m, vm, &u);
     add_text(o, "name", vm->name);
-    vg_report_policy_to(o, &vm->policy);
+    vg_report_policy_to(o, &vm->grant);
     add_number(o, "executors", live_sessions(m, vm));
     add_number(o, "entitled_ppm", vg_mediator_entitled(m, vm));
     add_now(o, m, vm);
@@ -348,8 +354,9 @@ json_object *vg_report_load(struct vg_mediator *m, const struct vg_vm *vm)
     add_number(o, "busy", u.sum.busy);
     add_number(o, "bytes_in", u.sum.bytes_in);
     add_number(o, "bytes_out", u.sum.bytes_out);
-    add_number(o, "memory_bytes", u.sum.memory);
+    add_number(o, "memory_bytes", vg_quota_memory(vm));
     add_number(o, "faults", vg_vm_faults(vm));
+    add_text(o, "state", vg_quarantine_of(vm) ? "quarantined" : "ok");
     return o;
 }
 

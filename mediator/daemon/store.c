@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "mediator/base/file.h"
 #include "mediator/base/number.h"
@@ -44,15 +45,22 @@ static int load_vms(json_object *root, struct vg_vms *vms, const struct vg_polic
                     char *why, size_t cap)
 {
     json_object *list;
-    int rc = 0;
+    char reason[192];
+    int rc = 0, one;
 
     if (!json_object_object_get_ex(root, "vms", &list) ||
         !json_object_is_type(list, json_type_array)) {
         snprintf(why, cap, "there is no list \"vms\"");
         return -EINVAL;
     }
-    for (size_t i = 0; i < (size_t)json_object_array_length(list) && rc == 0; i++)
-        rc = load_vm(json_object_array_get_idx(list, (int)i), vms, defaults, why, cap);
+    for (size_t i = 0; i < (size_t)json_object_array_length(list); i++) {
+        one = load_vm(json_object_array_get_idx(list, (int)i), vms, defaults, reason,
+                      sizeof(reason));
+        if (one < 0 && rc == 0) {
+            rc = one;
+            snprintf(why, cap, "%s", reason);
+        }
+    }
     return rc;
 }
 
@@ -81,6 +89,20 @@ int vg_store_load(const char *state_dir, struct vg_vms *vms, const struct vg_pol
     if (rc < 0)
         snprintf(why, why_cap, "%s: %s", path, reason);
     return rc;
+}
+
+int vg_store_set_aside(const char *state_dir, char *ret_path, size_t cap)
+{
+    time_t now = time(NULL);
+    char path[PATH_MAX], stamp[32];
+    struct tm tm;
+    int rc = store_path(path, sizeof(path), state_dir);
+
+    gmtime_r(&now, &tm);
+    strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
+    if (rc == 0 && snprintf(ret_path, cap, "%s.damaged-%s", path, stamp) >= (int)cap)
+        rc = -ENAMETOOLONG;
+    return rc < 0 ? rc : rename(path, ret_path) < 0 ? -errno : 0;
 }
 
 static json_object *registered(const struct vg_vms *vms)

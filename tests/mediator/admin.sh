@@ -138,6 +138,8 @@ within 'follow: what is' 'web3 +vm-registered' cat "$work/follow"
 admin events --follow --json web3 >"$work/follow.json" 2>&1 &
 follower2=$!
 within 'follow by JSON' '"type":"vm-registered","vm":"web3"' cat "$work/follow.json"
+kill $follower2
+wait $follower2 2>/dev/null
 
 # ---- JSON ----
 
@@ -182,12 +184,61 @@ wants 'manuals, help and checks agree' 0 '^agreed: [0-9]+ verbs' \
     python3 "$top/tests/mediator/manuals.py" "$work/verbs.json" "$top/mediator/man" \
     "$top/mediator/daemon/event.h"
 
+# ---- a change that cannot be written changes nothing ----
+
+mv "$work/state" "$work/state.away"
+echo >"$work/state"
+wants 'no room: refused' 1 'cannot write .*/state/vms.json: Not a directory' \
+    admin set-weight web1 77
+wants 'no room: a new VM is refused too' 1 'cannot write' admin register-vm web9
+wants 'no room: nothing changed' 0 '^web1 +yes +C +low +12 ' admin list
+wants 'no room: no new VM' 1 'no VM "web9"' admin show-vm web9
+wants 'no room: unregister changes nothing' 1 'cannot write' admin unregister-vm web1
+rm "$work/state"
+mv "$work/state.away" "$work/state"
+wants 'room again' 0 '^weight +12$' admin set-weight web1 12
+
+# ---- who may what: by group ----
+
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+    chmod 755 "$work"
+    as() { # GROUPS COMMAND...: another user, in these groups beside its own
+        local groups=$1
+        shift
+        setpriv --reuid=65534 --regid=65534 --groups="$groups" "$bin/vgpu-admin" \
+            "--socket=$work/control.sock" "$@"
+    }
+    if setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$bin/vgpu-admin"; then
+        wants 'without groups: not for others' 3 'Permission denied' as 65534 list
+        stop
+        start --set admin_group=games --set monitor_group=mail || exit 1
+        games=$(getent group games | cut -d: -f3)
+        mail=$(getent group mail | cut -d: -f3)
+        wants 'neither group' 1 'not permitted for your user and groups' as 65534 list
+        wants 'a monitor may look' 0 '^web1 ' as "$mail" list
+        wants 'a monitor may look at health' 0 '^mediator ' as "$mail" show-health
+        wants 'a monitor may not change' 1 'set-weight: not permitted' as "$mail" set-weight web1 3
+        wants 'and has not' 0 '^web1 +yes +C +low +12 ' admin list
+        wants 'an administrator may' 0 '^weight +13$' as "65534,$games" set-weight web1 13
+        wants 'by the first group too' 0 '^weight +12$' setpriv --reuid=65534 --regid="$games" \
+            --clear-groups "$bin/vgpu-admin" "--socket=$work/control.sock" set-weight web1 12
+        wants 'no such group: the daemon says so' 1 'monitor_group: there is no group "nobodys"' \
+            "$bin/vgpu-mediator" --foreground --socket "$work/m2.sock" --control-socket \
+            "$work/c2.sock" --config /dev/null --backend soft --set "state_dir=$work/state2" \
+            --set monitor_group=nobodys
+        stop
+        start || exit 1
+        admin events --follow >"$work/follow" 2>&1 &
+        follower=$!
+        within 'follow again' 'mediator-started' cat "$work/follow"
+    fi
+fi
+
 # ---- who follows hears of the end; registrations outlive it ----
 
 stop
 wait $follower; rc=$?
 wants 'follow: ends with the mediator: 3' 0 '^3$' echo $rc
-wait $follower2
 within 'follow: the last word' 'mediator-stopping' cat "$work/follow"
 start || exit 1
 wants 'registration survived' 0 '^web1 +yes +C +low +12 ' admin list

@@ -3,10 +3,12 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -204,6 +206,36 @@ START_TEST(store_keeps_what_is_registered)
 }
 END_TEST
 
+/* A full disk: an error, and what was there is there still. */
+START_TEST(store_on_a_full_disk)
+{
+    char dir[] = "/tmp/vgpu-store-XXXXXX", path[64], name[16];
+    struct rlimit none = { 600, 600 };
+    struct vg_policy policy;
+    struct vg_vms vms;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    vg_policy_init(&policy);
+    vg_vms_init(&vms);
+    vg_vms_add(&vms, "first", &policy)->registered = true;
+    ck_assert_int_eq(vg_store_save(dir, &vms), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "vm%u", i);
+        vg_vms_add(&vms, name, &policy)->registered = true;
+    }
+    ck_assert_int_eq(vg_store_save(dir, &vms), -EFBIG);
+    vg_vms_fini(&vms);
+    ck_assert_msg(vg_store_load(dir, &vms, &policy, why, sizeof(why)) == 0, "%s", why);
+    ck_assert_uint_eq(vms.count, 1);
+    vg_vms_fini(&vms);
+    snprintf(path, sizeof(path), "%s/vms.json", dir);
+    unlink(path);
+    ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
 START_TEST(store_refuses_damage)
 {
     static const char *const bad[] = {
@@ -211,7 +243,7 @@ START_TEST(store_refuses_damage)
         "{\"vms\":[{\"name\":\"a b\"}]}", "{\"vms\":[{\"name\":\"a\"},{\"name\":\"a\"}]}",
         "{\"vms\":[{\"name\":\"a\",\"weight\":1000}]}",
     };
-    char dir[] = "/tmp/vgpu-store-XXXXXX", path[64];
+    char dir[] = "/tmp/vgpu-store-XXXXXX", path[64], aside[128];
     struct vg_policy policy;
     struct vg_vms vms;
 
@@ -226,7 +258,19 @@ START_TEST(store_refuses_damage)
         ck_assert_ptr_nonnull(strstr(why, path));
         vg_vms_fini(&vms);
     }
-    unlink(path);
+    /* What makes sense is taken all the same, and the file can be put aside. */
+    vg_vms_init(&vms);
+    ck_assert_int_eq(vg_file_replace(path, "{\"vms\":[{\"name\":\"a\",\"weight\":9},7,{\"name\":\"b\","
+                                           "\"weight\":0},{\"name\":\"c\"}]}", 0600), 0);
+    ck_assert_int_eq(vg_store_load(dir, &vms, &policy, why, sizeof(why)), -EINVAL);
+    ck_assert_uint_eq(vms.count, 2);
+    ck_assert_uint_eq(vg_vms_find(&vms, "a")->policy.weight, 9);
+    ck_assert_ptr_nonnull(vg_vms_find(&vms, "c"));
+    vg_vms_fini(&vms);
+    ck_assert_int_eq(vg_store_set_aside(dir, aside, sizeof(aside)), 0);
+    ck_assert_int_eq(access(aside, F_OK), 0);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    unlink(aside);
     vg_vms_init(&vms);
     ck_assert_int_eq(vg_store_load(dir, &vms, &policy, why, sizeof(why)), 0);
     ck_assert_int_eq(vg_store_load("", &vms, &policy, why, sizeof(why)), 0);
@@ -348,6 +392,7 @@ int main(void)
     const TTest *const tests[] = {
         config_values, config_errors, config_untouched_on_error, backend_choice,
         vms_are_sorted_and_bounded, store_keeps_what_is_registered, store_refuses_damage,
+        store_on_a_full_disk,
         usage_sums, every_call_has_a_name, slot_states,
         slot_memory,
     };
