@@ -10,6 +10,7 @@
 #include "mediator.h"
 #include "mediator/base/log.h"
 #include "protocol/vg_atomic.h"
+#include "watch.h"
 
 /* ---- to disk ---- */
 
@@ -78,6 +79,7 @@ static void end_executors(struct vg_mediator *m, const struct vg_vm *vm)
 static int quarantine(struct vg_mediator *m, struct vg_vm *vm, const char *reason, bool by_admin)
 {
     struct vg_vm_health *h = &vm->health;
+    int rc;
 
     h->quarantined = true;
     h->by_admin = by_admin;
@@ -85,8 +87,10 @@ static int quarantine(struct vg_mediator *m, struct vg_vm *vm, const char *reaso
     vg_log_clean(h->reason, sizeof(h->reason), reason, strlen(reason));
     vg_event(m, VG_EVENT_QUARANTINED, vm, "by=%s reason=\"%s\"",
              by_admin ? "administrator" : "faults", h->reason);
+    /* On disk before it is carried out: a daemon that dies in between goes on with it. */
+    rc = save(m);
     end_executors(m, vm);
-    return save(m);
+    return rc;
 }
 
 int vg_quarantine_set(struct vg_mediator *m, struct vg_vm *vm, const char *reason, char *why,
@@ -133,16 +137,16 @@ static void judge(struct vg_mediator *m, struct vg_vm *vm, enum vg_fault_kind ki
         .long_window_ns = c->fault_long_window_s * VG_NS_PER_S,
     };
     enum vg_ledger_verdict v = vg_ledger_judge(&vm->health.ledger, &limits, vg_now());
-    bool is_short = v == VG_LEDGER_SHORT;
+    uint64_t window_s = v == VG_LEDGER_SHORT ? c->fault_window_s : c->fault_long_window_s;
     char reason[VG_HEALTH_TEXT];
 
     if (vm->health.quarantined || v == VG_LEDGER_FINE) {
         save_later(m);
         return;
     }
-    snprintf(reason, sizeof(reason), "the weight of %" PRIu64 " faults within %" PRIu64
-             " s, the last one a %s", is_short ? c->fault_limit : c->fault_long_limit,
-             is_short ? c->fault_window_s : c->fault_long_window_s, vg_fault_name(kind));
+    snprintf(reason, sizeof(reason), "%u fault(s) within %" PRIu64 " s, the last one a %s",
+             vg_ledger_count(&vm->health.ledger, vg_now(), window_s * VG_NS_PER_S), window_s,
+             vg_fault_title(kind));
     quarantine(m, vm, reason, false);
 }
 
@@ -332,6 +336,17 @@ int vg_health_init(struct vg_mediator *m, char *why, size_t why_cap)
     if (rc == 0)
         vg_kernel_log_open(m);
     return rc;
+}
+
+void vg_health_resume(struct vg_mediator *m)
+{
+    struct vg_vm *vm;
+
+    vg_list_for_each(vm, &m->vms.list, link) {
+        if (vm->health.quarantined)
+            end_executors(m, vm);
+    }
+    vg_watch_wake(m);
 }
 
 void vg_health_fini(struct vg_mediator *m)

@@ -19,7 +19,7 @@
 #include "verbs.h"
 
 #define VG_HEALTH_SAVE_MS  1000u    /* faults go to disk so late; quarantine at once */
-#define VG_HEALTH_RETRY_MS 10000u   /* after a failure to write */
+#define VG_HEALTH_RETRY_MS 5000u   /* after a failure to write */
 #define VG_HEALTH_TEXT     VG_REASON_MAX
 
 struct vg_mediator;
@@ -30,7 +30,7 @@ struct vg_vm;
 struct vg_vm_health {
     struct vg_ledger ledger;
     bool quarantined;
-    char reason[VG_HEALTH_TEXT];    /* "3 faults within 600 s, the last one a hang" */
+    char reason[VG_HEALTH_TEXT];    /* "3 fault(s) within 600 s, the last one a kernel that hung" */
     bool by_admin;                  /* who put it there; else its faults did */
     int64_t since;                  /* s since 1970 */
 };
@@ -46,6 +46,8 @@ struct vg_health {
 
 /* Reads what is on disk, after the VMs. 0, or -errno with what is wrong in `why`. */
 int vg_health_init(struct vg_mediator *m, char *why, size_t why_cap);
+/* The executors that an earlier daemon left are known now. */
+void vg_health_resume(struct vg_mediator *m);
 void vg_health_fini(struct vg_mediator *m);     /* writes what is not on disk yet; idempotent */
 
 /* ---- faults ---- */

@@ -404,6 +404,7 @@ static int check_config(const struct vg_config *c, char *why, size_t why_cap)
 static void take_over(struct vg_mediator *m)
 {
     vg_keep_restore(m, vg_keeper_take(&m->keeper));
+    vg_health_resume(m);
     if (m->listen_fd >= 0 && access(m->config.socket, F_OK) < 0)
         vg_close(&m->listen_fd);
 }

@@ -5,18 +5,23 @@
 #include <string.h>
 
 static const struct {
-    const char *name;
+    const char *name, *title;
     unsigned points;
 } kinds[VG_FAULT_KINDS] = {
-    [VG_FAULT_CRASH] = { "crash", VG_FAULT_POINTS },
-    [VG_FAULT_BREACH] = { "breach", VG_FAULT_POINTS },
-    [VG_FAULT_HANG] = { "hang", VG_FAULT_POINTS },
-    [VG_FAULT_KERNEL] = { "kernel", VG_FAULT_POINTS / 10 },
+    [VG_FAULT_CRASH] = { "crash", "crash of an executor", VG_FAULT_POINTS },
+    [VG_FAULT_BREACH] = { "breach", "breach of the protocol", VG_FAULT_POINTS },
+    [VG_FAULT_HANG] = { "hang", "kernel that hung", VG_FAULT_POINTS },
+    [VG_FAULT_KERNEL] = { "kernel", "kernel's own error", VG_FAULT_POINTS / 10 },
 };
 
 const char *vg_fault_name(unsigned kind)
 {
     return kind < VG_FAULT_KINDS ? kinds[kind].name : "?";
+}
+
+const char *vg_fault_title(unsigned kind)
+{
+    return kind < VG_FAULT_KINDS ? kinds[kind].title : "?";
 }
 
 unsigned vg_fault_kind_of(const char *name)
@@ -67,6 +72,15 @@ unsigned vg_ledger_points(const struct vg_ledger *l, uint64_t now, uint64_t wind
             points += l->entry[i].points;
     }
     return points;
+}
+
+unsigned vg_ledger_count(const struct vg_ledger *l, uint64_t now, uint64_t window_ns)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < l->count; i++)
+        count += now - l->entry[i].at <= window_ns;
+    return count;
 }
 
 static bool is_over(const struct vg_ledger *l, uint64_t now, unsigned limit, uint64_t window_ns)

@@ -61,10 +61,14 @@ void vg_ledger_put(struct vg_ledger *l, enum vg_fault_kind kind, unsigned points
 /* Points of the entries not older than `window_ns`. */
 unsigned vg_ledger_points(const struct vg_ledger *l, uint64_t now, uint64_t window_ns);
 
+/* How many entries these are. */
+unsigned vg_ledger_count(const struct vg_ledger *l, uint64_t now, uint64_t window_ns);
+
 enum vg_ledger_verdict vg_ledger_judge(const struct vg_ledger *l,
                                        const struct vg_ledger_limits *limits, uint64_t now);
 
 const char *vg_fault_name(unsigned kind);       /* "crash", "hang" */
+const char *vg_fault_title(unsigned kind);      /* "crash of an executor", for people */
 unsigned vg_fault_kind_of(const char *name);    /* VG_FAULT_KINDS: there is no such kind */
 
 #endif
