@@ -10,6 +10,7 @@
  *   fault endless [S]     a kernel without end: after S seconds (2) without
  *                         any answer the process leaves by _exit(0); an error
  *                         from a watchdog before that is fine too
+ *   fault long S          no fault: a kernel that runs for S seconds, and then ends well
  */
 #include "vg_drv.h"
 #include "vg_image.h"
@@ -96,6 +97,28 @@ static int endless(double seconds)
     _exit(0);
 }
 
+/* One kernel, which another stream ends; nothing else of this process does meanwhile. */
+static int lasting(double seconds)
+{
+    CUdeviceptr flag = vg_drv_alloc(4);
+    void *args[] = {&flag};
+    CUstream work, other;
+    double start = vg_drv_now();
+
+    VG_CU(cuMemsetD32_v2(flag, 0, 1));
+    VG_CU(cuStreamCreate(&work, CU_STREAM_NON_BLOCKING));
+    VG_CU(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+    VG_CU(cuLaunchKernel(vg_drv_function(module, "endless"), 1, 1, 1, 1, 1, 1, 0, work, args, NULL));
+    printf("started pid %d\n", (int)getpid());
+    fflush(stdout);
+    usleep((useconds_t)(seconds * 1e6));
+    VG_CU_IS(CUDA_ERROR_NOT_READY, cuStreamQuery(work));
+    VG_CU(cuMemsetD8Async(flag, 1, 4, other));
+    VG_CU(cuStreamSynchronize(work));
+    printf("fault long: ok after %.1f s\n", vg_drv_now() - start);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *kind = argc > 1 ? argv[1] : "";
@@ -114,5 +137,8 @@ int main(int argc, char **argv)
         return out_of_memory();
     if (strcmp(kind, "endless") == 0)
         return endless(argc > 2 ? atof(argv[2]) : 2);
-    vg_drv_fail("usage: fault wild | misaligned | trap | assert | memory | endless [SECONDS]");
+    if (strcmp(kind, "long") == 0)
+        return lasting(argc > 2 ? atof(argv[2]) : 2);
+    vg_drv_fail("usage: fault wild | misaligned | trap | assert | memory | endless [SECONDS] | "
+                "long [SECONDS]");
 }

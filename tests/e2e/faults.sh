@@ -138,7 +138,7 @@ mediator_killed() {
 }
 
 before=$(used)
-mediator_start || { echo 'no mediator'; exit 1; }
+mediator_start --set keep=never || { echo "no mediator"; exit 1; }
 check 'two programs work' bystanders_start
 for kind in wild misaligned trap assert memory; do
     check "fault: $kind" fault $kind
