@@ -50,7 +50,7 @@ static void describe(const struct vg_machine *m, json_object *changes, json_obje
 /* Takes `changes`. */
 static int change(struct vg_plugin *p, json_object *changes, json_object *out)
 {
-    vg_auto_fd int lock = take_lock();
+    int lock = take_lock();
     struct vg_machine m;
     int rc = find(p, &m);
 
@@ -62,6 +62,7 @@ static int change(struct vg_plugin *p, json_object *changes, json_object *out)
     }
     vg_machine_fini(&m);
     json_object_put(changes);
+    vg_close(&lock);
     return rc;
 }
 
@@ -229,9 +230,8 @@ int vg_edit_apply(struct vg_plugin *p, json_object *out)
 {
     const char *list = vg_plugin_arg(p, "keys");
     json_object *keys = keys_of_arg(p, list ? list : "all");
-    vg_auto_fd int lock = -1;
     struct vg_machine m;
-    int rc;
+    int rc, lock;
 
     if (!keys)
         return -1;
@@ -244,6 +244,7 @@ int vg_edit_apply(struct vg_plugin *p, json_object *out)
     }
     vg_machine_fini(&m);
     json_object_put(keys);
+    vg_close(&lock);
     return rc;
 }
 

@@ -19,7 +19,7 @@ unsigned vg_keys_count(void)
 void vg_keys_name(unsigned i, char *key)
 {
     snprintf(key, VG_KEY_MAX, "%s%s", VG_KEYS_PREFIX,
-             i == 0 ? VG_KEYS_ENABLED + strlen(VG_KEYS_PREFIX) : vg_policy_fields[i - 1].key);
+             i == 0 ? &VG_KEYS_ENABLED[strlen(VG_KEYS_PREFIX)] : vg_policy_fields[i - 1].key);
 }
 
 bool vg_keys_find(const char *name, char *key)
