@@ -65,6 +65,9 @@ void vg_sched_settle(struct vg_sched *s, uint64_t now, uint64_t lag);
 /* The process that shall have the next turn, and why; NULL: none. Never a running one. */
 struct vg_sched_proc *vg_sched_pick(struct vg_sched *s, uint64_t now, enum vg_sched_kind *ret_kind);
 
+/* Whether a's turn comes before b's: pool, class, VM, process. */
+bool vg_sched_before(const struct vg_sched_proc *a, const struct vg_sched_proc *b);
+
 /* Sets `top` of every pool. */
 void vg_sched_rank(struct vg_sched *s);
 

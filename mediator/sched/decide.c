@@ -116,6 +116,27 @@ static void end_turns(struct vg_sched *s, uint64_t now)
     }
 }
 
+/*
+ * Several may have begun at once, while their gates stood open. The one that has had
+ * least goes on.
+ */
+static void end_surplus(struct vg_sched *s, unsigned allowed, uint64_t now)
+{
+    while (s->running > allowed) {
+        struct vg_sched_proc *p, *most = NULL;
+
+        vg_list_for_each(p, &s->live, live) {
+            if (p->state == VG_PROC_RUNNING && p->kind == VG_TURN_FAIR &&
+                (!most || vg_sched_before(most, p)))
+                most = p;
+        }
+        if (!most)
+            return;
+        vg_sched_end(s, most, now);
+        most->renew = false;
+    }
+}
+
 static void take_turns(struct vg_sched *s, uint64_t now)
 {
     unsigned allowed;
@@ -126,6 +147,7 @@ static void take_turns(struct vg_sched *s, uint64_t now)
     end_turns(s, now);
     vg_sched_rank(s);
     allowed = vg_sched_allowed(s);
+    end_surplus(s, allowed, now);
     while (s->running < allowed) {
         p = vg_sched_pick(s, now, &kind);
         if (!p)

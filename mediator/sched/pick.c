@@ -108,8 +108,8 @@ static bool eligible(const struct vg_sched *s, const struct vg_sched_proc *p, ui
     return may_join(s, p, now) && (p->vm->class_ <= p->vm->pool->top || vg_sched_floor_due(s, p));
 }
 
-/* Both eligible: whether a comes before b. */
-static bool before(const struct vg_sched_proc *a, const struct vg_sched_proc *b)
+/* Both eligible. */
+bool vg_sched_before(const struct vg_sched_proc *a, const struct vg_sched_proc *b)
 {
     const struct vg_sched_vm *x = a->vm, *y = b->vm;
 
@@ -130,7 +130,7 @@ struct vg_sched_proc *vg_sched_pick(struct vg_sched *s, uint64_t now, enum vg_sc
     if (best)
         return best;
     vg_list_for_each(p, &s->live, live) {
-        if (eligible(s, p, now) && (!best || before(p, best)))
+        if (eligible(s, p, now) && (!best || vg_sched_before(p, best)))
             best = p;
     }
     if (best)

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT
-# The policy core on a simulated GPU: named cases as a table (check-sched-table), and a
+# The policy core rule by rule (check-sched), and on a simulated GPU: named cases as a table (check-sched-table), and a
 # million small worlds at random (check-sched-sim).
 sched-sim-src := tests/sched/sim.c tests/sched/gpu.c tests/sched/exec.c
+
+tests += check-sched
+check-sched-src  := tests/sched/check_sched.c
+check-sched-libs := libvgsched.a
+check-sched-pkgs := check
 
 tests += check-sched-table
 check-sched-table-src    := tests/sched/table.c $(sched-sim-src)

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: MIT */
+/* The policy core, one rule at a time: what is told, what is granted. */
+#include <check.h>
+
+#include "mediator/sched/core.h"
+
+#define US 1000ull
+#define MS 1000000ull
+#define S  1000000000ull
+
+static struct vg_sched sched;
+static struct vg_sched_pool pool[2];
+static struct vg_sched_vm vm[4];
+static struct vg_sched_proc proc[6];
+static uint64_t now, next;
+
+static void setup(void)
+{
+    now = 10 * S;
+    vg_sched_init(&sched, NULL, now);
+    vg_sched_add_pool(&sched, &pool[0], 100);
+    vg_sched_add_pool(&sched, &pool[1], 100);
+}
+
+static void add_vm(unsigned i, enum vg_sched_class class_, unsigned weight)
+{
+    vg_sched_add_vm(&sched, &vm[i], &pool[0], class_, weight);
+    vg_sched_add_proc(&sched, &vm[i], &proc[i], now);
+}
+
+static void decide(void)
+{
+    next = vg_sched_decide(&sched, now);
+    ck_assert_uint_gt(next, now);
+}
+
+/* One process tells at `now` what it did since it last told, and what it has. */
+static void tell(unsigned i, uint64_t busy, unsigned flight, bool waiting)
+{
+    struct vg_sched_report r = { .t0 = proc[i].told_at, .t1 = now, .busy_ns = busy,
+                                 .flight_ops = flight, .waiting = waiting, .ops = 1 };
+
+    vg_sched_report(&sched, &proc[i], &r, now);
+}
+
+static void tell_used(unsigned i, uint64_t busy)
+{
+    struct vg_sched_report r = { .t0 = proc[i].told_at, .t1 = now, .busy_ns = busy, .waiting = true,
+                                 .used_turn = proc[i].grant.turn };
+
+    vg_sched_report(&sched, &proc[i], &r, now);
+}
+
+/* The process has had the GPU for so long, with more to do, and the others wait. */
+static void run_for(unsigned i, uint64_t ns, unsigned others)
+{
+    now += ns;
+    tell(i, ns, 1, true);
+    for (unsigned j = 0; j < others; j++) {
+        if (j != i)
+            tell(j, 0, 0, true);
+    }
+    decide();
+}
+
+static unsigned turns_held(unsigned n)
+{
+    unsigned held = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        held += proc[i].grant.mode == VG_GRANT_TURN && proc[i].state == VG_PROC_RUNNING;
+    return held;
+}
+
+/* ---- alone ---- */
+
+START_TEST(alone_is_open_and_asks_nothing)
+{
+    add_vm(0, VG_CLASS_MEDIUM, 50);
+    decide();
+    ck_assert_int_eq(proc[0].grant.mode, VG_GRANT_OPEN);
+    ck_assert_uint_eq(proc[0].grant.ask, 0);
+    ck_assert_uint_eq(next, VG_SCHED_FOREVER);
+}
+END_TEST
+
+static void open_beside_an_idle_one(void)
+{
+    add_vm(0, VG_CLASS_MEDIUM, 50);
+    add_vm(1, VG_CLASS_MEDIUM, 50);
+    tell(0, 0, 1, true);
+    decide();
+    ck_assert_int_eq(proc[0].grant.mode, VG_GRANT_TURN);
+    ck_assert_uint_eq(proc[0].grant.budget_ns, VG_SCHED_FOREVER);
+    now += sched.tuning.open_after;
+    tell(0, sched.tuning.open_after, 1, true);
+    decide();
+}
+
+START_TEST(attached_beside_an_idle_one_gets_open_after_a_while)
+{
+    open_beside_an_idle_one();
+    ck_assert_int_eq(proc[0].grant.mode, VG_GRANT_OPEN);
+    ck_assert_int_eq(proc[1].grant.mode, VG_GRANT_CLOSED);
+    ck_assert_uint_eq(proc[1].grant.ask & VG_ASK_WORK, VG_ASK_WORK);
+}
+END_TEST
+
+START_TEST(a_second_vm_begins_turns_at_once)
+{
+    open_beside_an_idle_one();
+    run_for(0, MS, 2);
+    ck_assert_int_eq(sched.mode, VG_SCHED_SHARED);
+    ck_assert_int_eq(proc[0].grant.mode, VG_GRANT_CLOSED);
+    ck_assert_int_eq(proc[1].grant.mode, VG_GRANT_TURN);
+    ck_assert_uint_eq(turns_held(2), 1);
+}
+END_TEST
+
+START_TEST(nobody_below_a_class_that_is_there_is_let_alone)
+{
+    add_vm(0, VG_CLASS_HIGH, 50);
+    add_vm(1, VG_CLASS_LOW, 50);
+    tell(1, 0, 1, true);
+    decide();
+    now += S;
+    tell(1, S, 1, true);
+    decide();
+    ck_assert_int_eq(proc[1].grant.mode, VG_GRANT_TURN);
+    ck_assert_uint_le(proc[1].grant.window_ns, sched.tuning.window);
+    ck_assert_int_eq(proc[0].grant.mode, VG_GRANT_TURN);    /* and need not ask when it comes */
+}
+END_TEST
+
+/* ---- turns ---- */
+
+static void two_share(unsigned w0, unsigned w1)
+{
+    add_vm(0, VG_CLASS_MEDIUM, w0);
+    add_vm(1, VG_CLASS_MEDIUM, w1);
+    vg_sched_decide(&sched, now);
+    now += 100 * US;
+    tell(0, 0, 0, true);
+    tell(1, 0, 0, true);
+    decide();
+}
+
+static unsigned holder(void)
+{
+    return proc[0].state == VG_PROC_RUNNING ? 0 : 1;
+}
+
+START_TEST(weights_are_kept_over_many_turns)
+{
+    two_share(80, 50);
+    for (unsigned n = 0; n < 2000; n++) {
+        unsigned i = holder();
+
+        ck_assert_uint_ge(turns_held(2), 1);
+        now += MS;
+        tell(i, MS, 0, true);
+        tell(!i, 0, 0, true);
+        decide();
+    }
+    ck_assert_double_eq_tol((double)vm[0].charged_ns / (double)sched.busy_ns, 80. / 130, 0.01);
+    ck_assert_uint_eq(vm[0].charged_ns + vm[1].charged_ns, sched.busy_ns);
+}
+END_TEST
+
+START_TEST(a_spent_turn_passes_on)
+{
+    two_share(50, 50);
+    ck_assert_uint_eq(turns_held(2), 1);
+    unsigned i = holder();
+
+    now += 5 * MS;
+    tell_used(i, 5 * MS);
+    tell(!i, 0, 0, true);
+    decide();
+    ck_assert_int_eq(proc[i].grant.mode, VG_GRANT_CLOSED);
+    ck_assert_int_eq(proc[!i].grant.mode, VG_GRANT_TURN);
+}
+END_TEST
+
+START_TEST(an_overrun_is_joined_and_repaid)
+{
+    two_share(50, 50);
+    unsigned i = holder();
+
+    run_for(i, 50 * MS, 2);
+    ck_assert_int_eq(proc[i].state, VG_PROC_DRAINING);
+    ck_assert_int_eq(proc[!i].state, VG_PROC_RUNNING);
+    for (unsigned n = 0; n < 40; n++) {
+        now += MS;
+        tell(i, 0, 0, true);
+        tell(!i, MS, 0, true);
+        decide();
+        ck_assert_int_eq(proc[i].grant.mode, VG_GRANT_CLOSED);
+    }
+}
+END_TEST
+
+START_TEST(a_second_place_is_never_for_the_overrunner)
+{
+    two_share(50, 50);
+    unsigned i = holder();
+
+    for (unsigned n = 0; n < 50; n++) {
+        now += 5 * MS;
+        tell(i, 5 * MS, 1, true);
+        tell(!i, 5 * MS, 1, true);
+        decide();
+        ck_assert_uint_eq(turns_held(2), 1);
+    }
+}
+END_TEST
+
+START_TEST(a_killed_holder_leaves_its_turn)
+{
+    two_share(50, 50);
+    unsigned i = holder();
+
+    vg_sched_remove_proc(&sched, &proc[i], now);
+    tell(!i, 0, 0, true);
+    decide();
+    ck_assert_int_eq(proc[!i].grant.mode, VG_GRANT_OPEN);
+    vg_sched_remove_vm(&sched, &vm[i]);
+}
+END_TEST
+
+START_TEST(a_turn_left_unused_goes_to_the_next)
+{
+    two_share(50, 50);
+    unsigned i = holder();
+
+    now += sched.tuning.stall;
+    tell(0, 0, 0, true);
+    tell(1, 0, 0, true);
+    decide();
+    ck_assert_int_eq(proc[i].grant.mode, VG_GRANT_CLOSED);
+    ck_assert_int_eq(proc[!i].grant.mode, VG_GRANT_TURN);
+}
+END_TEST
+
+START_TEST(an_idle_holder_is_waited_for_and_not_for_long)
+{
+    two_share(50, 50);
+    unsigned i = holder();
+
+    now += 500 * US;
+    tell(i, 500 * US, 0, false);
+    tell(!i, 0, 0, true);
+    decide();
+    ck_assert_int_eq(proc[i].state, VG_PROC_RUNNING);
+    ck_assert_uint_le(next, now + sched.tuning.hold);
+    now = next;
+    decide();
+    ck_assert_int_eq(proc[i].state, VG_PROC_IDLE);
+    ck_assert_int_eq(proc[!i].grant.mode, VG_GRANT_TURN);
+}
+END_TEST
+
+/* ---- fairness of waking and splitting ---- */
+
+START_TEST(idleness_earns_at_most_one_turn)
+{
+    two_share(50, 50);
+    unsigned i = holder();
+    int64_t behind;
+
+    tell(!i, 0, 0, false);
+    for (unsigned n = 0; n < 1000; n++) {
+        now += 10 * MS;
+        tell(i, 10 * MS, 1, true);
+        decide();
+    }
+    tell(!i, 0, 0, true);
+    now += 10 * US;
+    tell(i, 10 * US, 1, true);
+    decide();
+    behind = vg_v_ahead(vm[i].v, vm[!i].v);
+    ck_assert_int_le(behind, (int64_t)vg_v_of(sched.tuning.quantum + MS, 50));
+}
+END_TEST
+
+START_TEST(processes_share_what_is_their_vms)
+{
+    two_share(50, 50);
+    for (unsigned i = 2; i < 6; i++) {
+        vg_sched_add_proc(&sched, &vm[1], &proc[i], now);
+        tell(i, 0, 0, true);
+    }
+    decide();
+    for (unsigned n = 0; n < 4000; n++) {
+        unsigned i = 0;
+
+        while (i < 6 && proc[i].state != VG_PROC_RUNNING)
+            i++;
+        ck_assert_uint_lt(i, 6);
+        now += MS;
+        for (unsigned j = 0; j < 6; j++)
+            tell(j, j == i ? MS : 0, 0, true);
+        decide();
+    }
+    ck_assert_double_eq_tol((double)vm[0].charged_ns / (double)sched.busy_ns, 0.5, 0.01);
+    for (unsigned i = 2; i < 6; i++)
+        ck_assert_double_eq_tol((double)proc[i].charged_ns / (double)vm[1].charged_ns, 0.2, 0.02);
+}
+END_TEST
+
+/* ---- classes ---- */
+
+static void high_and_low(void)
+{
+    add_vm(0, VG_CLASS_HIGH, 50);
+    add_vm(1, VG_CLASS_LOW, 50);
+    tell(1, 0, 1, true);
+    decide();
+}
+
+START_TEST(a_higher_class_interrupts)
+{
+    high_and_low();
+    ck_assert_int_eq(proc[1].state, VG_PROC_RUNNING);
+    now += MS;
+    tell(1, MS, 1, true);
+    tell(0, 0, 0, true);
+    decide();
+    ck_assert_int_eq(proc[0].grant.mode, VG_GRANT_TURN);
+    ck_assert_int_eq(proc[1].grant.mode, VG_GRANT_CLOSED);
+    ck_assert_uint_eq(proc[1].grant.slice_us, sched.tuning.slice_short_us);
+}
+END_TEST
+
+START_TEST(a_floor_is_paid_and_no_more)
+{
+    uint64_t before;
+
+    high_and_low();
+    tell(0, 0, 0, true);
+    decide();
+    before = vm[1].charged_ns;
+    for (unsigned n = 0; n < 20000; n++) {
+        unsigned i = holder();
+
+        now += 500 * US;
+        tell(i, 500 * US, 0, true);
+        tell(!i, 0, 0, true);
+        decide();
+    }
+    ck_assert_uint_ge(vm[1].charged_ns - before, 200 * MS);     /* of 10 s */
+    ck_assert_uint_le(vm[1].charged_ns - before, 300 * MS);
+}
+END_TEST
+
+START_TEST(short_slices_linger)
+{
+    high_and_low();
+    tell(0, 0, 1, false);
+    decide();
+    now += MS;
+    tell(0, MS, 0, false);
+    tell(1, 0, 0, true);
+    decide();
+    now += sched.tuning.linger / 2;
+    tell(1, 0, 0, true);
+    decide();
+    ck_assert_uint_eq(proc[1].grant.slice_us, sched.tuning.slice_short_us);
+    now += sched.tuning.linger;
+    tell(1, 0, 1, true);
+    decide();
+    ck_assert_uint_eq(proc[1].grant.slice_us, sched.tuning.slice_long_us);
+}
+END_TEST
+
+/* ---- policy ---- */
+
+START_TEST(a_new_weight_counts_at_once)
+{
+    uint64_t first, both;
+
+    two_share(50, 50);
+    vg_sched_set_policy(&sched, &vm[0], &pool[0], VG_CLASS_MEDIUM, 10);
+    vg_sched_set_policy(&sched, &vm[1], &pool[0], VG_CLASS_MEDIUM, 90);
+    first = vm[0].charged_ns;
+    both = sched.busy_ns;
+    for (unsigned n = 0; n < 500; n++) {
+        unsigned i = holder();
+
+        now += MS;
+        tell(i, MS, 0, true);
+        tell(!i, 0, 0, true);
+        decide();
+    }
+    ck_assert_double_eq_tol((double)(vm[0].charged_ns - first) / (double)(sched.busy_ns - both),
+                            0.1, 0.02);
+}
+END_TEST
+
+START_TEST(pools_have_their_shares)
+{
+    vg_sched_set_share(&sched, &pool[1], 300);
+    vg_sched_add_vm(&sched, &vm[0], &pool[0], VG_CLASS_HIGH, 100);
+    vg_sched_add_vm(&sched, &vm[1], &pool[1], VG_CLASS_LOW, 1);
+    vg_sched_add_proc(&sched, &vm[0], &proc[0], now);
+    vg_sched_add_proc(&sched, &vm[1], &proc[1], now);
+    tell(0, 0, 0, true);
+    tell(1, 0, 0, true);
+    decide();
+    for (unsigned n = 0; n < 4000; n++) {
+        unsigned i = holder();
+
+        now += MS;
+        tell(i, MS, 0, true);
+        tell(!i, 0, 0, true);
+        decide();
+    }
+    ck_assert_double_eq_tol((double)vm[0].charged_ns / (double)sched.busy_ns, 0.25, 0.01);
+    ck_assert_uint_eq(vg_sched_entitled(&sched, &vm[0]), 250000);
+    ck_assert_uint_eq(vg_sched_entitled(&sched, &vm[1]), 750000);
+}
+END_TEST
+
+/* ---- reports that lie ---- */
+
+START_TEST(what_cannot_be_is_cut)
+{
+    struct vg_sched_report r = { .t0 = 0, .t1 = VG_SCHED_FOREVER, .busy_ns = VG_SCHED_FOREVER,
+                                 .flight_ops = 1, .waiting = true,
+                                 .idle_since = VG_SCHED_FOREVER };
+
+    two_share(50, 50);
+    for (unsigned n = 0; n < 100; n++) {
+        now += MS;
+        vg_sched_report(&sched, &proc[0], &r, now);
+        tell(1, 0, 0, true);
+        decide();
+    }
+    ck_assert_uint_le(sched.busy_ns, 101 * MS);
+}
+END_TEST
+
+START_TEST(silence_is_no_way_to_pay_less)
+{
+    two_share(50, 50);
+    unsigned i = holder();
+
+    now += 100 * US;
+    tell(i, 100 * US, 1, true);
+    decide();
+    now += 100 * MS;    /* nothing is heard of it, and it has work in flight */
+    tell(!i, 0, 0, true);
+    decide();
+    ck_assert_uint_ge(proc[i].charged_ns, 99 * MS);
+    ck_assert_int_eq(proc[!i].grant.mode, VG_GRANT_TURN);
+}
+END_TEST
+
+START_TEST(stuck_time_ends_with_a_completion)
+{
+    struct vg_sched_report r = { .flight_ops = 1 };
+
+    add_vm(0, VG_CLASS_MEDIUM, 50);
+    r.t0 = now;
+    now += S;
+    r.t1 = now;
+    r.busy_ns = S;
+    vg_sched_report(&sched, &proc[0], &r, now);
+    decide();
+    ck_assert_uint_eq(proc[0].stuck_ns, S);
+    tell(0, 0, 1, false);
+    ck_assert_uint_eq(proc[0].stuck_ns, 0);
+}
+END_TEST
+
+static void add(Suite *s, const char *name, const TTest *const *tests)
+{
+    TCase *c = tcase_create(name);
+
+    tcase_add_checked_fixture(c, setup, NULL);
+    for (; *tests; tests++)
+        tcase_add_test(c, *tests);
+    suite_add_tcase(s, c);
+}
+
+#define ADD(s, name, ...) add(s, name, (const TTest *const[]){ __VA_ARGS__, NULL })
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("sched");
+
+    ADD(s, "alone", alone_is_open_and_asks_nothing,
+        attached_beside_an_idle_one_gets_open_after_a_while, a_second_vm_begins_turns_at_once,
+        nobody_below_a_class_that_is_there_is_let_alone);
+    ADD(s, "turns", weights_are_kept_over_many_turns, a_spent_turn_passes_on,
+        an_overrun_is_joined_and_repaid, a_second_place_is_never_for_the_overrunner,
+        a_killed_holder_leaves_its_turn, a_turn_left_unused_goes_to_the_next,
+        an_idle_holder_is_waited_for_and_not_for_long);
+    ADD(s, "waking and splitting", idleness_earns_at_most_one_turn,
+        processes_share_what_is_their_vms);
+    ADD(s, "classes", a_higher_class_interrupts, a_floor_is_paid_and_no_more,
+        short_slices_linger);
+    ADD(s, "policy", a_new_weight_counts_at_once, pools_have_their_shares);
+    ADD(s, "reports", what_cannot_be_is_cut, silence_is_no_way_to_pay_less,
+        stuck_time_ends_with_a_completion);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    int failed;
+
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
