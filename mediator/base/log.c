@@ -11,8 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "journal.h"
+
 static enum vg_log_level shown = VG_LOG_INFO;
 static bool journal;
+static int journal_fd = -1;
+static const char *journal_program;
 
 /* systemd puts "device:inode" of the stream it gave us into JOURNAL_STREAM. */
 static bool stderr_is_journal(void)
@@ -29,6 +33,19 @@ void vg_log_init(enum vg_log_level level)
 {
     shown = level;
     journal = stderr_is_journal();
+}
+
+int vg_log_to_journal(const char *program, const char *path)
+{
+    int fd = vg_journal_open(path);
+
+    if (fd < 0)
+        return fd;
+    if (journal_fd >= 0)
+        close(journal_fd);
+    journal_fd = fd;
+    journal_program = program;
+    return 0;
 }
 
 static size_t stamp(char *line, size_t cap, enum vg_log_level level)
@@ -49,28 +66,33 @@ static size_t stamp(char *line, size_t cap, enum vg_log_level level)
                                                           : "debug");
 }
 
-void vg_log(enum vg_log_level level, const char *event, const char *fmt, ...)
+static void to_stderr(enum vg_log_level level, const char *event, const char *text)
 {
     char line[VG_LOG_LINE_MAX];
-    int saved = errno;
-    va_list args;
-    size_t n;
-    int more;
+    size_t n = stamp(line, sizeof(line), level);
 
-    if (level > shown)
-        return;
-    n = stamp(line, sizeof(line), level);
-    n += (size_t)snprintf(line + n, sizeof(line) - n, "%s ", event);
-    va_start(args, fmt);
-    more = vsnprintf(line + n, sizeof(line) - n, fmt, args);
-    va_end(args);
-    if (more > 0)
-        n += (size_t)more;
+    n += (size_t)snprintf(line + n, sizeof(line) - n, "%s %s", event, text);
     if (n > sizeof(line) - 1)
         n = sizeof(line) - 1;
     line[n] = '\n';
     /* Nobody to tell when stderr is closed. */
     (void)!write(STDERR_FILENO, line, n + 1);
+}
+
+void vg_log(enum vg_log_level level, const char *event, const char *fmt, ...)
+{
+    char text[VG_LOG_LINE_MAX];
+    int saved = errno;
+    va_list args;
+
+    if (level > shown)
+        return;
+    va_start(args, fmt);
+    if (vsnprintf(text, sizeof(text), fmt, args) < 0)
+        text[0] = '\0';
+    va_end(args);
+    if (journal_fd < 0 || !vg_journal_send(journal_fd, journal_program, (int)level, event, text))
+        to_stderr(level, event, text);
     errno = saved;
 }
 

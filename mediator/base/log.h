@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Log lines on stderr, one an event: `event key=value key="with blanks"`. Under
- * the journal each starts with its priority as <N>, else with the time. Only
+ * the journal each starts with its priority as <N>, else with the time. Or, asked
+ * for, to the journal itself, with fields. Only
  * programs and their supervising code log; libraries return errors.
  * One write a line, so lines of several processes do not mix.
  */
@@ -21,6 +22,12 @@ enum vg_log_level {     /* as of syslog */
 
 /* Shows levels up to `level`; finds out whether stderr is the journal. */
 void vg_log_init(enum vg_log_level level);
+
+/*
+ * From now on to the journal at that socket (journal.h), as `program`; what it does not
+ * take goes to stderr. 0, or -errno: then as before.
+ */
+int vg_log_to_journal(const char *program, const char *path);
 
 void vg_log(enum vg_log_level level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -51,7 +51,7 @@ static const struct word levels[] = {
 #define NUMBER(key, low, high) { #key, OFFSET(key), 0, NULL, low, high }
 
 static const struct setting settings[] = {
-    TEXT(socket), TEXT(control_socket), TEXT(group), TEXT(admin_group), TEXT(monitor_group), TEXT(metrics_listen),
+    TEXT(socket), TEXT(control_socket), TEXT(group), TEXT(admin_group), TEXT(monitor_group), TEXT(metrics_listen), TEXT(log_target),
     TEXT(state_dir), TEXT(executor),
     TEXT(soft_library), TEXT(cuda_library), TEXT(nvml_library), TEXT(telemetry),
     TEXT(watcher), TEXT(domain_socket), CHOICE(xenstore, xenstore_words),
@@ -77,6 +77,7 @@ void vg_config_init(struct vg_config *c)
     strcpy(c->socket, VG_SOCKET_PATH);
     strcpy(c->control_socket, VG_CONTROL_PATH);
     strcpy(c->state_dir, "/var/lib/vgpu");
+    strcpy(c->log_target, "stderr");
     c->auto_register = 1;
     c->max_clients = 256;
     c->max_executors = 128;

@@ -32,6 +32,7 @@ struct vg_config {
     char group[64];                 /* that may use both sockets; "": only the daemon's user */
     char admin_group[64];           /* that may use the control socket; "": `group` */
     char monitor_group[64];         /* that may ask there and change nothing; "": nobody */
+    char log_target[108];           /* "stderr", "journal" or "journal:PATH" */
     char metrics_listen[128];       /* where Prometheus asks; "": nowhere */
     char state_dir[PATH_MAX];       /* "": registrations are not kept */
     char executor[PATH_MAX];        /* "": vgpu-executor beside the daemon or in libexec */

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 
 #include "mediator.h"
+#include "mediator/base/journal.h"
 #include "mediator/base/log.h"
 #include "notify.h"
 
@@ -151,6 +152,23 @@ static void raise_fd_limit(void)
     }
 }
 
+/* No journal is no reason not to serve. */
+static int choose_log(const char *target)
+{
+    static const char journal[] = "journal";
+    const char *rest = target + sizeof(journal) - 1;
+    int rc;
+
+    if (strcmp(target, "stderr") == 0)
+        return 0;
+    if (strncmp(target, journal, sizeof(journal) - 1) != 0 || (*rest && *rest != ':'))
+        return complain("log_target: none of stderr, journal, journal:PATH");
+    rc = vg_log_to_journal("vgpu-mediator", *rest ? rest + 1 : VG_JOURNAL_PATH);
+    if (rc < 0)
+        vg_log(VG_LOG_WARNING, "no-journal", "error=\"%s\"", strerror(-rc));
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct vg_mediator m;
@@ -163,6 +181,8 @@ int main(int argc, char **argv)
     if (rc != 0)
         return rc < 0 ? 2 : 0;
     vg_log_init((enum vg_log_level)m.config.log_level);
+    if (choose_log(m.config.log_target) < 0)
+        return 2;
     if (!foreground && go_to_background(&ready) < 0)
         return 1;
     raise_fd_limit();

@@ -155,6 +155,37 @@ wants 'top by JSON: a line a look' 0 '^2 web1$' python3 -c \
     'import json,sys; l=[json.loads(x) for x in open(sys.argv[1])]; print(len(l), l[1]["vms"][0]["name"])' \
     "$work/top.json"
 
+# ---- the journal: fields, at a socket that takes them ----
+
+cat >"$work/journal.py" <<'END'
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+open(sys.argv[2], "w").close()
+while True:
+    print(s.recv(65536).decode(), flush=True)
+END
+python3 "$work/journal.py" "$work/journal" "$work/journal.up" >"$work/journal.out" &
+journal=$!
+for _ in $(seq 300); do [ -e "$work/journal.up" ] && break; sleep 0.05; done
+"$bin/vgpu-mediator" --foreground --socket "$work/mj.sock" --control-socket "$work/cj.sock" \
+    --config /dev/null --set "state_dir=$work/statej" --set prestart=0 --backend soft \
+    --set "log_target=journal:$work/journal" 2>"$work/logj" &
+logged=$!
+within 'journal: an event' '^VGPU_EVENT=mediator-started$' cat "$work/journal.out"
+"$bin/vgpu-admin" "--socket=$work/cj.sock" register-vm web1 >/dev/null
+within 'journal: of a VM' '^VGPU_VM=web1$' cat "$work/journal.out"
+within 'journal: as one line too' '^MESSAGE=vm-registered vm=web1 pool=A' cat "$work/journal.out"
+wants 'journal: and not on stderr' 0 '^0$' sh -c 'grep -c vm-registered "$1"; true' - "$work/logj"
+kill $journal
+wait $journal 2>/dev/null
+"$bin/vgpu-admin" "--socket=$work/cj.sock" register-vm web2 >/dev/null
+within 'journal: gone, so stderr' 'vm-registered vm=web2' cat "$work/logj"
+kill $logged
+wait $logged
+wants 'journal: another target' 2 'log_target: none of' "$bin/vgpu-mediator" --foreground \
+    --socket "$work/mj.sock" --control-socket "$work/cj.sock" --config /dev/null --set log_target=syslog
+
 # ---- completion, as bash calls it ----
 
 # completes LINE: the candidates, sorted, in one line.

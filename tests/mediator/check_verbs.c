@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mediator/base/journal.h"
 #include "mediator/base/json.h"
 #include "mediator/base/util.h"
 #include "mediator/daemon/policy.h"
@@ -94,6 +95,39 @@ START_TEST(json_members_are_bounded)
 }
 END_TEST
 
+/* ---- the journal's packets ---- */
+
+static void packet_is(const char *event, const char *text, const char *want)
+{
+    char out[VG_JOURNAL_MAX + 1];
+    size_t n = vg_journal_format(out, VG_JOURNAL_MAX, "test", 4, event, text);
+
+    out[n] = '\0';
+    ck_assert_str_eq(out, want);
+}
+
+START_TEST(journal_packets)
+{
+    char long_text[3000], out[VG_JOURNAL_MAX];
+
+    packet_is("fault", "vm=web1 why=\"it broke\" slot=3",
+              "MESSAGE=fault vm=web1 why=\"it broke\" slot=3\nPRIORITY=4\nSYSLOG_IDENTIFIER=test\n"
+              "VGPU_EVENT=fault\nVGPU_VM=web1\nVGPU_WHY=it broke\nVGPU_SLOT=3\n");
+    packet_is("e", "", "MESSAGE=e\nPRIORITY=4\nSYSLOG_IDENTIFIER=test\nVGPU_EVENT=e\n");
+    /* Nothing in a value begins a field, and what is no pair ends the pairs. */
+    packet_is("e", "a=x\nPRIORITY=0 b=\"y\nz\" words c=1",
+              "MESSAGE=e a=x PRIORITY=0 b=\"y z\" words c=1\nPRIORITY=4\nSYSLOG_IDENTIFIER=test\n"
+              "VGPU_EVENT=e\nVGPU_A=x PRIORITY=0\nVGPU_B=y z\n");
+    packet_is("e", "a=\"x", "MESSAGE=e a=\"x\nPRIORITY=4\nSYSLOG_IDENTIFIER=test\nVGPU_EVENT=e\n"
+                            "VGPU_A=x\n");
+    memset(long_text, 'x', sizeof(long_text) - 1);
+    memcpy(long_text, "a=", 2);
+    long_text[sizeof(long_text) - 1] = '\0';
+    ck_assert_uint_le(vg_journal_format(out, sizeof(out), "test", 4, "e", long_text), sizeof(out));
+    ck_assert_uint_eq(vg_journal_format(out, 0, "test", 4, "e", long_text), 0);
+}
+END_TEST
+
 /* ---- verbs ---- */
 
 /* Every word of the table names an argument, every argument says what it is and takes. */
@@ -161,7 +195,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = { json_that_is_taken, json_that_is_not, json_cut_anywhere,
-                                   json_members_are_bounded, table_is_whole, values };
+                                   json_members_are_bounded, journal_packets, table_is_whole, values };
     Suite *s = suite_create("verbs");
     TCase *tc = tcase_create("parts");
     SRunner *r = srunner_create(s);
