@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# timeout: 240
+# timeout: 400
 #
 # vgpu-mediator with vgpu-xenstore against the stock xenstored and oxenstored: VMs that
 # start, change, reboot, migrate and end, guests that forge, daemons that die. Without a
@@ -56,6 +56,8 @@ has() {
     admin show-vm --vm-name="$1" --json 2>/dev/null | tr -d '\n' |
         grep -Eq "\"$2\": *(\[[^]]*$3[^]]*\]|\"?$3\"?[,} ])"
 }
+listed() { admin list | grep -Eq "$1"; }
+shown() { admin show-vm --vm-name=$A | grep -Eq "$1"; }
 no_domain() { ! admin show-vm --vm-name="$1" --json 2>/dev/null | grep -q '"domid"'; }
 health() { admin show-health --json | tr -d '\n' | grep -Eq "\"xenstore\": *\"$1"; }
 count() { [ "$(admin list --json | grep -o '"domid"' | wc -l)" = "$1" ]; }
@@ -66,7 +68,9 @@ guest() { "$domain" guest "$@"; }
 guest_reads() { [ "$(guest "$1" read "$2")" = "$3" ]; }
 
 sock() { echo "$work/qemu/root-$1/vgpu.sock"; }
+owned() { [ "$(stat -c '%a %u' "$1")" = "$2" ]; }
 has_sock() { [ -S "$(sock "$1")" ]; }
+sockets() { [ "$(find "$work/qemu" -name vgpu.sock | wc -l)" = "$1" ]; }
 no_sock() { [ ! -e "$(sock "$1")" ]; }
 said() { grep -q "$1" "$work/peer.out"; }
 peer_start() {
@@ -100,7 +104,7 @@ a_vm_starts() {
     wants 'with its policy' has $A weight 80
     wants 'and its name for people' has $A label 'web server'
     wants 'and a socket of its own' has_sock 5
-    [ "$(stat -c '%a %u' "$(sock 5)")" = '600 65540' ] && ok "its QEMU's" || bad "its QEMU's"
+    wants "its QEMU's" owned "$(sock 5)" '600 65540'
     wants 'the guest reads that' guest_reads 5 vgpu-mediator/state enabled
     wants 'and the toolstack' node /local/domain/0/vgpu-mediator/vm/$A/state enabled
     vm_start 6 $B plain
@@ -138,9 +142,11 @@ policy_is_edited() {
     xenstore-write /local/domain/5/platform/gpu_weight lots /local/domain/5/platform/gpu_wieght 7
     wants 'what is wrong does not' has $A weight 50
     wants 'and is told' has $A notes 'gpu_weight: .{1,2}lots'
+    wants 'by vgpu-admin list, too' listed ' gpu_weight: "lots" is not a number'
+    wants 'and show-vm' shown 'web server, domain 5'
     wants 'so is what nobody knows' has $A notes 'gpu_wieght: there is no such key'
     wants 'to the guest, too' node_like /local/domain/5/vgpu-mediator/reason lots
-    grep -q 'gpu_wieght' "$work/mediator.log" && ok 'and logged' || bad 'and logged'
+    wants 'and logged' grep -q 'gpu_wieght' "$work/mediator.log"
     wants 'the VM may use the GPU all the same' has $A enabled true
     xenstore-rm /local/domain/5/platform/gpu_wieght
     xenstore-rm /local/domain/5/platform/gpu_weight
@@ -200,17 +206,17 @@ lives() {
 
 a_migration() {
     local arriving=${A:0:24}000000000001 leaving=${A:0:24}000000000000
-    xenstore-write /vm/$arriving/final-uuid $A
+    xenstore-write "/vm/$arriving"/final-uuid $A
     vm_start 8 "$arriving" 'web server' gpu_enabled true gpu_weight 13
     wants 'migration: the new domain has its socket' has_sock 8
     wants 'the old one rules' has $A weight 12
     has $A domid 7 || bad 'migration: not yet the new one'
-    xenstore-write /vm/$leaving/uuid $leaving /local/domain/7/vm /vm/$leaving
-    xenstore-rm /vm/$arriving/final-uuid
+    xenstore-write "/vm/$leaving/uuid" "$leaving" /local/domain/7/vm "/vm/$leaving"
+    xenstore-rm "/vm/$arriving"/final-uuid
     xenstore-write /vm/$A/uuid $A /local/domain/8/vm /vm/$A
     wants 'after the renaming the new one' has $A weight 13
     wants 'is the VM' has $A domid 8
-    never 'and no VM has a temporary name' has $leaving domid 7
+    never 'and no VM has a temporary name' has "$leaving" domid 7
     vm_destroy 7
     wants 'the old one goes' no_sock 7
     wants 'the VM stays' has $A domid 8
@@ -235,7 +241,7 @@ storm() {
     # shellcheck disable=SC2086
     vm_destroy $all
     wants 'all gone at once' count 1
-    [ "$(find "$work/qemu" -name vgpu.sock | wc -l)" = 1 ] && ok 'with their sockets' || bad 'with their sockets'
+    wants 'with their sockets' sockets 1
 }
 
 xenstored_dies() {
@@ -246,10 +252,11 @@ xenstored_dies() {
     peer_start "$(sock 8)" x 65543
     wants 'a device is connected' said "welcome $A"
     kill -STOP "$xenstored_pid"
-    admin list >/dev/null && ok 'a xenstored that hangs stops nobody' || bad 'a xenstored that hangs'
+    wants 'a xenstored that hangs stops nobody' admin list
     xen_kill
     wants 'it dies: that is told' health 'the connection to xenstored is lost|xenstored does not'
-    has $A domid 8 && has $C domid 9 && ok 'and nothing else happens' || bad 'and nothing else happens'
+    wants 'and nothing else happens' has $A domid 8
+    wants 'to nobody' has $C domid 9
     xen_start "$kind" || bad 'xenstored starts again'
     wants 'it is back, with an empty store' health ok
     wants 'who is connected still lives' has $A domid 8
@@ -290,14 +297,14 @@ mediator_restarts() {
     wants 'the last one goes' count 0
     mediator_stop
     mediator_start no
-    health off && ok 'none of this where it is not wanted' || bad 'none of this where it is not wanted'
+    wants 'none of this where it is not wanted' health off
     mediator_stop
 }
 
 for kind in xenstored oxenstored; do
     rm -rf "$work"/{qemu,run,xen,state,*.log}
     mediator_start auto
-    health off && ok 'no xenstore: no complaint' || bad 'no xenstore: no complaint'
+    wants 'no xenstore: no complaint' health off
     xen_start $kind || exit 1
     wants 'one that comes later is found' health ok
     a_vm_starts

@@ -4,6 +4,7 @@
 # Sourced by the scripts here: a world of domains without a hypervisor, made of a stock
 # xenstored or oxenstored (fake_xen.c stands in for Xen), and VMs as xenopsd makes them.
 # Wants $build and $work; everything lies in $work.
+# shellcheck disable=SC2154
 
 xen_dir=/usr/lib/xen-4.17/bin
 fake=$build/tests/libfake-xen.so
