@@ -202,6 +202,7 @@ static bool pass_work(struct vg_exec *x, const struct vg_call *c)
         return false;
     }
     has_passed(x);
+    k->worked = true;
     k->idle_since = 0;
     if (k->grant.mode != VG_GATE_CLOSED && x->meter.running == 0)
         ring(k, VG_GATE_ASK_WORK);
@@ -324,14 +325,15 @@ void vg_gate_tick(struct vg_exec *x, uint64_t now, bool quiet)
     if (is_new(k))
         take_grant(x);
     vg_meter_look(x, now, quiet);
-    bool idle = x->meter.running == 0 && !k->held && quiet;
+    bool pending = k->held || k->worked, idle = x->meter.running == 0 && !pending;
+    k->worked = false;
     if (idle && k->idle_since != 0 && !(k->grant.ask & VG_GATE_ASK_IDLE & ~k->rung))
         return;
     if (k->held && k->grant.mode == VG_GATE_CLOSED)
         starts_waiting(x, now); /* at once, when the grant asks for what is so already */
     if (x->meter.running > 0 || k->held)
         k->idle_since = 0;
-    tell(x, now, !quiet || k->held);
+    tell(x, now, pending);
     look_at_turn(x, now);
     if (idle)
         look_for_idleness(x, now);

@@ -36,6 +36,7 @@ struct vg_gatekeeper {
     uint64_t waited;             /* ns, in all */
     uint64_t extra_at;           /* when one more was last let through a full window */
     unsigned rung;               /* VG_GATE_ASK_* of this grant that have been told */
+    bool worked;                 /* since the last tick, work has passed */
     bool held;                   /* `call` is the current record; its payload is in x->payload */
     struct vg_call call;
     uint64_t done;               /* bytes of it, a copy, that have been given to the GPU */
