@@ -1,0 +1,145 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# VMs that share one GPU take turns: real processes on the software GPU. What each gets is
+# what the daemon measured, and only order and rough ratios are asked for: the processors that
+# are the GPU also run everything else of this machine.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+
+flood=$build/client/flood
+# Each launch is a graph that takes milliseconds, so that what the guest's own process does is
+# little of it.
+load=(--graph 20 --words 20000)
+jobs_of=()
+
+# flood_start VM OPTION...: in the background, until flood_end.
+flood_start() {
+    local vm=$1 name=${#jobs_of[@]}
+    shift
+    VGPU_SOCKET=$work/mediator.sock "$bin/vgpu-run" --vm "$vm" -- "$flood" "$@" \
+        --file "$work/stop" >"$work/flood.$name" 2>&1 &
+    jobs_of+=($!)
+    within 30 grep -q ready "$work/flood.$name"
+}
+
+# All end, each with the right result.
+flood_end() {
+    local pid ok=0
+    touch "$work/stop"
+    for pid in "${jobs_of[@]}"; do wait "$pid" || ok=1; done
+    [ $ok = 0 ] || cat "$work"/flood.*
+    jobs_of=()
+    rm -f "$work"/flood.* "$work/stop"
+    return $ok
+}
+
+# number VM MEMBER
+number() {
+    admin --json show-metrics "$1" | tr ',{' '\n\n' | sed -n "s/^ *\"$2\": *\([0-9]*\).*/\1/p" |
+        head -n 1
+}
+
+charged() { number "$1" gpu_charged_ns; }
+
+# shares VM VM SECONDS: sets got1, got2 to the ms of GPU time that they got in that time.
+shares() {
+    local a b
+    a=$(charged "$1")
+    b=$(charged "$2")
+    sleep "$3"
+    got1=$((($(charged "$1") - a) / 1000000))
+    got2=$((($(charged "$2") - b) / 1000000))
+    echo "$1 got $got1 ms, $2 got $got2 ms"
+}
+
+policy() { # VM PRIORITY WEIGHT
+    admin register-vm --vm-name="$1" --pool=A --priority="$2" --weight="$3" >/dev/null
+}
+
+alone() {
+    policy solo medium 10 && flood_start solo "${load[@]}" --depth 8 || return 1
+    sleep 1
+    flood_end || return 1
+    [ "$(number solo gpu_ns)" -gt 100000000 ] || { echo "no GPU time"; return 1; }
+    [ "$(number solo turns)" = 0 ] && [ "$(number solo gate_wait_ns)" = 0 ]
+}
+
+weights() {
+    policy a medium 80 && policy b medium 20 || return 1
+    flood_start a "${load[@]}" --depth 8 && flood_start b "${load[@]}" --depth 8 || return 1
+    shares a b 3
+    [ "$got1" -gt $((got2 * 2)) ] && [ "$got2" -gt 0 ]
+}
+
+# The same two go on: the change acts without a pause.
+weights_change() {
+    policy a medium 20 && policy b medium 80 || return 1
+    sleep 0.5
+    shares a b 3
+    flood_end || return 1
+    [ "$got2" -gt $((got1 * 2)) ] && [ "$got1" -gt 0 ]
+}
+
+depth() {
+    policy deep medium 50 && policy shallow medium 50 || return 1
+    flood_start deep "${load[@]}" --depth 32 && flood_start shallow "${load[@]}" --depth 2 ||
+        return 1
+    shares deep shallow 3
+    flood_end || return 1
+    [ "$got2" -gt $((got1 / 3)) ]
+}
+
+processes() {
+    local i
+    policy many medium 50 && policy one medium 50 || return 1
+    for i in 1 2 3 4; do flood_start many "${load[@]}" --depth 4 || return 1; done
+    flood_start one "${load[@]}" --depth 8 || return 1
+    shares many one 3
+    flood_end || return 1
+    [ "$got2" -gt $((got1 / 3)) ]
+}
+
+classes() {
+    policy high high 50 && policy low low 50 || return 1
+    flood_start low "${load[@]}" --depth 8 && flood_start high "${load[@]}" --depth 8 || return 1
+    shares high low 3
+    flood_end || return 1
+    [ "$got1" -gt $((got2 * 2)) ] && [ "$got2" -gt 0 ]
+}
+
+executor_of() {
+    admin --json show-vm "$1" | tr ',{' '\n\n' | sed -n 's/^ *"pid": *\([0-9]*\).*/\1/p' | head -n 1
+}
+
+has_grown() { [ "$(number "$1" launches)" -gt "$2" ]; }
+
+# Its turn, if it has one, goes on to the other at once.
+killed() {
+    local pid before i
+    policy dies medium 99 && policy lives medium 1 || return 1
+    flood_start lives "${load[@]}" --depth 8 || return 1
+    for i in 1 2 3; do
+        VGPU_SOCKET=$work/mediator.sock "$bin/vgpu-run" --vm dies -- "$flood" "${load[@]}" 20 \
+            >"$work/dies" 2>&1 &
+        within 30 grep -q ready "$work/dies" || return 1
+        sleep 0.3
+        pid=$(executor_of dies)
+        kill -9 "$pid" || return 1
+        wait $! 2>/dev/null
+        before=$(number lives launches)
+        within 20 has_grown lives $((before + 100)) || return 1
+    done
+    flood_end
+}
+
+mediator_start --set prestart=2 || exit 1
+check "a VM alone waits for no gate" alone
+check "weights 80 and 20 show in the time got" weights
+check "a change of weights acts at once" weights_change
+check "a deep queue buys nothing" depth
+check "many processes buy nothing" processes
+check "a high class comes before a low one, which goes on" classes
+check "an executor's death passes its turn on" killed
+exit $((failures > 0))
