@@ -17,6 +17,7 @@
 #define LOOKS       8u      /* at words that change together */
 #define RINGS_MAX   2000u   /* of one bell in RINGS_NS: a turn takes three, and 0.25 ms at least */
 #define RINGS_NS    (100 * VG_NS_PER_MS)
+#define LOOK_NS     (500 * VG_NS_PER_MS) /* at several VMs, whatever rings or does not */
 #define DEAF_NS     (20 * VG_NS_PER_MS)
 #define SOFTWARE_TIMES 10u
 
@@ -171,7 +172,8 @@ static void run(struct vg_turns_gpus *t, const struct vg_turns_seat *rang)
     struct vg_sched_proc *p;
 
     report_all(t, rang, now);
-    set_timer(t, vg_sched_decide(&t->sched, now));
+    uint64_t at = vg_sched_decide(&t->sched, now);
+    set_timer(t, t->sched.attached > 1 && at > now + LOOK_NS ? now + LOOK_NS : at);
     while ((p = vg_sched_next_change(&t->sched)) != NULL)
         put(session_of(vg_list_entry(p, struct vg_turns_seat, proc)), &p->grant);
 }

@@ -173,8 +173,6 @@ static void starts_waiting(struct vg_exec *x, uint64_t now)
     vg_store_relaxed(&k->page->now.idle_since, 0);
     vg_store_relaxed(&k->page->now.pending, 1);
     vg_store_relaxed(&k->page->now.waits_since, now);
-    if (k->grant.mode == VG_GATE_CLOSED)
-        ring(k, VG_GATE_ASK_WORK);
 }
 
 static void has_passed(struct vg_exec *x)
@@ -199,6 +197,8 @@ static bool pass_work(struct vg_exec *x, const struct vg_call *c)
 
     if (!is_granted(x, now) && !is_captured(x, c)) {
         starts_waiting(x, now);
+        if (k->grant.mode == VG_GATE_CLOSED)
+            ring(k, VG_GATE_ASK_WORK);
         return false;
     }
     has_passed(x);
@@ -329,8 +329,8 @@ void vg_gate_tick(struct vg_exec *x, uint64_t now, bool quiet)
     k->worked = false;
     if (idle && k->idle_since != 0 && !(k->grant.ask & VG_GATE_ASK_IDLE & ~k->rung))
         return;
-    if (k->held && k->grant.mode == VG_GATE_CLOSED)
-        starts_waiting(x, now); /* at once, when the grant asks for what is so already */
+    if (k->waits_since && k->grant.mode == VG_GATE_CLOSED)
+        ring(k, VG_GATE_ASK_WORK); /* at once, when the grant asks for what is so already */
     if (x->meter.running > 0 || k->held)
         k->idle_since = 0;
     tell(x, now, pending);
