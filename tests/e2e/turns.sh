@@ -70,7 +70,7 @@ weights() {
     policy a medium 80 && policy b medium 20 || return 1
     flood_start a "${load[@]}" --depth 8 && flood_start b "${load[@]}" --depth 8 || return 1
     shares a b 3
-    [ "$got1" -gt $((got2 * 2)) ] && [ "$got2" -gt 0 ]
+    [ "$got1" -gt $((got2 * 3 / 2)) ] && [ "$got2" -gt 0 ]
 }
 
 # The same two go on: the change acts without a pause.
@@ -79,7 +79,7 @@ weights_change() {
     sleep 0.5
     shares a b 3
     flood_end || return 1
-    [ "$got2" -gt $((got1 * 2)) ] && [ "$got1" -gt 0 ]
+    [ "$got2" -gt $((got1 * 3 / 2)) ] && [ "$got1" -gt 0 ]
 }
 
 depth() {
@@ -88,7 +88,7 @@ depth() {
         return 1
     shares deep shallow 3
     flood_end || return 1
-    [ "$got2" -gt $((got1 / 3)) ]
+    [ "$got2" -gt $((got1 / 4)) ]
 }
 
 processes() {
@@ -98,7 +98,7 @@ processes() {
     flood_start one "${load[@]}" --depth 8 || return 1
     shares many one 3
     flood_end || return 1
-    [ "$got2" -gt $((got1 / 3)) ]
+    [ "$got2" -gt $((got1 / 4)) ]
 }
 
 classes() {
@@ -106,7 +106,7 @@ classes() {
     flood_start low "${load[@]}" --depth 8 && flood_start high "${load[@]}" --depth 8 || return 1
     shares high low 3
     flood_end || return 1
-    [ "$got1" -gt $((got2 * 2)) ] && [ "$got2" -gt 0 ]
+    [ "$got1" -gt $((got2 * 3 / 2)) ] && [ "$got2" -gt 0 ]
 }
 
 executor_of() {
