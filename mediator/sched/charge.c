@@ -236,7 +236,7 @@ static unsigned note_use(struct vg_sched *s, uint64_t from, uint64_t to,
     return users;
 }
 
-/* In a round after `p`, the next that has use left; there is one. */
+/* In a round after `p` (NULL, or live), the next that has use left; there is one. */
 static struct vg_sched_proc *next_user(struct vg_sched *s, const struct vg_sched_proc *p)
 {
     const struct vg_list *at = p && !vg_list_empty(&p->live) ? &p->live : &s->live;

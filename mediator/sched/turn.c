@@ -85,8 +85,12 @@ void vg_sched_observe(struct vg_sched *s, uint64_t now)
 
     vg_list_for_each_safe(p, next, &s->live, live) {
         observe(s, p, now);
-        if (p->state == VG_PROC_IDLE && !p->spans)
-            vg_list_remove(&p->live);
+        if (p->state != VG_PROC_IDLE || p->spans)
+            continue;
+        vg_list_remove(&p->live);
+        /* Rounds begin behind it: they must not begin outside of the list. */
+        if (s->on == p)
+            s->on = NULL;
     }
 }
 
