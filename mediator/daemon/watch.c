@@ -49,6 +49,13 @@ static void count_busy(struct vg_session *s, void *arg)
 
 /* ---- the GPU ---- */
 
+/* By what the scheduler charged for it; the VM's is brought up to date by asking. */
+static uint64_t charged_ns(const struct vg_session *s)
+{
+    vg_turns_vm_charged(s->client->vm);
+    return vg_turns_charged(s);
+}
+
 static bool is_hung(struct vg_session *s, unsigned sharers)
 {
     const struct vg_gate *g = s->gate;
@@ -56,6 +63,8 @@ static bool is_hung(struct vg_session *s, unsigned sharers)
         .now = vg_now(),
         .busy = is_busy(s),
         .progress = vg_load_relaxed(&g->sum.progress),
+        .metered = s->turns.gpus != NULL,
+        .charged_ns = charged_ns(s),
         .sharers = sharers,
     };
 

@@ -29,6 +29,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mediator/vg_gate.h"
@@ -95,6 +96,14 @@ static int serve(void)
     return 0;
 }
 
+static uint64_t monotonic(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 static int work(bool ends)
 {
     struct vg_gate *g = mmap(NULL, sizeof(*g), PROT_READ | PROT_WRITE, MAP_SHARED, GATE, 0);
@@ -102,6 +111,7 @@ static int work(bool ends)
 
     if (g == MAP_FAILED)
         return 1;
+    __atomic_store_n(&g->now.busy_since, monotonic(), __ATOMIC_RELAXED);
     __atomic_store_n(&g->now.in_flight, 1, __ATOMIC_RELAXED);
     while (poll(&p, 1, 20) == 0)
         __atomic_store_n(&g->sum.progress, g->sum.progress + ends, __ATOMIC_RELAXED);
