@@ -29,6 +29,10 @@ victim_start() {
 calls() {
     admin show-metrics --vm-name=victim --json | sed -n 's/^ *"calls": *\([0-9]*\).*/\1/p' | head -n 1
 }
+# gpu VM: time that it was charged, in us; with what it is due, in millionths.
+number_of() { sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" | head -n 1; }
+gpu() { echo $(($(admin show-metrics --vm-name="$1" --json 2>/dev/null | number_of gpu_charged_ns) / 1000)); }
+
 # gets_on CALLS: it lives and has come further.
 gets_on() { [ "$(calls)" -gt "$1" ]; }
 victim_ends_well() {
@@ -45,7 +49,8 @@ attack_until=true
 attack() {
     local name=$1 before pid rc=0
     shift
-    before=$(calls)
+    local gpu_before attacker_before mine theirs
+    before=$(calls) gpu_before=$(gpu victim) attacker_before=$(gpu "$name")
     touch "$work/attack"
     "$@" >"$work/$name.log" 2>&1 &
     pid=$!
@@ -54,6 +59,8 @@ attack() {
     within 30 gets_on "$before" || { echo 'the victim stands still'; rc=1; }
     before=$(calls)
     within 30 gets_on "$before" || { echo 'the victim stands still now'; rc=1; }
+    mine=$(($(gpu victim) - gpu_before)) theirs=$(($(gpu "$name") - attacker_before))
+    echo "beside $name: victim $((mine / 1000)) ms of the GPU, $name $((theirs / 1000)) ms" >>"$work/shares"
     rm -f "$work/attack"
     within 30 eval "! kill -0 $pid 2>/dev/null" || { kill -KILL $pid; echo 'the attacker had to be killed'; }
     wait $pid 2>/dev/null
@@ -116,4 +123,6 @@ check 'stream bomb' attack streamer hostile streamer streams
 check 'fork of 64 processes' attack forker sixty_four
 check 'the victim: every result right' victim_ends_well
 check 'nothing is left' within 30 no_executors
+# For people: the GPU is the processors here, so what a victim gets is no measure of the scheduler.
+cat "$work/shares"
 [ $failures = 0 ]
