@@ -61,7 +61,7 @@ static double gpu_of_all(const struct top *t)
     double sum = 0;
 
     for (size_t i = 0; i < vg_members(vms); i++)
-        sum += grown(t, vg_item(vms, i), "gpu_ns");
+        sum += grown(t, vg_item(vms, i), "gpu_charged_ns");
     return sum;
 }
 
@@ -85,7 +85,7 @@ static json_object *row(const struct top *t, json_object *vm, double all)
                                         "waiting", "memory_bytes", "memory_mib", "faults",
                                         "state" };
     json_object *o = json_object_new_object(), *value;
-    double gpu = grown(t, vm, "gpu_ns"), s = seconds(t);
+    double gpu = grown(t, vm, "gpu_charged_ns"), s = seconds(t);
 
     json_object_object_add(o, "name", json_object_new_string(vg_member_text(vm, "name")));
     json_object_object_add(o, "share_percent", number(all > 0 ? 100 * gpu / all : 0));

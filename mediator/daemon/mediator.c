@@ -71,37 +71,6 @@ void vg_mediator_usage(struct vg_mediator *m, const struct vg_vm *vm, struct vg_
     }
 }
 
-static bool has_executor(struct vg_mediator *m, const struct vg_vm *vm)
-{
-    struct vg_client *c;
-
-    if (vm->peers == 0)
-        return false;
-    vg_list_for_each(c, &m->clients, link) {
-        for (unsigned i = 0; c->vm == vm && i < c->layout.slot_count; i++) {
-            if (c->session[i] && vg_session_is_live(c->session[i]))
-                return true;
-        }
-    }
-    return false;
-}
-
-/* By weight among the VMs of its pool and class that have executors. */
-unsigned vg_mediator_entitled(struct vg_mediator *m, const struct vg_vm *vm)
-{
-    uint64_t sum = 0;
-    struct vg_vm *other;
-
-    if (!has_executor(m, vm))
-        return 0;
-    vg_list_for_each(other, &m->vms.list, link) {
-        if (other->grant.priority == vm->grant.priority &&
-            strcmp(other->grant.pool, vm->grant.pool) == 0 && has_executor(m, other))
-            sum += other->grant.weight;
-    }
-    return sum ? (unsigned)(vm->grant.weight * 1000000 / sum) : 0;
-}
-
 /* ---- peers ---- */
 
 static void listen_again(void *arg)

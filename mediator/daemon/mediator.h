@@ -86,7 +86,4 @@ void vg_mediator_executor_gone(struct vg_mediator *m);
 /* What a VM used: executors that ended and those that run. */
 void vg_mediator_usage(struct vg_mediator *m, const struct vg_vm *vm, struct vg_usage *ret_usage);
 
-/* What a VM may have of the GPU now, in millionths, given who else is there. */
-unsigned vg_mediator_entitled(struct vg_mediator *m, const struct vg_vm *vm);
-
 #endif

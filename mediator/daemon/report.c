@@ -345,11 +345,12 @@ json_object *vg_report_load(struct vg_mediator *m, const struct vg_vm *vm)
     add_text(o, "name", vm->name);
     vg_report_policy_to(o, &vm->grant);
     add_number(o, "executors", live_sessions(m, vm));
-    add_number(o, "entitled_ppm", vg_mediator_entitled(m, vm));
+    add_number(o, "entitled_ppm", vg_turns_entitled(vm));
     add_now(o, m, vm);
     add_number(o, "calls", u.sum.calls);
     add_number(o, "launches", u.sum.launches);
     add_number(o, "gpu_ns", u.sum.gpu_ns);
+    add_number(o, "gpu_charged_ns", vg_turns_vm_charged(vm));
     add_number(o, "gate_wait_ns", u.sum.gate_wait_ns);
     add_number(o, "busy", u.sum.busy);
     add_number(o, "bytes_in", u.sum.bytes_in);

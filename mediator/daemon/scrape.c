@@ -120,7 +120,8 @@ struct scrape {
 
 static double entitled(struct vg_mediator *m, const struct seen *s)
 {
-    return vg_mediator_entitled(m, s->vm) / 1e6;
+    (void)m;
+    return vg_turns_entitled(s->vm) / 1e6;
 }
 
 static double memory_limit(struct vg_mediator *m, const struct seen *s)
@@ -145,6 +146,12 @@ static double memory(struct vg_mediator *m, const struct seen *s)
 {
     (void)m;
     return (double)vg_quota_memory(s->vm);
+}
+
+static double charged(struct vg_mediator *m, const struct seen *s)
+{
+    (void)m;
+    return (double)vg_turns_vm_charged(s->vm) * 1e-9;
 }
 
 #define OF_VM(field)    offsetof(struct vg_vm, field), 0
@@ -178,8 +185,11 @@ static const struct {
       1, NULL },
     { "vgpu_vm_sent_bytes_total", "counter", "From the GPU to the guest.", OF_STATS(bytes_out), 1,
       NULL },
-    { "vgpu_vm_gpu_seconds_total", "counter", "GPU time, as measured.", OF_STATS(gpu_ns), 1e-9,
-      NULL },
+    { "vgpu_vm_gpu_seconds_total", "counter", "Time in which the GPU had work of it.",
+      OF_STATS(gpu_ns), 1e-9, NULL },
+    { "vgpu_vm_gpu_charged_seconds_total", "counter",
+      "GPU time that counts for its share: what several VMs used at once is divided.", 0, 0, 1,
+      charged },
     { "vgpu_vm_executor_seconds_total", "counter", "Processor time of executors on calls.",
       OF_STATS(busy_ns), 1e-9, NULL },
     { "vgpu_vm_turns_total", "counter", "Turns on the GPU that it shared.", OF_STATS(turns), 1,

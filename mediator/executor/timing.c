@@ -38,7 +38,8 @@ void vg_timing_end(struct vg_exec *x, uint64_t now)
 {
     struct vg_timing *t = &x->timing;
     uint64_t all = now - t->begun, rest = all > t->answered_ns ? all - t->answered_ns : 0;
+    uint64_t share = t->count ? rest / t->count : 0;
 
     for (unsigned i = 0; i < t->count; i++)
-        vg_hist_add(&x->stats->latency[t->class[i]], rest / t->count, 1);
+        vg_hist_add(&x->stats->latency[t->class[i]], share, 1);
 }
