@@ -278,6 +278,58 @@ START_TEST(store_refuses_damage)
 }
 END_TEST
 
+/* ---- caps ---- */
+
+START_TEST(caps_bound_what_is_granted)
+{
+    struct vg_policy cap, p;
+
+    vg_policy_init_caps(&cap);
+    vg_policy_init(&p);
+    p.weight = 100;
+    p.priority = VG_PRIORITY_HIGH;
+    p.memory_mib = 1u << 20;
+    ck_assert_uint_eq(vg_policy_clamp(&p, &cap), 0);
+    cap.weight = 30;
+    cap.priority = VG_PRIORITY_MEDIUM;
+    cap.memory_mib = 512;
+    cap.rate = 1000;
+    cap.burst = 50;
+    ck_assert_int_eq(__builtin_popcount(vg_policy_clamp(&p, &cap)), 4);
+    ck_assert_uint_eq(p.weight, 30);
+    ck_assert_uint_eq(p.priority, VG_PRIORITY_MEDIUM);
+    ck_assert_uint_eq(p.memory_mib, 512);
+    /* No limit is more than any. */
+    ck_assert_uint_eq(p.rate, 1000);
+    ck_assert_uint_eq(p.burst, 0);
+    ck_assert_uint_eq(p.queue_depth, 0);
+    p.priority = VG_PRIORITY_LOW;
+    p.rate = 10;
+    p.burst = 60;
+    ck_assert_int_eq(__builtin_popcount(vg_policy_clamp(&p, &cap)), 1);
+    ck_assert_uint_eq(p.priority, VG_PRIORITY_LOW);
+    ck_assert_uint_eq(p.rate, 10);
+    ck_assert_uint_eq(p.burst, 50);
+    ck_assert_str_eq(p.pool, "A");
+}
+END_TEST
+
+START_TEST(caps_are_settings)
+{
+    struct vg_config c;
+
+    vg_config_init(&c);
+    ck_assert_int_eq(vg_config_set(&c, "cap_memory_mib", "4096", why, sizeof(why)), 0);
+    ck_assert_int_eq(vg_config_set(&c, "cap_priority", "low", why, sizeof(why)), 0);
+    ck_assert_uint_eq(c.cap.memory_mib, 4096);
+    ck_assert_uint_eq(c.cap.priority, VG_PRIORITY_LOW);
+    ck_assert_int_lt(vg_config_set(&c, "cap_weight", "101", why, sizeof(why)), 0);
+    ck_assert_ptr_nonnull(strstr(why, "cap_weight"));
+    ck_assert_int_lt(vg_config_set(&c, "cap_pool", "A", why, sizeof(why)), 0);
+    ck_assert_int_lt(vg_config_set(&c, "max_processes", "257", why, sizeof(why)), 0);
+}
+END_TEST
+
 /* ---- sums ---- */
 
 START_TEST(usage_sums)
@@ -393,6 +445,7 @@ int main(void)
         config_values, config_errors, config_untouched_on_error, backend_choice,
         vms_are_sorted_and_bounded, store_keeps_what_is_registered, store_refuses_damage,
         store_on_a_full_disk,
+        caps_bound_what_is_granted, caps_are_settings,
         usage_sums, every_call_has_a_name, slot_states,
         slot_memory,
     };
