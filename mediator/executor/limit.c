@@ -10,10 +10,11 @@
 #define WAIT_MAX_NS  (VG_BUSY_MAX_US * 1000ull)
 #define QUEUE_MIN_NS 50000ull   /* first look at a queue that was too deep; then twice as long */
 #define QUEUE_TURNS  6u         /* ... so many times */
+#define QUEUE_MAX_NS 5000000000ull  /* then one more goes: what is in flight may be waiting for it */
 
 /* ---- Why not now: ns until it is worth another try, 0: it may go ---- */
 
-static uint64_t queue_wait(struct vg_exec *x)
+static uint64_t queue_wait(struct vg_exec *x, uint64_t now)
 {
     struct vg_limiter *l = &x->limiter;
     uint64_t depth = vg_load_relaxed(&x->account->queue_depth);
@@ -22,7 +23,8 @@ static uint64_t queue_wait(struct vg_exec *x)
     if (queued < x->waits.count)
         queued = x->waits.count;
     vg_store_relaxed(&x->account->seat[x->seat].queued, queued);
-    if (depth == 0 || vg_account_queued(x->account) < depth) {
+    if (depth == 0 || vg_account_queued(x->account) < depth ||
+        (l->since && now - l->since >= QUEUE_MAX_NS)) {
         l->turns = 0;
         return 0;
     }
@@ -93,7 +95,7 @@ static bool admit_limited(struct vg_exec *x, const struct vg_call *call)
 
     if (l->since && now < l->until)
         return false;
-    wait = queue_wait(x);
+    wait = queue_wait(x, now);
     if (wait == 0)
         wait = rate_wait(x, now);
     if (wait > 0)
