@@ -36,8 +36,10 @@ both() {
     as "$1" "$client" launch "$2" && wait $other
 }
 
-mediator_start --set max_streams=20 --set max_events=30 --set max_modules=5 --set max_graphs=7 \
-    --set max_processes=3 --set cap_memory_mib=128
+settings='--set max_streams=20 --set max_events=30 --set max_modules=5 --set max_graphs=7
+    --set max_processes=3 --set cap_memory_mib=128 --set default_memory_mib=64'
+# shellcheck disable=SC2086
+mediator_start $settings
 
 # ---- rate
 admin register-vm --vm-name=slow --rate=500 >/dev/null
@@ -121,5 +123,24 @@ processes() {
     within 20 as crowd "$client" hold 1 /none
 }
 check 'three processes and no fourth' processes
+# The next daemon knows what the executors of the last one hold; a launch is not lost to it either.
+restarted() {
+    local hold=$work/hold3 first launcher
+    admin register-vm --vm-name=kept --rate=1000 --memory-mib=64 >/dev/null
+    touch "$hold"
+    as kept "$client" hold 48 "$hold" >"$work/kept" & first=$!
+    as kept "$client" launch 3000 & launcher=$!
+    within 20 grep -q hold "$work/kept" || return 1
+    mediator_stop -KILL
+    # shellcheck disable=SC2086
+    mediator_start $settings || return 1
+    within 20 eval '[ "$(metric kept memory_claimed_bytes)" -ge $((48 << 20)) ]' || return 1
+    ! as kept "$client" hold 30 /none 2>/dev/null || { echo "30 of the other 16 MiB"; return 1; }
+    wait $launcher || return 1
+    rm -f "$hold"
+    wait $first
+    within 20 as kept "$client" hold 60 /none
+}
+check 'a daemon that is killed' restarted
 check 'nothing is left' within 20 no_executors
 [ $failures = 0 ]

@@ -11,6 +11,7 @@
 
 #include "mediator/executor/args.h"
 #include "mediator/executor/serve.h"
+#include "mediator/limit/account.h"
 #include "tests/fuzz/fake_cuda.h"
 
 #define REGION_SIZE (16u << 20)
@@ -53,6 +54,9 @@ static void set_up(uint32_t seed)
     fake_cuda_fill(&x.cuda);
     memset(&stats, 0, sizeof(stats));
     x.stats = &stats;
+    x.account->memory = seed % 2 ? 64u << 20 : 0;
+    x.account->context_bytes = 1u << 20;
+    x.account->most[VG_QUOTA_STREAMS] = 4;
     strcpy(x.job.vm, "fuzz");
     x.alone = true;
     if (!vg_region_layout_init(&x.guest.layout, REGION_SIZE, 1))
