@@ -145,6 +145,7 @@ static void vm_values(const struct vg_vm *vm, struct vg_kept_vm *v)
     memcpy(v->gone, vm->gone, sizeof(vm->gone));
     memcpy(v->policy, &vm->policy, sizeof(vm->policy));
     memcpy(v->usage, &vm->ended, sizeof(vm->ended));
+    v->registered = vm->registered;
 }
 
 /* ---- one object ---- */

@@ -57,6 +57,8 @@ struct vg_kept_vm {
     uint64_t gone[32];
     uint8_t policy[512];    /* struct vg_policy; of a registered VM the file on disk counts */
     uint8_t usage[sizeof(struct vg_usage)];
+    uint32_t registered;    /* counts where no file keeps it */
+    uint32_t reserved;
 };
 
 struct vg_kept_client {

@@ -94,6 +94,8 @@ static bool restore_vm(struct vg_mediator *m, struct vg_kept *item)
     memcpy(vm->gone, v.gone, sizeof(vm->gone));
     if (v.usage_size == sizeof(vm->ended))
         memcpy(&vm->ended, v.usage, sizeof(vm->ended));
+    if (!m->config.state_dir[0])
+        vm->registered = v.registered != 0;
     if (is_new)
         vg_mediator_vm_changed(m, vm);
     return true;
