@@ -28,6 +28,7 @@ restart_under_load() {
     in_vm $a /client/worker 31 100000 >"$work/load" 2>&1 &
     local pid=$!
     within 30 eval '[ "$(executors)" -ge 1 ]' || return 1
+    [ "$1" = -TERM ] || { kill -STOP "$mediator"; keeper_stop; }
     mediator_stop "$1"
     wait $pid
     [ $? -ne 0 ] || { echo "the program did not notice"; return 1; }
@@ -36,6 +37,35 @@ restart_under_load() {
     mediator_start || return 1
     within 20 in_vm $a /client/worker 32 1
 }
+
+serves() { admin list >/dev/null 2>&1; }
+links() { grep -c vg_stub_link_up "$("$top/tests/vm/vm-dir" $a)/qemu.log"; }
+
+# Killed five times, and the program, the device and the rest of the VM notice nothing; not even one
+# that starts while there is no mediator.
+killed_unnoticed() {
+    local before rc=0 late
+    before=$(links)
+    in_vm $a /client/worker 33 300 >"$work/load" 2>&1 &
+    local pid=$!
+    within 30 eval '[ "$(executors)" -ge 1 ]' || return 1
+    for i in 1 2 3 4 5; do
+        mediator_stop -KILL
+        if [ $i = 3 ]; then
+            in_vm $a /client/worker 34 1 >"$work/late" 2>&1 &
+            late=$!
+        fi
+        sleep 0.$i
+        mediator_start && within 30 serves || return 1
+    done
+    wait $pid || rc=1
+    wait $late || rc=1
+    cat "$work/load" "$work/late"
+    [ "$(links)" = "$before" ] || { echo 'the device has noticed'; return 1; }
+    within 20 no_executors && return $rc
+}
+
+keeper_stop() { pkill -KILL -f "^vgpu-keeper $work/"; }
 
 # Somebody kills the executor of a program in the VM: the program is told, the next one works.
 executor_killed() {
@@ -64,7 +94,8 @@ check 'every case of several processes' in_vm $a /scripts/inside.sh /client
 check 'nothing is left of them' within 8 no_executors
 check 'executor killed under load' executor_killed
 check 'mediator restarted under load' restart_under_load -TERM
-check 'mediator killed under load' restart_under_load -KILL
+check 'mediator killed under load, unnoticed' killed_unnoticed
+check 'mediator and its keeper killed' restart_under_load -KILL
 check 'the other VM works on' in_vm $b /client/worker 41 2
 check 'health' admin show-health
 [ $failures = 0 ]

@@ -309,6 +309,31 @@ START_TEST(vms_keep_their_policy)
 }
 END_TEST
 
+/* One that only watches keeps its page, and is a watcher still. */
+START_TEST(a_monitor_stays)
+{
+    struct vg_msg msg = { .type = VG_MSG_HELLO, .version = VG_PROTOCOL_VERSION,
+                          .role = VG_ROLE_MONITOR };
+    struct pollfd f = { .events = 0 };
+    struct peer p;
+
+    begin(NULL);
+    peer_connect(&p, &d);
+    peer_send(&p, &msg, -1);
+    close(peer_expect(&p, VG_MSG_WELCOME, 0));
+    ck_assert_int_eq(health_number("executors"), 0);
+    kill_and_restart();
+    ck_assert_int_ge(health_number("peers"), 1);
+    f.fd = p.sock;
+    ck_assert_int_eq(poll(&f, 1, 0), 0);
+    /* It may attach nothing, which the new one knows too. */
+    peer_tell(&p, VG_MSG_ATTACH, 0);
+    peer_expect_end(&p);
+    peer_close(&p);
+    end();
+}
+END_TEST
+
 /* ---- what ends meanwhile ---- */
 
 START_TEST(a_peer_dies_meanwhile)
@@ -687,6 +712,7 @@ void add_restart(Suite *s)
 {
     ADD(s, "restart", an_executor_serves_on, totals_outlive_the_daemon,
         what_is_said_meanwhile_is_heard, the_pool_is_taken_over, vms_keep_their_policy,
+        a_monitor_stays,
         a_peer_dies_meanwhile, an_executor_dies_meanwhile, an_executor_dies_later,
         a_stubborn_one_is_killed_by_the_next, a_peer_is_cut_off_all_the_same,
         the_keeper_is_replaced, both_are_killed, the_keeper_gives_up_without_its_name,
