@@ -69,7 +69,7 @@ bool vg_sched_outranked(const struct vg_sched *s, const struct vg_sched_proc *r)
 
 /* ---- choice ---- */
 
-/* A second place beside a kernel that overruns is for the others, not for its own process. */
+/* A second place beside a kernel that overruns is for others than its own process. */
 static bool may_join(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
     return vg_sched_wants(p, now) && !(s->running && vg_sched_overruns(s, p));
@@ -103,9 +103,14 @@ static struct vg_sched_proc *aged(struct vg_sched *s, uint64_t now)
     return oldest ? least_of(s, oldest, now) : NULL;
 }
 
+/* Second places are not for those who are ahead by a turn already. */
 static bool eligible(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
-    return may_join(s, p, now) && (p->vm->class_ <= p->vm->pool->top || vg_sched_floor_due(s, p));
+    if (!may_join(s, p, now))
+        return false;
+    if (s->running && vg_sched_debt(p) >= vg_sched_quantum(s, p, now))
+        return false;
+    return p->vm->class_ <= p->vm->pool->top || vg_sched_floor_due(s, p);
 }
 
 /* Both eligible. */

@@ -16,3 +16,9 @@ check-sched-table-ldlibs := -lm
 tests += check-sched-sim
 check-sched-sim-src  := tests/sched/cases.c $(sched-sim-src)
 check-sched-sim-libs := libvgsched.a
+
+# How soon changes of weight, class and membership take effect.
+tests += check-sched-changes
+check-sched-changes-src    := tests/sched/changes.c $(sched-sim-src)
+check-sched-changes-libs   := libvgsched.a
+check-sched-changes-ldlibs := -lm
