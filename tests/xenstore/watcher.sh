@@ -24,6 +24,7 @@ finish() {
 }
 trap finish EXIT
 
+[ "$(id -u)" = 0 ] || { echo "needs root: oxenstored's directory, other users' sockets"; exit 77; }
 lacking=$(xen_lacks)
 [ -z "$lacking" ] || { echo "missing: $lacking"; exit 77; }
 

@@ -15,6 +15,7 @@ kind=setup
 . "$top/tests/xenstore/xen.sh"
 trap 'exec 2>/dev/null; xen_kill; rm -rf "$work"' EXIT
 
+[ "$(id -u)" = 0 ] || { echo "needs root: oxenstored's directory, other users' sockets"; exit 77; }
 lacking=$(xen_lacks)
 [ -z "$lacking" ] || { echo "missing: $lacking"; exit 77; }
 
