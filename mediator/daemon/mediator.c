@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "due.h"
 #include "keep.h"
 #include "mediator/base/file.h"
 #include "mediator/base/log.h"
@@ -182,6 +183,7 @@ static void stop_listening(struct vg_mediator *m)
     if (m->stopping && !m->leaving)
         vg_keep_mediator(m);
     vg_metrics_fini(&m->metrics);
+    vg_due_stop(m);
     vg_control_fini(&m->control);
     vg_toolstack_fini(&m->toolstack);
 }
@@ -429,6 +431,7 @@ static int start(struct vg_mediator *m, char *why, size_t why_cap)
         vg_quota_apply_all(m);
         vg_keeper_start(&m->keeper);
         vg_pool_init(m);
+        vg_due_start(m);
         vg_toolstack_start(&m->toolstack);
     }
     return rc;

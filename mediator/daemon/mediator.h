@@ -40,6 +40,7 @@ struct vg_mediator {
     struct vg_metrics metrics;
     struct vg_telemetry_service telemetry;
     struct vg_toolstack toolstack;
+    struct vg_timer due_timer;
     struct vg_timer stop_timer, accept_timer;
     uint64_t started;               /* vg_now() */
     uint64_t refused;               /* peers turned away */

@@ -345,7 +345,7 @@ json_object *vg_report_load(struct vg_mediator *m, const struct vg_vm *vm)
     add_text(o, "name", vm->name);
     vg_report_policy_to(o, &vm->grant);
     add_number(o, "executors", live_sessions(m, vm));
-    add_number(o, "entitled_ppm", vg_turns_entitled(vm));
+    add_number(o, "entitled_ppm", (uint64_t)vm->due_ppm);
     add_now(o, m, vm);
     add_number(o, "calls", u.sum.calls);
     add_number(o, "launches", u.sum.launches);

@@ -47,6 +47,7 @@ struct vg_vm {
     struct vg_list shares;              /* what its executors share, see share.h */
     struct vg_vm_health health;
     struct vg_vm_toolstack toolstack;
+    int due_ppm;                        /* entitlement, smoothed: see due.h */
     unsigned share_count, share_fds;    /* entries, and those with a descriptor */
     uint64_t key;                       /* in the keeper; 0: not there */
 };
