@@ -338,7 +338,7 @@ class Trouble(Case):
         self.good('health')
 
     def test_xapi_that_does_not_end(self):
-        self.deadline_ms = ''
+        self.deadline_ms = '1500'
         for how in ('half', 'endless'):
             self.xapi.behave['VM.get_platform'] = how
             answer = self.call('get', vm_uuid=VM)
@@ -427,7 +427,7 @@ class NoMediator(Case):
         self.assertIn('running?', self.good('list')['problem'])
 
     def test_that_does_not_answer(self):
-        self.deadline_ms = ''
+        self.deadline_ms = '1500'
         import socket
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(self.control_path)
