@@ -123,11 +123,13 @@ static bool is_current(const struct vg_session *s, const struct vg_backend *now)
 }
 
 /* The best one for a guest that comes now; one that is still warming is ahead of a new one. */
-static struct vg_session *best(struct vg_pool *p)
+static struct vg_session *best(struct vg_pool *p, const char *gpus)
 {
     struct vg_session *s, *warming = NULL;
 
     vg_list_for_each(s, &p->sessions, link) {
+        if (strcmp(s->gpus, gpus) != 0)
+            continue;
         if (s->state == VG_SESSION_IDLE)
             return s;
         if (s->state == VG_SESSION_WARMING)
@@ -154,10 +156,11 @@ int vg_pool_attach(struct vg_client *client, unsigned slot, uint32_t token,
                    struct vg_session **ret_session, char *why, size_t why_cap)
 {
     struct vg_mediator *m = client->mediator;
+    struct vg_place place = vg_place_of(&m->config.places, client->vm->grant.pool);
     struct vg_session *s;
 
     drop_outdated(m);
-    while ((s = best(&m->pool)) != NULL) {
+    while ((s = best(&m->pool, place.gpus)) != NULL) {
         if (vg_session_give(s, client, slot, token) == 0) {
             vg_list_remove(&s->link);
             fill_in(m, VG_POOL_QUIET_MS);

@@ -74,6 +74,7 @@ struct vg_session {
     uint64_t ready_ns;              /* from start, later from its slot, to its being ready */
     struct vg_turns_seat turns;     /* its place among those that take turns */
     struct vg_backend backend;
+    char gpus[192];                 /* that it sees, see place.h */
     char device[160];               /* what the executor says it found */
     char failure[160];              /* what it said when it could not start */
     char line[512];                 /* its log, up to the next newline */

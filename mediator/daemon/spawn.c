@@ -75,21 +75,34 @@ static int open_pages(struct vg_session *s)
     return vg_spawn_map(s);
 }
 
+/* One that is started ahead of need sees the GPUs of the pool that VMs are in by default. */
+static void choose_gpus(struct vg_session *s)
+{
+    const struct vg_config *config = &s->mediator->config;
+    struct vg_place place = vg_place_of(&config->places, s->client ? s->client->vm->grant.pool
+                                                                   : config->policy.pool);
+
+    strcpy(s->gpus, place.gpus);
+}
+
 static int spawn(struct vg_session *s, const struct vg_spawn *sp)
 {
     const struct vg_config *config = &s->mediator->config;
-    char spin[24];
+    char spin[24], visible[sizeof(s->gpus) + 32];
+    char *extra[] = { s->gpus[0] ? visible : NULL, NULL };
     char *argv[9] = { (char *)"vgpu-executor", (char *)"--backend",
                       (char *)(uintptr_t)vg_backend_name(&s->backend),
                       (char *)"--driver", s->backend.library };
     const int fds[] = { -1, -1, sp->log, sp->control, s->doorbell_fd, s->stats_fd, s->gate_fd,
                         s->bell_fd };
-    vg_auto_free char **envp = vg_proc_env(vg_backend_env, NULL);
+    vg_auto_free char **envp = vg_proc_env(vg_backend_env, extra);
     /* No death signal: at the end of its control socket it tells its guest, then goes. */
     struct vg_proc proc = { .path = sp->program, .argv = argv, .envp = envp, .fds = fds,
                             .nfds = VG_ARRAY_LEN(fds), .session = true, .no_core = true };
     unsigned n = 5;
 
+    /* First in the list, so it is found before what we were started with. */
+    snprintf(visible, sizeof(visible), "CUDA_VISIBLE_DEVICES=%s", s->gpus);
     if (s->ahead && config->prestart_context)
         argv[n++] = (char *)"--warm";
     if (config->spin_us != VG_SPIN_DEFAULT) {
@@ -114,6 +127,7 @@ int vg_spawn_init(struct vg_spawn *sp, struct vg_session *s, char *why, size_t w
 
     sp->control = sp->log = -1;
     snprintf(sp->program, sizeof(sp->program), "vgpu-executor");
+    choose_gpus(s);
     rc = vg_backend_find(config, &s->backend, why, why_cap);
     if (rc < 0)
         return rc;

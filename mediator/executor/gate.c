@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "mediator/executor/executor.h"
+#include "mediator/executor/slice.h"
 #include "mediator/executor/work.h"
 #include "vg_atomic.h"
 
@@ -318,12 +319,26 @@ static void look_for_idleness(struct vg_exec *x, uint64_t now)
         ring(k, VG_GATE_ASK_IDLE);
 }
 
+static void apply_slice(struct vg_exec *x)
+{
+    struct vg_gatekeeper *k = &x->keeper;
+    enum vg_gate_slice works = vg_slice_apply(k->grant.slice_us);
+
+    if (works == k->slice)
+        return;
+    k->slice = works;
+    vg_store_relaxed(&k->page->now.slice, works);
+    if (works == VG_GATE_SLICE_FAILS)
+        vg_log(x, "event=no_slices why='the driver does not take them'");
+}
+
 void vg_gate_tick(struct vg_exec *x, uint64_t now, bool quiet)
 {
     struct vg_gatekeeper *k = &x->keeper;
 
     if (is_new(k))
         take_grant(x);
+    apply_slice(x);
     vg_meter_look(x, now, quiet);
     bool pending = k->held || k->worked, idle = x->meter.running == 0 && !pending;
     k->worked = false;

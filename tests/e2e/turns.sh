@@ -109,6 +109,17 @@ classes() {
     [ "$got1" -gt $((got2 * 3 / 2)) ] && [ "$got2" -gt 0 ]
 }
 
+# Two pools on one GPU, 4 to 1, and the lesser one's VM has the greater weight.
+pools() {
+    admin register-vm --vm-name=rich --pool=big --priority=medium --weight=1 >/dev/null &&
+        admin register-vm --vm-name=poor --pool=small --priority=medium --weight=99 >/dev/null ||
+        return 1
+    flood_start rich "${load[@]}" --depth 8 && flood_start poor "${load[@]}" --depth 8 || return 1
+    shares rich poor 3
+    flood_end || return 1
+    [ "$got1" -gt $((got2 * 3 / 2)) ] && [ "$got2" -gt 0 ]
+}
+
 executor_of() {
     admin --json show-vm "$1" | tr ',{' '\n\n' | sed -n 's/^ *"pid": *\([0-9]*\).*/\1/p' | head -n 1
 }
@@ -134,12 +145,14 @@ killed() {
     flood_end
 }
 
-mediator_start --set prestart=2 || exit 1
+mediator_start --set prestart=2 --set 'pool.big=gpu 0 share 80' \
+    --set 'pool.small=gpu 0 share 20' || exit 1
 check "a VM alone waits for no gate" alone
 check "weights 80 and 20 show in the time got" weights
 check "a change of weights acts at once" weights_change
 check "a deep queue buys nothing" depth
 check "many processes buy nothing" processes
 check "a high class comes before a low one, which goes on" classes
+check "pools have their shares" pools
 check "an executor's death passes its turn on" killed
 exit $((failures > 0))

@@ -15,3 +15,10 @@ check-executor-src  := $(addprefix tests/executor/,check_process.c check_work.c 
 check-executor-libs := libvgproto.a
 check-executor-pkgs := check
 check-executor-deps := $(B)/bin/vgpu-executor
+
+# What measures and holds back work, on a driver of the test's own.
+tests += check-gate
+check-gate-src  := tests/executor/check_gate.c
+check-gate-libs := libvgexec.a libvgproto.a
+check-gate-pkgs := check
+check-gate-ldlibs := -ldl

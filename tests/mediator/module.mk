@@ -68,3 +68,8 @@ fuzz-mediator:
 	        -artifact_prefix=$(O)/fuzz/findings/ -verbosity=1 -print_final_stats=1 \
 	        $(O)/fuzz/corpus-$$t tests/mediator/corpus-$$t || exit 1; \
 	done
+
+tests += check-place
+check-place-src  := tests/mediator/check_place.c
+check-place-libs := libvgdaemon.a libvgbase.a libvgproto.a
+check-place-pkgs := check json-c

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Watches the driver library's calls for channel groups and sets their time slices; see slice.h.
+ * Numbers and layouts are the kernel driver's, of which its open sources are the only manual:
+ * the structures below have what we look at in their places.
+ */
+#include "mediator/executor/slice.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vg_atomic.h"
+
+#define NV_TYPE     'F'         /* of its ioctls */
+#define RM_FREE     0x29u
+#define RM_CONTROL  0x2au
+#define RM_ALLOC    0x2bu
+#define GROUP_CLASS 0xa06cu     /* a channel group */
+#define SET_SLICE   0xa06c0103u /* parameter: one u64, us */
+
+struct rm_alloc {
+    uint32_t client, parent, object, class;
+    uint64_t params;
+};
+/* Both forms of RM_ALLOC begin like that; where the status is differs. */
+#define ALLOC_SIZE          32u
+#define ALLOC_STATUS        28u
+#define ALLOC_RIGHTS_SIZE   48u
+#define ALLOC_RIGHTS_STATUS 40u
+
+struct rm_control {
+    uint32_t client, object, command, flags;
+    uint64_t params;
+    uint32_t size, status;
+};
+
+struct rm_free {
+    uint32_t client, parent, object, status;
+};
+
+struct group {
+    bool there;
+    int fd;                 /* its driver's file, on which it was made */
+    uint32_t client, object;
+    uint32_t found;         /* us, as the library has set it */
+    uint32_t set;           /* us, as we have; 0: nothing yet */
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct group at[VG_SLICE_GROUPS];
+    uint32_t changes;       /* counts; read without the lock */
+    uint32_t applied_us, applied_at;
+    enum vg_gate_slice works;
+    vg_slice_device *device;
+} slices = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int call_device(int fd, unsigned long request, void *arg)
+{
+    if (slices.device)
+        return slices.device(fd, request, arg);
+    return (int)syscall(SYS_ioctl, fd, request, arg);
+}
+
+/* ---- watching: under the lock ---- */
+
+static struct group *find(int fd, uint32_t client, uint32_t object)
+{
+    for (unsigned i = 0; i < VG_SLICE_GROUPS; i++) {
+        struct group *g = &slices.at[i];
+        if (g->there && g->fd == fd && g->client == client && g->object == object)
+            return g;
+    }
+    return NULL;
+}
+
+static void has_changed(void)
+{
+    vg_store_release(&slices.changes, slices.changes + 1);
+}
+
+static void note_alloc(int fd, const void *arg, size_t size)
+{
+    struct rm_alloc a;
+    uint32_t status = 1;
+
+    if (size != ALLOC_SIZE && size != ALLOC_RIGHTS_SIZE)
+        return;
+    memcpy(&a, arg, sizeof(a));
+    memcpy(&status, (const char *)arg + (size == ALLOC_SIZE ? ALLOC_STATUS : ALLOC_RIGHTS_STATUS),
+           sizeof(status));
+    if (a.class != GROUP_CLASS || status != 0)
+        return;
+    for (unsigned i = 0; i < VG_SLICE_GROUPS; i++) {
+        if (slices.at[i].there)
+            continue;
+        slices.at[i] = (struct group){.there = true, .fd = fd, .client = a.client,
+                                      .object = a.object, .found = VG_SLICE_FOUND};
+        has_changed();
+        return;
+    }
+}
+
+/* Ours do not come by here. */
+static void note_control(int fd, const void *arg, size_t size)
+{
+    struct rm_control c;
+    struct group *g;
+    uint64_t us;
+
+    if (size != sizeof(c))
+        return;
+    memcpy(&c, arg, sizeof(c));
+    if (c.command != SET_SLICE || c.status != 0 || c.size != sizeof(us) || !c.params)
+        return;
+    g = find(fd, c.client, c.object);
+    if (!g)
+        return;
+    memcpy(&us, (const void *)(uintptr_t)c.params, sizeof(us));
+    g->found = us && us < UINT32_MAX ? (uint32_t)us : VG_SLICE_FOUND;
+    g->set = 0;
+    has_changed();
+}
+
+/* A client goes with all that it made. */
+static void note_free(int fd, const void *arg, size_t size)
+{
+    struct rm_free f;
+
+    if (size != sizeof(f))
+        return;
+    memcpy(&f, arg, sizeof(f));
+    for (unsigned i = 0; i < VG_SLICE_GROUPS && f.status == 0; i++) {
+        struct group *g = &slices.at[i];
+        if (g->fd == fd && g->client == f.client && (g->object == f.object || f.object == f.client))
+            g->there = false;
+    }
+}
+
+static void note(int fd, unsigned long request, const void *arg)
+{
+    size_t size = _IOC_SIZE(request);
+
+    if (_IOC_TYPE(request) != NV_TYPE || !arg)
+        return;
+    pthread_mutex_lock(&slices.lock);
+    switch (_IOC_NR(request)) {
+    case RM_ALLOC:
+        note_alloc(fd, arg, size);
+        break;
+    case RM_CONTROL:
+        note_control(fd, arg, size);
+        break;
+    case RM_FREE:
+        note_free(fd, arg, size);
+        break;
+    default:
+        break;
+    }
+    pthread_mutex_unlock(&slices.lock);
+}
+
+/* The one that the driver's library finds: programs come before libraries. */
+__attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, ...)
+{
+    va_list ap;
+
+    va_start(ap, request);
+    void *arg = va_arg(ap, void *);
+    va_end(ap);
+    int rc = call_device(fd, request, arg);
+    if (rc >= 0)
+        note(fd, request, arg);
+    return rc;
+}
+
+/* ---- setting ---- */
+
+static bool set_one(struct group *g, uint32_t us)
+{
+    uint64_t value = us;
+    struct rm_control c = {.client = g->client, .object = g->object, .command = SET_SLICE,
+                           .params = (uintptr_t)&value, .size = sizeof(value)};
+
+    if (g->set == us)
+        return true;
+    if (call_device(g->fd, _IOWR(NV_TYPE, RM_CONTROL, struct rm_control), &c) < 0 || c.status != 0)
+        return false;
+    g->set = us;
+    return true;
+}
+
+/* One that fails later has gone with its file; the first says whether there is a lever at all. */
+static void set_all(uint32_t us)
+{
+    for (unsigned i = 0; i < VG_SLICE_GROUPS; i++) {
+        struct group *g = &slices.at[i];
+        if (!g->there || slices.works == VG_GATE_SLICE_FAILS)
+            continue;
+        bool ok = set_one(g, us ? us : g->found);
+        if (slices.works == VG_GATE_SLICE_UNKNOWN)
+            slices.works = ok ? VG_GATE_SLICE_WORKS : VG_GATE_SLICE_FAILS;
+        g->there = ok;
+    }
+}
+
+enum vg_gate_slice vg_slice_apply(uint32_t us)
+{
+    uint32_t changes = vg_load_acquire(&slices.changes);
+
+    if (slices.works == VG_GATE_SLICE_FAILS ||
+        (us == slices.applied_us && changes == slices.applied_at))
+        return slices.works;
+    pthread_mutex_lock(&slices.lock);
+    set_all(us);
+    slices.applied_us = us;
+    slices.applied_at = changes;
+    pthread_mutex_unlock(&slices.lock);
+    return slices.works;
+}
+
+void vg_slice_set_device(vg_slice_device *device)
+{
+    slices.device = device;
+}
+
+unsigned vg_slice_groups(void)
+{
+    unsigned n = 0;
+
+    pthread_mutex_lock(&slices.lock);
+    for (unsigned i = 0; i < VG_SLICE_GROUPS; i++)
+        n += slices.at[i].there;
+    pthread_mutex_unlock(&slices.lock);
+    return n;
+}
+
+void vg_slice_reset(void)
+{
+    pthread_mutex_lock(&slices.lock);
+    memset(slices.at, 0, sizeof(slices.at));
+    slices.changes = slices.applied_us = slices.applied_at = 0;
+    slices.works = VG_GATE_SLICE_UNKNOWN;
+    slices.device = NULL;
+    pthread_mutex_unlock(&slices.lock);
+}

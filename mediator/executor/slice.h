@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How long the GPU's own scheduler lets this process run before it looks at others: the time
+ * slices of its channel groups. NVIDIA's kernel driver lets a process set those of its own groups,
+ * without privilege; that is undocumented, so nothing depends on it: the first try decides, and
+ * where it fails the gate alone does the work.
+ *
+ * The groups are learned by watching: this program has an `ioctl` of its own, to which the driver
+ * library, loaded later, is bound. It makes the call and looks at what came of it.
+ *
+ * Watching happens on whatever thread calls; everything else on the serve thread.
+ */
+#ifndef VG_SLICE_H
+#define VG_SLICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mediator/vg_gate.h"
+
+#define VG_SLICE_GROUPS 64u   /* of one process; a context has four */
+#define VG_SLICE_FOUND  1024u /* us, of a group of which the driver's library has set nothing */
+
+/* What makes the call; tests put a device of their own here. NULL: the kernel. */
+typedef int vg_slice_device(int fd, unsigned long request, void *arg);
+void vg_slice_set_device(vg_slice_device *device);
+
+/*
+ * Gives the groups that there are slices of so many us, 0: those that they had. Cheap where
+ * nothing has changed. Whether it works, as far as it is known.
+ */
+enum vg_gate_slice vg_slice_apply(uint32_t us);
+
+/* For tests: groups that are there, and forgetting all. */
+unsigned vg_slice_groups(void);
+void vg_slice_reset(void);
+
+#endif
