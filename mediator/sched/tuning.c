@@ -36,7 +36,7 @@ static void init_classes(struct vg_sched_tuning *t)
     t->floor_quantum = US(500);
     t->patience = MS(20);
     t->floor_ppm[VG_CLASS_HIGH] = 0;
-    t->floor_ppm[VG_CLASS_MEDIUM] = 58000;  /* 5 % promised; switches take some of it */
+    t->floor_ppm[VG_CLASS_MEDIUM] = 62000;  /* 5 % promised; switches take some of it */
     t->floor_ppm[VG_CLASS_LOW] = 26000;     /* 2 % promised */
     t->age = MS(700);                       /* 1 s promised, less what runs then */
     t->debt = MS(500);

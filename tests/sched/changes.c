@@ -89,7 +89,7 @@ static void killed(void)
 
 static const struct change changes[] = {
     { "weight 50 to 90", weight, { 0.9, 0.1, 0 } },
-    { "medium to high", class_up, { 0.058, 0.942, 0 } },
+    { "medium to high", class_up, { 0.062, 0.938, 0 } },
     { "a VM comes", join, { 0.5, 0.5, 0 } },
     { "a VM goes", leave, { 0.5, 0.5, 0 } },
     { "an endless one is killed", killed, { 0.5, 0.5, 0 } },
