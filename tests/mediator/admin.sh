@@ -46,7 +46,7 @@ stop() {
 within() {
     local text=$1 pattern=$2
     shift 2
-    for _ in $(seq 300); do
+    for _ in $(seq 600); do
         "$@" 2>/dev/null | grep -Eq -- "$pattern" && break
         sleep 0.05
     done
@@ -120,9 +120,12 @@ wants 'top on a dumb terminal' 0 '^0$' sh -c 'TERM=dumb "$@" | grep -c "$(printf
     "$bin/vgpu-admin" "--socket=$work/control.sock" top --count=1 --interval=100
 if command -v script >/dev/null; then
     # shellcheck disable=SC2031
-    wants 'top on a terminal: in place, until q' 0 "$(printf '\033')\\[H" \
-        sh -c '(sleep 2; echo q) | TERM=xterm timeout 30 script -qec "$1" /dev/null' - \
-        "$bin/vgpu-admin --socket=$work/control.sock top --interval=100"
+    (for _ in $(seq 600); do grep -q web1 "$work/screen" 2>/dev/null && break; sleep 0.05; done; echo q) |
+        TERM=xterm timeout 60 script -qec \
+            "$bin/vgpu-admin --socket=$work/control.sock top --interval=100" /dev/null \
+            >"$work/screen" 2>&1
+    wants 'top on a terminal: ends at q' 0 '^0$' echo $?
+    wants 'top on a terminal: in place' 0 "$(printf '\033')\\[H" cat "$work/screen"
 fi
 
 # ---- events ----

@@ -16,7 +16,9 @@
 #include "mediator/base/util.h"
 #include "mediator/daemon/backend.h"
 #include "mediator/daemon/config.h"
+#include "mediator/daemon/mediator.h"
 #include "mediator/daemon/policy.h"
+#include "mediator/daemon/scrape.h"
 #include "mediator/daemon/slotmem.h"
 #include "mediator/daemon/store.h"
 #include "mediator/daemon/usage.h"
@@ -363,6 +365,54 @@ START_TEST(usage_sums)
 }
 END_TEST
 
+/* What others chose stands between quotes and cannot end them. */
+START_TEST(metrics_escape_labels)
+{
+    static struct vg_mediator m;
+    struct vg_text t = { .at = NULL };
+
+    vg_config_init(&m.config);
+    vg_list_init(&m.clients);
+    vg_list_init(&m.pool.sessions);
+    vg_vms_init(&m.vms);
+    vg_turns_init(&m.turns);
+    strcpy(m.device, "a\"b\\c\nd");
+    vg_vms_add(&m.vms, "vm1", &m.config.policy);
+    vg_scrape(&m, &t);
+    ck_assert(!t.full);
+    ck_assert_ptr_nonnull(strstr(t.at, ",device=\"a\\\"b\\\\c\\nd\"} 1\n"));
+    ck_assert_ptr_nonnull(strstr(t.at, "\nvgpu_vm_weight{vm=\"vm1\"} "));
+    vg_vms_fini(&m.vms);
+    free(t.at);
+}
+END_TEST
+
+/* Bounds are powers of two that at least so many values lie below; nothing overflows. */
+START_TEST(usage_percentiles)
+{
+    struct vg_hist h;
+
+    memset(&h, 0, sizeof(h));
+    ck_assert_uint_eq(vg_usage_percentile(&h, 50), 0);
+    for (unsigned i = 0; i < 98; i++)
+        vg_hist_add(&h, 1000, 1);
+    vg_hist_add(&h, 5000, 2);
+    ck_assert_uint_eq(vg_usage_count(&h), 100);
+    ck_assert_uint_eq(h.sum, 98000 + 10000);
+    ck_assert_uint_eq(vg_usage_percentile(&h, 50), 1024);
+    ck_assert_uint_eq(vg_usage_percentile(&h, 98), 1024);
+    ck_assert_uint_eq(vg_usage_percentile(&h, 99), 8192);
+    vg_hist_add(&h, UINT64_MAX, 1);
+    vg_hist_add(&h, 0, 1);
+    ck_assert_uint_eq(h.bucket[0], 1);
+    ck_assert_uint_eq(h.bucket[VG_HIST_BUCKETS - 1], 1);
+    ck_assert_uint_eq(vg_usage_percentile(&h, 100), (uint64_t)1 << (VG_HIST_BUCKETS - 1));
+    for (unsigned i = 0; i < VG_HIST_BUCKETS; i++)
+        h.bucket[i] = UINT64_MAX;
+    vg_usage_percentile(&h, 99);
+}
+END_TEST
+
 #define RETIRED 0x0eu /* said that a callback had run: the slot tells it now */
 
 START_TEST(every_call_has_a_name)
@@ -446,7 +496,7 @@ int main(void)
         vms_are_sorted_and_bounded, store_keeps_what_is_registered, store_refuses_damage,
         store_on_a_full_disk,
         caps_bound_what_is_granted, caps_are_settings,
-        usage_sums, every_call_has_a_name, slot_states,
+        usage_sums, usage_percentiles, metrics_escape_labels, every_call_has_a_name, slot_states,
         slot_memory,
     };
     Suite *s = suite_create("daemon");

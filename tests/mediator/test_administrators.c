@@ -210,7 +210,7 @@ static void wait_for(int fd, const char *part)
 {
     static char got[1 << 16];
     size_t len = 0;
-    uint64_t end = now_ms() + TEST_WAIT_MS;
+    uint64_t end = now_ms() + 4 * TEST_WAIT_MS;
 
     got[0] = '\0';
     while (!strstr(got, part) && now_ms() < end && len < sizeof(got) - 1) {
@@ -276,7 +276,7 @@ START_TEST(follower_who_does_not_read)
         peer_close(&p);
     }
     json_object_put(control_ask(&d, "{\"op\":\"list\"}"));
-    for (end = now_ms() + TEST_WAIT_MS; n != 0 && now_ms() < end;) {
+    for (end = now_ms() + 4 * TEST_WAIT_MS; n != 0 && now_ms() < end;) {
         n = recv(fd, rest, sizeof(rest), MSG_DONTWAIT);
         if (n < 0 && errno != EAGAIN)
             n = 0;
