@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <json-c/printbuf.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -65,12 +66,19 @@ static double gpu_of_all(const struct top *t)
     return sum;
 }
 
+static int to_text(json_object *o, struct printbuf *out, int level, int flags)
+{
+    (void)level, (void)flags;
+    return sprintbuf(out, "%.3f", json_object_get_double(o));
+}
+
+/* With three digits: the library has a way for that only since its version 0.12. */
 static json_object *number(double value)
 {
-    char text[40];
+    json_object *o = json_object_new_double(value);
 
-    snprintf(text, sizeof(text), "%.3f", value);
-    return json_object_new_double_s(value, text);
+    json_object_set_serializer(o, to_text, NULL, NULL);
+    return o;
 }
 
 /* The look's row for one VM: shares in percent, the rest per second. */
