@@ -28,7 +28,8 @@
 #define VG_REG_RELEASE       0x28        /* wo: token; gives the slot back */
 #define VG_REG_DOORBELL      0x2c        /* wo: token; wakes the slot's executor */
 #define VG_REG_TRAPS         0x30        /* ro: accesses to BAR0 so far, this register excepted */
-#define VG_REG_END           0x34
+#define VG_REG_REGION_TRAPS  0x34        /* ro: accesses to BAR1 that the device had to serve */
+#define VG_REG_END           0x38
 
 #define VG_REG_MAGIC_VALUE   0x55504756u /* "VGPU" */
 #define VG_CLAIM_NONE        0xffffffffu

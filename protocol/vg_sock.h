@@ -65,9 +65,13 @@ struct vg_msg {
     uint64_t region_size;   /* HELLO of a device, WELCOME to a process or monitor, SERVE: bytes */
     uint32_t slot_count;
     uint32_t pid;           /* HELLO of a process: for logs only. SERVE: its seat in the account */
+    uint64_t region_gfn;    /* HELLO, ATTACH of a device under Xen: the guest's first frame of the
+                               region, which then is no fd. SERVE: the same, the fd is privcmd */
     char     name[64];      /* HELLO: VM name or process name, NUL-terminated. A monitor's: the VM
                                to watch, "" for all host processes of the peer's user */
-    char     text[160];     /* REFUSED, FAILED: reason; READY, IDLE: device. NUL-terminated */
+    uint32_t domid;         /* SERVE, with region_gfn */
+    uint32_t reserved;
+    char     text[144];     /* REFUSED, FAILED: reason; READY, IDLE: device. NUL-terminated */
 };
 
 typedef char vg_assert_msg_size[sizeof(struct vg_msg) == 256 ? 1 : -1];

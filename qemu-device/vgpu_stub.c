@@ -42,6 +42,7 @@ typedef struct VgStubState {
     MemoryRegion regs;
     MemoryRegion ram;
     struct vg_stub_backing backing;
+    MemoryListener listener;    /* hears where the guest maps BAR1 */
     struct vg_stub core;
     int link_fd;
     bool absence_told;      /* of the mediator, since it was last there */
@@ -172,6 +173,9 @@ static void vg_stub_host_event(void *opaque, enum vg_stub_event what,
     case VG_STUB_EV_RESET:
         trace_vg_stub_reset(s);
         break;
+    case VG_STUB_EV_MOVED:
+        trace_vg_stub_moved(s, a);
+        break;
     }
 }
 
@@ -235,6 +239,94 @@ static const MemoryRegionOps vg_stub_regs_ops = {
     },
 };
 
+/* ---- BAR1 ---- */
+
+static uint64_t vg_stub_ram_read(void *opaque, hwaddr addr, unsigned size)
+{
+    VgStubState *s = opaque;
+
+    return vg_stub_region_read(&s->core, addr, size);
+}
+
+static void vg_stub_ram_write(void *opaque, hwaddr addr, uint64_t value,
+                              unsigned size)
+{
+    VgStubState *s = opaque;
+
+    vg_stub_region_write(&s->core, addr, value, size);
+}
+
+/* Only while the pages are not where the guest looks for them. */
+static const MemoryRegionOps vg_stub_ram_ops = {
+    .read = vg_stub_ram_read,
+    .write = vg_stub_ram_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
+    .impl = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
+};
+
+/* The whole BAR: one that something else covers in part stays slow. */
+static bool vg_stub_is_ram(VgStubState *s, MemoryRegionSection *section)
+{
+    return section->mr == &s->ram && section->offset_within_region == 0 &&
+           int128_eq(section->size, int128_make64(s->size));
+}
+
+static void vg_stub_place(VgStubState *s, uint64_t gfn)
+{
+    int rc;
+
+    if (s->core.disabled) {
+        return;
+    }
+    rc = s->backing.ops->place(&s->backing, gfn);
+    if (rc < 0) {
+        vg_stub_disable(&s->core, "cannot move the shared region, no GPU for "
+                        "this VM until it is started again", strerror(-rc));
+        return;
+    }
+    vg_stub_moved(&s->core, s->backing.gfn);
+}
+
+static void vg_stub_mapped(MemoryListener *listener,
+                           MemoryRegionSection *section)
+{
+    VgStubState *s = container_of(listener, VgStubState, listener);
+
+    if (vg_stub_is_ram(s, section)) {
+        vg_stub_place(s, section->offset_within_address_space / 4096);
+    }
+}
+
+static void vg_stub_unmapped(MemoryListener *listener,
+                             MemoryRegionSection *section)
+{
+    VgStubState *s = container_of(listener, VgStubState, listener);
+
+    if (vg_stub_is_ram(s, section)) {
+        vg_stub_place(s, 0);
+    }
+}
+
+static void vg_stub_init_ram(VgStubState *s)
+{
+    if (!s->backing.ops->place) {
+        memory_region_init_ram_ptr(&s->ram, OBJECT(s), "vgpu-stub-region",
+                                   s->size, s->backing.base);
+        return;
+    }
+    memory_region_init_io(&s->ram, OBJECT(s), &vg_stub_ram_ops, s,
+                          "vgpu-stub-region", s->size);
+    s->core.region_gfn = s->backing.gfn;
+    s->listener = (MemoryListener) {
+        VG_LISTENER_NAME("vgpu-stub")
+        .region_add = vg_stub_mapped,
+        .region_del = vg_stub_unmapped,
+        .priority = 20,
+    };
+    memory_listener_register(&s->listener, &address_space_memory);
+}
+
 /* ---- device life ---- */
 
 static void vg_stub_retry(void *opaque)
@@ -242,6 +334,16 @@ static void vg_stub_retry(void *opaque)
     VgStubState *s = opaque;
 
     vg_stub_connect(&s->core);
+}
+
+static const struct vg_stub_backing_ops *vg_stub_backing_here(void)
+{
+#ifdef CONFIG_XEN
+    if (xen_enabled()) {
+        return &vg_stub_backing_xen;
+    }
+#endif
+    return &vg_stub_backing_memfd;
 }
 
 static bool vg_stub_open_region(VgStubState *s, Error **errp)
@@ -253,7 +355,7 @@ static bool vg_stub_open_region(VgStubState *s, Error **errp)
         error_setg(errp, "size must be a power of two");
         return false;
     }
-    s->backing.ops = &vg_stub_backing_memfd;
+    s->backing.ops = vg_stub_backing_here();
     rc = s->backing.ops->open(&s->backing, s->size);
     if (rc < 0) {
         error_setg_errno(errp, -rc, "cannot make the shared region");
@@ -287,8 +389,7 @@ static void vg_stub_realize(PCIDevice *pdev, Error **errp)
     memory_region_init_io(&s->regs, OBJECT(s), &vg_stub_regs_ops, s,
                           "vgpu-stub-regs", VG_BAR0_SIZE);
     pci_register_bar(pdev, 0, PCI_BASE_ADDRESS_SPACE_MEMORY, &s->regs);
-    memory_region_init_ram_ptr(&s->ram, OBJECT(s), "vgpu-stub-region",
-                               s->size, s->backing.base);
+    vg_stub_init_ram(s);
     pci_register_bar(pdev, 1, PCI_BASE_ADDRESS_SPACE_MEMORY |
                      PCI_BASE_ADDRESS_MEM_PREFETCH |
                      PCI_BASE_ADDRESS_MEM_TYPE_64, &s->ram);
@@ -309,6 +410,9 @@ static void vg_stub_exit(PCIDevice *pdev)
 {
     VgStubState *s = VG_STUB(pdev);
 
+    if (s->backing.ops->place) {
+        memory_listener_unregister(&s->listener);
+    }
     vg_stub_fini(&s->core);
     timer_free(s->retry);
     s->retry = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The memory behind BAR1.  How it comes to be depends on the hypervisor: with
- * KVM and TCG the device makes a memfd that executors map too.  Under Xen,
- * where the pages must be the guest's own, another set of operations goes here.
+ * KVM and TCG the device makes a memfd that executors map too.  Under Xen the
+ * pages are the guest's own (vgpu_stub_xen.c), and move with the BAR.
  */
 #ifndef VGPU_STUB_BACKING_H
 #define VGPU_STUB_BACKING_H
@@ -17,6 +17,11 @@ struct vg_stub_backing_ops {
     int (*open)(struct vg_stub_backing *b, uint64_t size);
     /* Idempotent. */
     void (*close)(struct vg_stub_backing *b);
+    /*
+     * Only where the pages are the guest's: the guest has mapped the BAR at
+     * this frame, or (0) unmapped it.  0 or -errno; then they may be anywhere.
+     */
+    int (*place)(struct vg_stub_backing *b, uint64_t gfn);
 };
 
 struct vg_stub_backing {
@@ -25,9 +30,14 @@ struct vg_stub_backing {
     uint64_t size;          /* bytes */
     int fd;                 /* for the mediator; -1: none, it cannot be shared */
     int why;                /* errno, then */
+    uint64_t gfn;           /* Xen: the guest's first frame of it, now */
+    uint64_t parking;       /* Xen: the same, while no BAR is mapped */
 };
 
 /* A sealed memfd: nobody who gets it can shrink it under QEMU's feet. */
 extern const struct vg_stub_backing_ops vg_stub_backing_memfd;
+#ifdef CONFIG_XEN
+extern const struct vg_stub_backing_ops vg_stub_backing_xen;
+#endif
 
 #endif

@@ -6,6 +6,7 @@
 #ifndef VGPU_STUB_COMPAT_H
 #define VGPU_STUB_COMPAT_H
 
+#include "exec/address-spaces.h"
 #include "hw/pci/pci.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
@@ -14,9 +15,19 @@
 #include "qemu/timer.h"
 #include "sysemu/sysemu.h"
 
-/* qemu_get_vm_name() has moved from here to sysemu.h. */
+/* qemu_get_vm_name() and xen_enabled() have moved from here. */
 #if QEMU_VERSION_MAJOR < 7
 #include "qemu-common.h"
+#include "hw/xen/xen.h"
+#else
+#include "sysemu/xen.h"
+#endif
+
+/* Listeners have had names since 6.2. */
+#if QEMU_VERSION_MAJOR < 7
+#define VG_LISTENER_NAME(text)
+#else
+#define VG_LISTENER_NAME(text) .name = text,
 #endif
 
 /* device_class_set_props() came with 5.0. */

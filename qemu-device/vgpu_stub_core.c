@@ -127,6 +127,7 @@ static int send_msg(struct vg_stub *s, enum vg_msg_type type, uint32_t token)
     memset(&msg, 0, sizeof(msg));
     msg.type = type;
     msg.token = token;
+    msg.region_gfn = s->region_gfn;
     return s->host->link_send(s->opaque, &msg, -1);
 }
 
@@ -139,6 +140,7 @@ static int send_hello(struct vg_stub *s)
     msg.version = VG_PROTOCOL_VERSION;
     msg.role = VG_ROLE_DEVICE;
     msg.region_size = s->layout.size;
+    msg.region_gfn = s->region_gfn;
     msg.slot_count = s->layout.slot_count;
     memcpy(msg.name, s->name, sizeof(msg.name));
     return s->host->link_send(s->opaque, &msg, s->region_fd);
@@ -146,6 +148,9 @@ static int send_hello(struct vg_stub *s)
 
 static void connect_later(struct vg_stub *s, int error)
 {
+    if (s->disabled) {
+        return;
+    }
     event(s, VG_STUB_EV_LINK_DOWN, (uint64_t)-error, s->retry_ms);
     s->host->connect_later(s->opaque, s->retry_ms);
     s->retry_ms = s->retry_ms * 2 < VG_STUB_RETRY_MAX_MS
@@ -156,7 +161,7 @@ void vg_stub_connect(struct vg_stub *s)
 {
     int rc;
 
-    if (s->link != VG_STUB_LINK_DOWN || !s->host->link_open) {
+    if (s->link != VG_STUB_LINK_DOWN || s->disabled || !s->host->link_open) {
         return;
     }
     rc = s->host->link_open(s->opaque);
@@ -356,7 +361,7 @@ static uint32_t read_features(struct vg_stub *s)
 static uint32_t read_status(struct vg_stub *s)
 {
     return (s->link == VG_STUB_LINK_UP ? VG_STATUS_MEDIATOR : 0) |
-           (s->refused ? VG_STATUS_REFUSED : 0);
+           (s->refused || s->disabled ? VG_STATUS_REFUSED : 0);
 }
 
 static uint32_t read_epoch(struct vg_stub *s)
@@ -382,6 +387,11 @@ static uint32_t read_region_hi(struct vg_stub *s)
 static uint32_t read_traps(struct vg_stub *s)
 {
     return s->traps;
+}
+
+static uint32_t read_region_traps(struct vg_stub *s)
+{
+    return s->region_traps;
 }
 
 static uint32_t read_claim(struct vg_stub *s)
@@ -470,7 +480,14 @@ static const struct vg_stub_reg {
     [VG_REG_RELEASE / 4]    = { NULL, write_release },
     [VG_REG_DOORBELL / 4]   = { NULL, write_doorbell },
     [VG_REG_TRAPS / 4]      = { read_traps, NULL },
+    [VG_REG_REGION_TRAPS / 4] = { read_region_traps, NULL },
 };
+
+/* Whoever looks at the counters must not change them. */
+static bool is_counter(uint64_t offset)
+{
+    return offset == VG_REG_TRAPS || offset == VG_REG_REGION_TRAPS;
+}
 
 static const struct vg_stub_reg *reg_at(uint64_t offset, unsigned size)
 {
@@ -485,7 +502,7 @@ uint64_t vg_stub_read(struct vg_stub *s, uint64_t offset, unsigned size)
     const struct vg_stub_reg *reg = reg_at(offset, size);
     uint64_t value = UINT64_MAX;
 
-    s->traps += offset != VG_REG_TRAPS;
+    s->traps += !is_counter(offset);
     if (reg && reg->read) {
         value = reg->read(s);
     } else {
@@ -500,13 +517,58 @@ void vg_stub_write(struct vg_stub *s, uint64_t offset, uint64_t value,
 {
     const struct vg_stub_reg *reg = reg_at(offset, size);
 
-    s->traps += offset != VG_REG_TRAPS;
+    s->traps += !is_counter(offset);
     event(s, VG_STUB_EV_WRITE, offset, value);
     if (reg && reg->write) {
         reg->write(s, (uint32_t)value);
     } else {
         guest_error(s, "bad register write", offset);
     }
+}
+
+/* ---- the region, where the guest cannot reach it by itself ---- */
+
+static bool region_has(const struct vg_stub *s, uint64_t offset, unsigned size)
+{
+    return size <= 8 && offset <= s->layout.size &&
+           size <= s->layout.size - offset;
+}
+
+uint64_t vg_stub_region_read(struct vg_stub *s, uint64_t offset, unsigned size)
+{
+    uint64_t value = 0;
+
+    s->region_traps++;
+    if (!region_has(s, offset, size)) {
+        return UINT64_MAX;
+    }
+    memcpy(&value, (char *)s->region + offset, size);
+    return value;
+}
+
+void vg_stub_region_write(struct vg_stub *s, uint64_t offset, uint64_t value,
+                          unsigned size)
+{
+    s->region_traps++;
+    if (region_has(s, offset, size)) {
+        memcpy((char *)s->region + offset, &value, size);
+    }
+}
+
+void vg_stub_moved(struct vg_stub *s, uint64_t gfn)
+{
+    s->region_gfn = gfn;
+    event(s, VG_STUB_EV_MOVED, gfn, 0);
+}
+
+void vg_stub_disable(struct vg_stub *s, const char *what, const char *detail)
+{
+    if (s->disabled) {
+        return;
+    }
+    s->disabled = true;
+    s->host->complain(s->opaque, what, detail);
+    vg_stub_link_lost(s, -EIO);
 }
 
 /* ---- life ---- */
@@ -587,6 +649,7 @@ void vg_stub_reset(struct vg_stub *s)
         }
     }
     s->traps = 0;
+    s->region_traps = 0;
     if (busy) {
         tell_mediator(s, VG_MSG_RESET, 0);
     }

@@ -36,6 +36,7 @@ enum vg_stub_event {
     VG_STUB_EV_LINK_UP,     /* epoch */
     VG_STUB_EV_LINK_DOWN,   /* errno or 0, ms until the next attempt */
     VG_STUB_EV_RESET,       /* - */
+    VG_STUB_EV_MOVED,       /* new frame of the region */
 };
 
 /*
@@ -91,13 +92,16 @@ struct vg_stub {
     struct vg_region_layout layout;
     struct vg_region_header header;     /* as it must be, to restore it */
     int region_fd;          /* -1: the host has no fd for it */
+    uint64_t region_gfn;    /* the guest's frame of it under Xen; 0: fd */
     char name[64];          /* of the VM: a label for logs */
 
     enum vg_stub_link_state link;
     bool refused;
+    bool disabled;          /* for good: the region is lost */
     unsigned retry_ms;
     uint32_t epoch;         /* connections to a mediator so far */
     uint32_t traps;
+    uint32_t region_traps;  /* accesses to BAR1 that had to be served here */
     struct vg_stub_slot slot[VG_SLOTS_MAX];
 };
 
@@ -119,6 +123,20 @@ void vg_stub_reset(struct vg_stub *s);
 uint64_t vg_stub_read(struct vg_stub *s, uint64_t offset, unsigned size);
 void vg_stub_write(struct vg_stub *s, uint64_t offset, uint64_t value,
                    unsigned size);
+
+/*
+ * BAR1, where an access is not the guest's own: counted, and slow.  `offset` and
+ * `size` (at most 8) lie in the region.
+ */
+uint64_t vg_stub_region_read(struct vg_stub *s, uint64_t offset, unsigned size);
+void vg_stub_region_write(struct vg_stub *s, uint64_t offset, uint64_t value,
+                          unsigned size);
+
+/* The region is at another frame of the guest's. */
+void vg_stub_moved(struct vg_stub *s, uint64_t gfn);
+
+/* The region cannot be used any more: no link, no slots, for good. */
+void vg_stub_disable(struct vg_stub *s, const char *what, const char *detail);
 
 /* Makes an attempt to reach the mediator, if there is no link. */
 void vg_stub_connect(struct vg_stub *s);

@@ -8,6 +8,7 @@
  *   vm-probe attach     the same, and asks for an executor
  *   vm-probe release T  gives the slot with token T back
  *   vm-probe status     prints "up" or "down" (the mediator) and the epoch
+ *   vm-probe traps      prints how often BAR1 had to be served by the device
  *   vm-probe slot N     prints the state of slot N, and the reason if it is gone
  */
 #include <dirent.h>
@@ -103,6 +104,7 @@ static void check_region(const struct vg_region_layout *l)
 {
     volatile uint64_t *data = (volatile uint64_t *)(bar1 + l->data_off);
     uint32_t traps = bar0[VG_REG_TRAPS / 4];
+    uint32_t region_traps = bar0[VG_REG_REGION_TRAPS / 4];
     uint64_t start;
 
     NEED(((struct vg_region_header *)bar1)->magic == VG_REGION_MAGIC);
@@ -113,6 +115,7 @@ static void check_region(const struct vg_region_layout *l)
         NEED(data[i] == i * 0x9e3779b97f4a7c15ull);
     printf("BAR1 read %u ns\n", (unsigned)((now_ns() - start) / ROUNDS));
     NEED(bar0[VG_REG_TRAPS / 4] == traps);
+    NEED(bar0[VG_REG_REGION_TRAPS / 4] == region_traps);
     start = now_ns();
     for (unsigned i = 0; i < ROUNDS; i++)
         NEED(bar0[VG_REG_VERSION / 4] == VG_PROTOCOL_VERSION);
@@ -155,6 +158,8 @@ static int one_step(const struct vg_region_layout *l, const char *verb, const ch
     if (strcmp(verb, "status") == 0) {
         printf("%s %u\n", bar0[VG_REG_STATUS / 4] & VG_STATUS_MEDIATOR ? "up" : "down",
                bar0[VG_REG_EPOCH / 4]);
+    } else if (strcmp(verb, "traps") == 0) {
+        printf("%u\n", bar0[VG_REG_REGION_TRAPS / 4]);
     } else if (strcmp(verb, "slot") == 0) {
         print_slot(l, number);
     } else if (strcmp(verb, "release") == 0) {

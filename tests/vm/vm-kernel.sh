@@ -7,6 +7,7 @@
 #   vmlinux        uncompressed: QEMU starts it directly (PVH), which saves
 #                  the guest 3 s of decompression under emulation
 #   modules/*.ko   what the guest loads, NN-name.ko in loading order
+#   dom0/*.ko      what it loads beside that as Xen's Dom0
 #   release        what uname -r will say
 #
 # The kernel found first stays; tests/vm/vm-kernel.sh --update gets the newest.
@@ -16,6 +17,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VGPU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vgpu}/vm-kernel
 wanted='virtio_pci 9pnet_virtio 9p'
+wanted_dom0='xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs'
 
 say() { printf '%s\n' "vm-kernel: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -37,11 +39,11 @@ unpack_vmlinux() {
     rm -f "$2.payload"
 }
 
-pick_modules() {
+pick_modules() { # root, release, destination, names
     depmod -b "$1" "$2"
     mkdir -p "$3"
     n=10
-    for name in $wanted; do
+    for name in $4; do
         modprobe -d "$1" -S "$2" --show-depends "$name"
     done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' |
         while read -r file; do
@@ -57,12 +59,14 @@ fetch() {
     "$here/../../tools/debian-fetch.sh" binary linux-image-amd64 "$work"
     dpkg-deb --fsys-tarfile "$work"/*.deb | tar -x -C "$work" --wildcards \
         './boot/vmlinuz-*' './lib/modules/*/modules.*' './lib/modules/*/kernel/fs/*' \
-        './lib/modules/*/kernel/net/9p/*' './lib/modules/*/kernel/drivers/virtio/*'
+        './lib/modules/*/kernel/net/9p/*' './lib/modules/*/kernel/drivers/virtio/*' \
+        './lib/modules/*/kernel/drivers/xen/*'
     release=$(ls "$work/lib/modules")
     say "unpacking $release"
     mkdir "$work/out"
     unpack_vmlinux "$work/boot/vmlinuz-$release" "$work/out/vmlinux"
-    pick_modules "$work" "$release" "$work/out/modules"
+    pick_modules "$work" "$release" "$work/out/modules" "$wanted"
+    pick_modules "$work" "$release" "$work/out/dom0" "$wanted_dom0"
     printf '%s\n' "$release" >"$work/out/release"
     rm -rf "${cache:?}/$release"
     mv "$work/out" "$cache/$release"
@@ -73,5 +77,6 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
 [ "${1:-}" = --update ] && rm -f "$cache/current"
-if [ ! -f "$cache/current" ] || [ ! -f "$cache/$(cat "$cache/current")/vmlinux" ]; then fetch; fi
+have() { [ -f "$cache/current" ] && [ -d "$cache/$(cat "$cache/current")/dom0" ]; }
+have || fetch
 printf '%s\n' "$cache/$(cat "$cache/current")"

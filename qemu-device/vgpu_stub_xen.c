@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * BAR1 under Xen: pages of the guest's own, which the hypervisor lets it reach
+ * without a trap wherever its BAR is.
+ *
+ * They are made at a parking place that no guest memory and no BAR uses, and
+ * moved to the BAR when the guest maps it and back when it unmaps it.  Maps of
+ * them in Dom0 (ours and the executors') name machine frames and stay good
+ * wherever the pages are.  Everything that needs more rights than
+ * -xen-domid-restrict leaves is done at realize.
+ */
+#include "qemu/osdep.h"
+#include "qemu/units.h"
+#include "vgpu_stub_compat.h"
+#include "exec/target_page.h"
+#include "hw/xen/xen_common.h"
+#include "hw/xen/xen.h"
+
+#include "vgpu_stub_backing.h"
+
+#define PAGE        4096ull
+#define CHUNK_PAGES 65536u
+
+/*
+ * Frames, tried in this order: as high as the width of physical addresses
+ * allows (46, 40 or 39 bits of them), out of the way of memory and of what
+ * firmware and guests give to large BARs, which starts right above memory.
+ */
+static const uint64_t parking_places[] = {
+    (1ull << 45) / PAGE, (1ull << 39) / PAGE, (1ull << 38) / PAGE,
+};
+
+static uint64_t pages_of(const struct vg_stub_backing *b)
+{
+    return b->size / PAGE;
+}
+
+/* A domain may have no more memory than the toolstack has said. */
+static int raise_limit(int64_t bytes)
+{
+    xc_dominfo_t info;
+
+    if (xc_domain_getinfo(xen_xc, xen_domid, 1, &info) != 1 ||
+        info.domid != xen_domid) {
+        return -ESRCH;
+    }
+    if (xc_domain_setmaxmem(xen_xc, xen_domid,
+                            info.max_memkb + bytes / 1024) < 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+static void number_frames(xen_pfn_t *frames, uint64_t first, uint64_t count)
+{
+    uint64_t i;
+
+    for (i = 0; i < count; i++) {
+        frames[i] = first + i;
+    }
+}
+
+static void depopulate(uint64_t gfn, uint64_t count, xen_pfn_t *frames)
+{
+    uint64_t done, n;
+
+    for (done = 0; done < count; done += n) {
+        n = MIN(count - done, CHUNK_PAGES);
+        number_frames(frames, gfn + done, n);
+        xc_domain_decrease_reservation_exact(xen_xc, xen_domid, n, 0, frames);
+    }
+}
+
+static int populate_at(uint64_t gfn, uint64_t count)
+{
+    g_autofree xen_pfn_t *frames = g_new(xen_pfn_t, CHUNK_PAGES);
+    uint64_t done, n;
+    int error;
+
+    for (done = 0; done < count; done += n) {
+        n = MIN(count - done, CHUNK_PAGES);
+        number_frames(frames, gfn + done, n);
+        if (xc_domain_populate_physmap_exact(xen_xc, xen_domid, n, 0, 0,
+                                             frames) < 0) {
+            error = errno ? errno : ENOMEM;
+            depopulate(gfn, done, frames);
+            return -error;
+        }
+    }
+    return 0;
+}
+
+static int populate(struct vg_stub_backing *b)
+{
+    unsigned i;
+    int rc = -EINVAL;
+
+    for (i = 0; i < ARRAY_SIZE(parking_places); i++) {
+        rc = populate_at(parking_places[i], pages_of(b));
+        if (rc == 0) {
+            b->parking = b->gfn = parking_places[i];
+            return 0;
+        }
+    }
+    return rc;
+}
+
+/* What a balloon gave back is not scrubbed by Xen, so it is done here. */
+static int map(struct vg_stub_backing *b)
+{
+    g_autofree xen_pfn_t *frames = g_new(xen_pfn_t, pages_of(b));
+
+    number_frames(frames, b->gfn, pages_of(b));
+    b->base = xenforeignmemory_map(xen_fmem, xen_domid, PROT_READ | PROT_WRITE,
+                                   pages_of(b), frames, NULL);
+    if (!b->base) {
+        return -errno;
+    }
+    memset(b->base, 0, b->size);
+    return 0;
+}
+
+static int xen_backing_open(struct vg_stub_backing *b, uint64_t size)
+{
+    int rc = raise_limit((int64_t)size);
+
+    b->fd = -1;
+    b->size = size;
+    if (rc < 0) {
+        return rc;
+    }
+    rc = populate(b);
+    if (rc == 0) {
+        rc = map(b);
+    }
+    if (rc < 0) {
+        raise_limit(-(int64_t)size);
+    }
+    return rc;
+}
+
+/* The pages go with the domain. */
+static void xen_backing_close(struct vg_stub_backing *b)
+{
+    if (b->base) {
+        xenforeignmemory_unmap(xen_fmem, b->base, pages_of(b));
+    }
+    b->base = NULL;
+}
+
+static bool overlap(uint64_t a, uint64_t b, uint64_t count)
+{
+    return a < b + count && b < a + count;
+}
+
+/*
+ * Xen moves page after page and says only that it has failed somewhere, so a
+ * failure leaves the pages nobody knows where; the device must not go on.
+ */
+static int xen_backing_place(struct vg_stub_backing *b, uint64_t gfn)
+{
+    uint64_t to = gfn ? gfn : b->parking, n = pages_of(b);
+
+    if (to == b->gfn) {
+        return 0;
+    }
+    if (overlap(to, b->gfn, n)) {
+        return -EADDRINUSE;
+    }
+    if (xendevicemodel_relocate_memory(xen_dmod, xen_domid, n, b->gfn, to) < 0) {
+        return -errno;
+    }
+    b->gfn = to;
+    /* A guest whose own settings count (AMD) would else read it uncached. */
+    if (gfn && xendevicemodel_pin_memory_cacheattr(
+                   xen_dmod, xen_domid, to, to + n - 1,
+                   XEN_DOMCTL_MEM_CACHEATTR_WB) < 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+const struct vg_stub_backing_ops vg_stub_backing_xen = {
+    .name = "guest pages",
+    .open = xen_backing_open,
+    .close = xen_backing_close,
+    .place = xen_backing_place,
+};

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# For scripts in Dom0 (xen-boot): guests and what they say. Sourced by bash.
+# xen-boot says where kernel, initramfs and device model are: XEN_KERNEL, XEN_GUEST, XEN_QEMU.
+
+xen_work=$TMPDIR/guests
+xen_count=0
+mkdir -p "$xen_work"
+
+# guest_start NAME UUID MEMORY CPU [-device ARGUMENT]...: on a processor of its own.
+guest_start() {
+    local name=$1 uuid=$2 memory=$3 cpu=$4 arg args=''
+    shift 4
+    for arg in -machine xenfv-4.2,suppress-vmdesc=on "$@"; do args="$args\"$arg\","; done
+    cat >"$xen_work/$name.cfg" <<EOF
+name = "$name"
+uuid = "$uuid"
+type = "hvm"
+memory = $memory
+vcpus = 1
+cpus = "$cpu"
+tsc_mode = "native"
+vga = "none"
+nographic = 1
+vnc = 0
+sdl = 0
+usb = 0
+kernel = "$XEN_KERNEL/vmlinux"
+ramdisk = "$XEN_GUEST"
+cmdline = "console=hvc0 quiet loglevel=4 panic=-1 mitigations=off nokaslr cryptomgr.notests"
+device_model_override = "$XEN_QEMU"
+device_model_version = "qemu-xen"
+device_model_args_hvm = [ $args ]
+on_crash = "destroy"
+on_reboot = "restart"
+EOF
+    xl create -q "$xen_work/$name.cfg"
+}
+
+guest_log() { echo "/mnt/out/guest-$1.log"; }
+guest_id() { xl domid "$1"; }
+
+# within SECONDS COMMAND...: until it succeeds.
+within() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $deadline ] || return 1
+        sleep 0.2
+    done
+}
+
+guest_is_ready() { grep -q '^ready after' "$(guest_log "$1")" 2>/dev/null; }
+
+# guest_run NAME SECONDS COMMAND: its output, and its exit status.
+guest_run() {
+    local name=$1 seconds=$2 number log tty
+    shift 2
+    number=$((++xen_count))$RANDOM
+    log=$(guest_log "$name")
+    tty=$(xenstore-read "/local/domain/$(guest_id "$name")/console/tty")
+    printf '%s %s\n' "$number" "$*" >"$tty"
+    within "$seconds" grep -q "^$number> " "$log" || { echo "no answer of $name to: $*"; return 124; }
+    sed -n "/^<$number/,/^$number> /p" "$log" | tr -d '\r' | sed '1d;$d'
+    return "$(sed -n "s/^$number> \([0-9]*\).*/\1/p" "$log")"
+}
