@@ -13,6 +13,7 @@
  *   RELEASE token             ->     (guest process ended)
  *                              <- SLOT_FREE token (executor is gone; slot may be claimed again)
  *   RESET                     ->     (VM reset: every slot released)
+ *   MOVED region_gfn          ->     (under Xen: the guest has moved BAR1)
  *
  *   executor                      mediator
  *   READY or FAILED           ->
@@ -49,6 +50,7 @@ enum vg_msg_type {
     VG_MSG_FETCH     = 15,
     VG_MSG_FETCHED   = 16,
     VG_MSG_UNSHARE   = 17,
+    VG_MSG_MOVED     = 18,  /* device -> mediator: region_gfn is another one now */
 };
 
 enum vg_role {
@@ -65,7 +67,7 @@ struct vg_msg {
     uint64_t region_size;   /* HELLO of a device, WELCOME to a process or monitor, SERVE: bytes */
     uint32_t slot_count;
     uint32_t pid;           /* HELLO of a process: for logs only. SERVE: its seat in the account */
-    uint64_t region_gfn;    /* HELLO, ATTACH of a device under Xen: the guest's first frame of the
+    uint64_t region_gfn;    /* all messages of a device under Xen: the guest's first frame of the
                                region, which then is no fd. SERVE: the same, the fd is privcmd */
     char     name[64];      /* HELLO: VM name or process name, NUL-terminated. A monitor's: the VM
                                to watch, "" for all host processes of the peer's user */

@@ -396,7 +396,7 @@ static void vg_stub_realize(PCIDevice *pdev, Error **errp)
 
     /* Neither a mediator that is not there yet is a reason to keep the VM
      * down, nor memory that it could not share. */
-    if (s->backing.fd < 0) {
+    if (s->backing.fd < 0 && !s->backing.gfn) {
         warn_report("vgpu-stub: stays offline: cannot make the shared region:"
                     " %s", strerror(s->backing.why));
         return;

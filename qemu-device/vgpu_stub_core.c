@@ -559,6 +559,9 @@ void vg_stub_moved(struct vg_stub *s, uint64_t gfn)
 {
     s->region_gfn = gfn;
     event(s, VG_STUB_EV_MOVED, gfn, 0);
+    if (s->link != VG_STUB_LINK_DOWN) {
+        tell_mediator(s, VG_MSG_MOVED, 0);
+    }
 }
 
 void vg_stub_disable(struct vg_stub *s, const char *what, const char *detail)

@@ -120,12 +120,10 @@ static int map(struct vg_stub_backing *b)
     return 0;
 }
 
-static int xen_backing_open(struct vg_stub_backing *b, uint64_t size)
+static int give_pages(struct vg_stub_backing *b)
 {
-    int rc = raise_limit((int64_t)size);
+    int rc = raise_limit((int64_t)b->size);
 
-    b->fd = -1;
-    b->size = size;
     if (rc < 0) {
         return rc;
     }
@@ -134,16 +132,37 @@ static int xen_backing_open(struct vg_stub_backing *b, uint64_t size)
         rc = map(b);
     }
     if (rc < 0) {
-        raise_limit(-(int64_t)size);
+        raise_limit(-(int64_t)b->size);
     }
     return rc;
+}
+
+/* No reason to keep the VM down: without pages of its own the device is there
+ * and offline, on memory that nobody else sees. */
+static int xen_backing_open(struct vg_stub_backing *b, uint64_t size)
+{
+    int rc;
+
+    b->fd = -1;
+    b->size = size;
+    rc = give_pages(b);
+    if (rc == 0) {
+        return 0;
+    }
+    b->why = -rc;
+    b->gfn = b->parking = 0;
+    b->base = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return b->base == MAP_FAILED ? -errno : 0;
 }
 
 /* The pages go with the domain. */
 static void xen_backing_close(struct vg_stub_backing *b)
 {
-    if (b->base) {
+    if (b->base && b->gfn) {
         xenforeignmemory_unmap(xen_fmem, b->base, pages_of(b));
+    } else if (b->base) {
+        munmap(b->base, b->size);
     }
     b->base = NULL;
 }
@@ -161,7 +180,7 @@ static int xen_backing_place(struct vg_stub_backing *b, uint64_t gfn)
 {
     uint64_t to = gfn ? gfn : b->parking, n = pages_of(b);
 
-    if (to == b->gfn) {
+    if (!b->gfn || to == b->gfn) {
         return 0;
     }
     if (overlap(to, b->gfn, n)) {

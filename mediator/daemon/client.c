@@ -64,7 +64,7 @@ static void free_when_done(struct vg_client *c)
     if (c->vm)
         c->vm->peers--;
     vg_keep_forget(m, &c->key);
-    vg_close(&c->region_fd);
+    vg_close(&c->mem.fd);
     vg_list_remove(&c->link);
     free(c);
     vg_mediator_client_gone(m);
@@ -175,15 +175,32 @@ static void process_name(char *name, size_t cap, pid_t pid)
     }
 }
 
+/* Under Xen the pages are the domain's; whose they are the socket says, not the message. */
+static const char *open_region(struct vg_client *c, const struct vg_msg *msg)
+{
+    if (!c->domid)
+        return "the region of a device under Xen is taken by its domain's socket only";
+    c->mem.fd = vg_regmem_open_domain(c->domid);
+    if (c->mem.fd < 0)
+        return "cannot get a handle to the domain's memory";
+    c->mem.domid = c->domid;
+    c->mem.gfn = msg->region_gfn;
+    return NULL;
+}
+
 static const char *take_region(struct vg_client *c, const struct vg_msg *msg, int *fd)
 {
+    if (msg->region_gfn && !vg_region_layout_init(&c->layout, msg->region_size, msg->slot_count))
+        return "region size or slot count is outside the limits";
+    if (msg->region_gfn)
+        return open_region(c, msg);
     if (*fd < 0)
         return "HELLO of a device carries no region";
     if (!vg_region_layout_init(&c->layout, msg->region_size, msg->slot_count))
         return "region size or slot count is outside the limits";
     if (vg_slotmem_check(*fd, &c->layout) < 0)
         return "the region is not a memfd, writable and of the size it claims";
-    c->region_fd = vg_steal_fd(fd);
+    c->mem.fd = vg_steal_fd(fd);
     return NULL;
 }
 
@@ -191,15 +208,15 @@ static const char *make_region(struct vg_client *c)
 {
     if (!vg_region_layout_init(&c->layout, c->mediator->config.region_mib << 20, 1))
         return "region_mib is outside the limits";
-    c->region_fd = vg_slotmem_new(&c->layout);
-    return c->region_fd < 0 ? "no memory for a region" : NULL;
+    c->mem.fd = vg_slotmem_new(&c->layout);
+    return c->mem.fd < 0 ? "no memory for a region" : NULL;
 }
 
 static const char *make_page(struct vg_client *c)
 {
     c->layout.size = VG_TELEMETRY_SIZE;
-    c->region_fd = vg_memfd_new("vgpu-telemetry", VG_TELEMETRY_SIZE);
-    return c->region_fd < 0 ? "no memory for telemetry" : NULL;
+    c->mem.fd = vg_memfd_new("vgpu-telemetry", VG_TELEMETRY_SIZE);
+    return c->mem.fd < 0 ? "no memory for telemetry" : NULL;
 }
 
 static const char *welcome(struct vg_client *c)
@@ -209,7 +226,7 @@ static const char *welcome(struct vg_client *c)
                           .slot_count = c->layout.slot_count };
 
     snprintf(msg.name, sizeof(msg.name), "%s", c->vm ? c->vm->name : c->claimed);
-    return tell(c, &msg, c->role == VG_ROLE_DEVICE ? -1 : c->region_fd);
+    return tell(c, &msg, c->role == VG_ROLE_DEVICE ? -1 : c->mem.fd);
 }
 
 static const char *take_name(struct vg_client *c, struct vg_msg *msg)
@@ -300,8 +317,19 @@ static bool slot_of(const struct vg_client *c, uint32_t token, unsigned *ret_slo
 static const char *refuse_slot(struct vg_client *c, unsigned slot, uint32_t token,
                                enum vg_gone_reason reason, const char *why)
 {
-    vg_slotmem_gone(c->region_fd, &c->layout, slot, reason);
+    vg_slotmem_gone(&c->mem, &c->layout, slot, reason);
     return refuse(c, token, why);
+}
+
+/* The guest has moved the BAR; only those who map it from now on need to know. */
+static const char *on_moved(struct vg_client *c, struct vg_msg *msg, int *fd)
+{
+    (void)fd;
+    if (!c->mem.gfn || !msg->region_gfn)
+        return "MOVED of a region that cannot move";
+    c->mem.gfn = msg->region_gfn;
+    vg_keep_client_values(c);
+    return NULL;
 }
 
 static const char *on_attach(struct vg_client *c, struct vg_msg *msg, int *fd)
@@ -331,7 +359,7 @@ static const char *on_attach(struct vg_client *c, struct vg_msg *msg, int *fd)
     }
     if (vg_quota_check(m, c->vm, why, sizeof(why)) < 0)
         return refuse_slot(c, slot, msg->token, VG_GONE_REFUSED, why);
-    vg_slotmem_set(c->region_fd, &c->layout, slot, VG_SLOT_ATTACHING);
+    vg_slotmem_set(&c->mem, &c->layout, slot, VG_SLOT_ATTACHING);
     if (vg_pool_attach(c, slot, msg->token, &c->session[slot], why, sizeof(why)) < 0)
         return refuse_slot(c, slot, msg->token, VG_GONE_REFUSED, why);
     c->used[slot] = true;
@@ -427,6 +455,7 @@ static const struct row rows[] = {
     [VG_MSG_HELLO] = { on_hello, VG_CLIENT_NEW, NO_ROLE, 1 },
     [VG_MSG_ATTACH] = { on_attach, VG_CLIENT_UP, USER_ROLE, 0 },
     [VG_MSG_RELEASE] = { on_release, VG_CLIENT_UP, USER_ROLE, 0 },
+    [VG_MSG_MOVED] = { on_moved, VG_CLIENT_UP, VG_BIT(VG_ROLE_DEVICE), 0 },
     [VG_MSG_RESET] = { on_reset, VG_CLIENT_UP, VG_BIT(VG_ROLE_DEVICE), 0 },
 };
 
@@ -562,7 +591,7 @@ struct vg_client *vg_client_new(struct vg_mediator *m, int sock)
     c->mediator = m;
     c->id = ++m->next_client;
     c->sock = sock;
-    c->region_fd = -1;
+    c->mem.fd = -1;
     if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0) {
         c->pid = cred.pid;
         c->uid = cred.uid;

@@ -11,6 +11,7 @@
 
 #include "mediator/base/loop.h"
 #include "mediator/base/peer.h"
+#include "mediator/base/regmem.h"
 #include "protocol/vg_region.h"
 #include "protocol/vg_sock.h"
 #include "session.h"
@@ -49,7 +50,7 @@ struct vg_client {
     enum vg_role role;
     char claimed[64];               /* the name in its HELLO, clean for the log */
     struct vg_vm *vm;               /* from UP on, but NULL for a monitor */
-    int region_fd;                  /* a monitor's holds its telemetry only */
+    struct vg_regmem mem;           /* the region; a monitor's holds its telemetry only */
     struct vg_region_layout layout; /* of a monitor: no slots */
     struct vg_watch watch;
     struct vg_session *session[VG_SLOTS_MAX];

@@ -17,7 +17,7 @@ static const size_t mediator_fds[] = {
 
 static const size_t client_fds[] = {
     offsetof(struct vg_client, sock),
-    offsetof(struct vg_client, region_fd),
+    offsetof(struct vg_client, mem.fd),
 };
 
 static const size_t session_fds[] = {
@@ -121,6 +121,7 @@ static void client_values(const struct vg_client *c, struct vg_kept_client *v)
     v->role = (uint32_t)c->role;
     v->uid = c->uid;
     v->domid = c->domid;
+    v->region_gfn = c->mem.gfn;
     v->pid = c->pid;
     v->watched = c->peer.pid != 0;
     v->peer_start = c->peer.start_time;

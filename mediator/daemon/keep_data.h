@@ -68,7 +68,7 @@ struct vg_kept_client {
     uint32_t watched;       /* 1: peer_start is valid */
     uint64_t peer_start;
     char claimed[64], vm[VG_VM_NAME_MAX];
-    uint64_t region_size;
+    uint64_t region_size, region_gfn;
     uint32_t slot_count, domid;
     uint8_t used[VG_SLOTS_MAX];
     uint32_t last_token[VG_SLOTS_MAX];

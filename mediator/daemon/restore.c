@@ -112,6 +112,8 @@ static void fill_client(struct vg_client *c, struct vg_kept_client *v)
     c->role = (enum vg_role)v->role;
     c->uid = v->uid;
     c->domid = v->domid;
+    c->mem.domid = v->domid;
+    c->mem.gfn = v->region_gfn;
     c->pid = v->pid;
     c->peer.pid = v->watched ? v->pid : 0;
     c->peer.start_time = v->peer_start;
@@ -135,7 +137,7 @@ static void find_vm(struct vg_client *c, struct vg_kept_client *v)
 static bool client_is_sound(const struct vg_client *c)
 {
     return (c->state == VG_CLIENT_UP ? c->sock >= 0 : c->state == VG_CLIENT_CLOSING) &&
-           c->role >= VG_ROLE_DEVICE && c->role <= VG_ROLE_MONITOR && c->region_fd >= 0 &&
+           c->role >= VG_ROLE_DEVICE && c->role <= VG_ROLE_MONITOR && c->mem.fd >= 0 &&
            (c->vm || c->role == VG_ROLE_MONITOR);
 }
 
@@ -159,7 +161,7 @@ static bool restore_client(struct vg_mediator *m, struct vg_kept *item)
     if (client_is_sound(c) && vg_client_adopt(c) == 0)
         return true;
     vg_close(&c->sock);
-    vg_close(&c->region_fd);
+    vg_close(&c->mem.fd);
     free(c);
     return false;
 }

@@ -271,7 +271,7 @@ static void tell_guest(struct vg_session *s)
     struct vg_client *c = s->client;
 
     if (c && !s->released && s->reason != VG_GONE_NONE)
-        vg_slotmem_gone(c->region_fd, &c->layout, s->slot, s->reason);
+        vg_slotmem_gone(&c->mem, &c->layout, s->slot, s->reason);
 }
 
 void vg_session_stop(struct vg_session *s, enum vg_gone_reason reason)
@@ -396,7 +396,7 @@ static void end_for_client(struct vg_session *s)
     vg_quota_leave(s);
     /* Nobody told it to end, but to the guest its slot is as gone as after a crash. */
     if (!s->released)
-        vg_slotmem_gone(c->region_fd, &c->layout, s->slot,
+        vg_slotmem_gone(&c->mem, &c->layout, s->slot,
                         s->reason == VG_GONE_NONE ? VG_GONE_CRASHED : s->reason);
     log_end(s);
     vg_usage_add_ended(&c->vm->ended, s->stats);
@@ -431,12 +431,13 @@ int vg_session_send_slot(struct vg_session *s)
 {
     const struct vg_client *c = s->client;
     struct vg_msg msg = { .type = VG_MSG_SERVE, .version = VG_PROTOCOL_VERSION, .token = s->token,
-                          .region_size = c->layout.size, .slot_count = c->layout.slot_count };
+                          .region_size = c->layout.size, .slot_count = c->layout.slot_count,
+                          .region_gfn = c->mem.gfn, .domid = c->mem.domid };
 
     msg.pid = s->seat;
     snprintf(msg.name, sizeof(msg.name), "%s", c->vm->name);
     return vg_sock_send(s->control_fd, &msg, sizeof(msg),
-                        (const int[]){ c->region_fd, s->account_fd }, 2);
+                        (const int[]){ c->mem.fd, s->account_fd }, 2);
 }
 
 static void child_ended(void *arg, const siginfo_t *how);

@@ -51,34 +51,32 @@ int vg_slotmem_new(const struct vg_region_layout *l)
     return vg_steal_fd(&fd);
 }
 
-static off_t slot_off(const struct vg_region_layout *l, unsigned slot, size_t member)
+static uint64_t slot_off(const struct vg_region_layout *l, unsigned slot, size_t member)
 {
-    return (off_t)(l->slots_off + (uint64_t)slot * VG_SLOT_STRIDE + member);
+    return l->slots_off + (uint64_t)slot * VG_SLOT_STRIDE + member;
 }
 
-static int put(int fd, off_t off, uint32_t value)
+static int put(const struct vg_regmem *m, uint64_t off, uint32_t value)
 {
-    ssize_t n = pwrite(fd, &value, sizeof(value), off);
-
-    return n == (ssize_t)sizeof(value) ? 0 : n < 0 ? -errno : -EIO;
+    return vg_regmem_write(m, &value, sizeof(value), off);
 }
 
-int vg_slotmem_set(int fd, const struct vg_region_layout *l, unsigned slot,
+int vg_slotmem_set(const struct vg_regmem *m, const struct vg_region_layout *l, unsigned slot,
                    enum vg_slot_state state)
 {
-    return put(fd, slot_off(l, slot, offsetof(struct vg_slot, state)), state);
+    return put(m, slot_off(l, slot, offsetof(struct vg_slot, state)), state);
 }
 
-int vg_slotmem_gone(int fd, const struct vg_region_layout *l, unsigned slot,
+int vg_slotmem_gone(const struct vg_regmem *m, const struct vg_region_layout *l, unsigned slot,
                     enum vg_gone_reason reason)
 {
     uint32_t state = 0;
-    off_t off = slot_off(l, slot, offsetof(struct vg_slot, state));
+    uint64_t off = slot_off(l, slot, offsetof(struct vg_slot, state));
     int rc;
 
-    if (pread(fd, &state, sizeof(state), off) == (ssize_t)sizeof(state) && state == VG_SLOT_GONE)
+    if (vg_regmem_read(m, &state, sizeof(state), off) == 0 && state == VG_SLOT_GONE)
         return 0;
     /* Two system calls, so the guest sees the reason no later than the state. */
-    rc = put(fd, slot_off(l, slot, offsetof(struct vg_slot, reason)), reason);
-    return rc < 0 ? rc : vg_slotmem_set(fd, l, slot, VG_SLOT_GONE);
+    rc = put(m, slot_off(l, slot, offsetof(struct vg_slot, reason)), reason);
+    return rc < 0 ? rc : vg_slotmem_set(m, l, slot, VG_SLOT_GONE);
 }

@@ -16,16 +16,16 @@ static bool is_watcher(const struct vg_client *c)
 }
 
 /* A device's page lies in its region, a monitor's is all it has. */
-static off_t page_off(const struct vg_client *c)
+static uint64_t page_off(const struct vg_client *c)
 {
-    return c->role == VG_ROLE_DEVICE ? (off_t)c->layout.telemetry_off : 0;
+    return c->role == VG_ROLE_DEVICE ? c->layout.telemetry_off : 0;
 }
 
 /* ---- writing ---- */
 
 static bool put(const struct vg_client *c, const void *bytes, size_t len, size_t member)
 {
-    return pwrite(c->region_fd, bytes, len, page_off(c) + (off_t)member) == (ssize_t)len;
+    return vg_regmem_write(&c->mem, bytes, len, page_off(c) + member) == 0;
 }
 
 /*
@@ -66,8 +66,7 @@ static bool read_word(const struct vg_client *c, size_t member, uint32_t *ret_wo
 {
     uint32_t word;
 
-    if (pread(c->region_fd, &word, sizeof(word), page_off(c) + (off_t)member) !=
-        (ssize_t)sizeof(word))
+    if (vg_regmem_read(&c->mem, &word, sizeof(word), page_off(c) + member) < 0)
         return false;
     *ret_word = word;
     return true;

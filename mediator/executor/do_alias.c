@@ -74,7 +74,7 @@ static CUresult map_alias(struct vg_exec *x, uint64_t addr, uint64_t off, uint64
     void *p = (void *)(uintptr_t)addr;
 
     if (!claim(x, addr, bytes) ||
-        mmap(p, bytes, RW, MAP_SHARED | MAP_FIXED, x->job.region_fd, (off_t)off) != p)
+        vg_regmem_map(&x->job.mem, p, off, bytes, RW, MAP_SHARED | MAP_FIXED) != p)
         return CUDA_ERROR_OUT_OF_MEMORY;
     CUresult rc = x->cuda.cuMemHostRegister_v2(
         p, bytes, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);

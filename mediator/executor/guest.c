@@ -31,10 +31,10 @@ static int refuse(const char **ret_why, const char *why)
 }
 
 /* The one look at the guest's hello, through a mapping of the slot's page alone. */
-static int read_hello(const struct vg_region_layout *l, unsigned slot, int fd, struct hello *h)
+static int read_hello(const struct vg_region_layout *l, const struct vg_job *j, struct hello *h)
 {
-    uint64_t off = l->slots_off + (uint64_t)slot * VG_SLOT_STRIDE;
-    struct vg_slot *s = mmap(NULL, VG_PAGE, PROT_READ, MAP_SHARED, fd, (off_t)off);
+    uint64_t off = l->slots_off + (uint64_t)j->slot * VG_SLOT_STRIDE;
+    struct vg_slot *s = vg_regmem_map(&j->mem, NULL, off, VG_PAGE, PROT_READ, MAP_SHARED);
 
     if (s == MAP_FAILED)
         return -errno;
@@ -98,11 +98,12 @@ static bool is_reserved(uint64_t address, uint64_t size)
 /* ---- Mapping ---- */
 
 /* Old kernels ignore NOREPLACE and take the address as a hint: then another one comes back. */
-static int map_region(struct vg_guest *g, int fd, uint64_t address, const char **ret_why)
+static int map_region(struct vg_guest *g, const struct vg_regmem *mem, uint64_t address,
+                      const char **ret_why)
 {
     int how = is_reserved(address, g->layout.size) ? MAP_FIXED : MAP_FIXED_NOREPLACE;
-    void *p = mmap((void *)(uintptr_t)address, g->layout.size, PROT_READ | PROT_WRITE,
-                   MAP_SHARED | how, fd, 0);
+    void *p = vg_regmem_map(mem, (void *)(uintptr_t)address, 0, g->layout.size,
+                            PROT_READ | PROT_WRITE, MAP_SHARED | how);
 
     if (p != MAP_FAILED && (uintptr_t)p == address) {
         g->base = p;
@@ -132,11 +133,11 @@ int vg_guest_open(struct vg_guest *g, const struct vg_job *j, const char **ret_w
     *ret_why = "cannot map the region";
     if (!vg_region_layout_init(&g->layout, j->region_size, j->slot_count))
         return -EINVAL;
-    int rc = read_hello(&g->layout, j->slot, j->region_fd, &h);
+    int rc = read_hello(&g->layout, j, &h);
     if (rc == 0)
         rc = check_hello(&h, g->layout.size, ret_why);
     if (rc == 0)
-        rc = map_region(g, j->region_fd, h.address, ret_why);
+        rc = map_region(g, &j->mem, h.address, ret_why);
     if (rc != 0)
         return rc;
     g->slot = vg_region_slot(g->base, &g->layout, j->slot);

@@ -14,7 +14,7 @@
 
 void vg_job_init(struct vg_job *j)
 {
-    *j = (struct vg_job){.vm = "-", .region_fd = -1, .account_fd = -1};
+    *j = (struct vg_job){.vm = "-", .mem = {.fd = -1}, .account_fd = -1};
 }
 
 bool vg_job_is_here(int control_fd)
@@ -73,7 +73,9 @@ int vg_job_wait(int control_fd, struct vg_job *ret_job)
         return -EPROTO;
     *ret_job = (struct vg_job){.region_size = m.region_size, .slot_count = m.slot_count,
                                .slot = VG_TOKEN_SLOT(m.token),
-                               .generation = m.token >> 16, .region_fd = fds[FD_REGION],
+                               .generation = m.token >> 16,
+                               .mem = {.fd = fds[FD_REGION], .domid = m.domid,
+                                       .gfn = m.region_gfn},
                                .account_fd = fds[FD_ACCOUNT], .seat = m.pid};
     memcpy(ret_job->vm, m.name, sizeof(ret_job->vm) - 1);
     return 0;

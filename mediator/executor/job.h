@@ -10,12 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mediator/base/regmem.h"
+
 struct vg_job {
     char vm[64];          /* for log lines; "-" before there is a job */
     uint64_t region_size; /* bytes */
     uint32_t slot_count, slot;
     uint32_t generation;  /* for log lines */
-    int region_fd;        /* -1: none */
+    struct vg_regmem mem; /* the region */
     int account_fd;       /* of the VM, struct vg_account; -1: none, so no limits */
     uint32_t seat;        /* in that */
 };

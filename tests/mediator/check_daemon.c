@@ -434,24 +434,26 @@ START_TEST(slot_states)
 {
     struct vg_region_layout l;
     struct vg_slot *s;
+    struct vg_regmem m = { .fd = -1 };
     void *base;
     int fd;
 
     ck_assert(vg_region_layout_init(&l, VG_REGION_SIZE_MIN, 3));
     fd = vg_slotmem_new(&l);
     ck_assert_int_ge(fd, 0);
+    m.fd = fd;
     ck_assert_int_eq(vg_slotmem_check(fd, &l), 0);
     base = mmap(NULL, l.data_off, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     ck_assert_uint_eq(((struct vg_region_header *)base)->magic, VG_REGION_MAGIC);
     s = vg_region_slot(base, &l, 2);
-    ck_assert_int_eq(vg_slotmem_set(fd, &l, 2, VG_SLOT_ATTACHING), 0);
+    ck_assert_int_eq(vg_slotmem_set(&m, &l, 2, VG_SLOT_ATTACHING), 0);
     ck_assert_uint_eq(s->state, VG_SLOT_ATTACHING);
     ck_assert_uint_eq(vg_region_slot(base, &l, 1)->state, VG_SLOT_FREE);
-    ck_assert_int_eq(vg_slotmem_gone(fd, &l, 2, VG_GONE_CRASHED), 0);
+    ck_assert_int_eq(vg_slotmem_gone(&m, &l, 2, VG_GONE_CRASHED), 0);
     ck_assert_uint_eq(s->state, VG_SLOT_GONE);
     ck_assert_uint_eq(s->reason, VG_GONE_CRASHED);
     /* The executor's own reason is the better one. */
-    ck_assert_int_eq(vg_slotmem_gone(fd, &l, 2, VG_GONE_TIMEOUT), 0);
+    ck_assert_int_eq(vg_slotmem_gone(&m, &l, 2, VG_GONE_TIMEOUT), 0);
     ck_assert_uint_eq(s->reason, VG_GONE_CRASHED);
 }
 END_TEST

@@ -3,6 +3,8 @@
 # For scripts in Dom0 (xen-boot): guests and what they say. Sourced by bash.
 # xen-boot says where kernel, initramfs and device model are: XEN_KERNEL, XEN_GUEST, XEN_QEMU.
 
+xen_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+export XEN_QEMU
 xen_work=$TMPDIR/guests
 xen_count=0
 mkdir -p "$xen_work"
@@ -28,12 +30,13 @@ usb = 0
 kernel = "$XEN_KERNEL/vmlinux"
 ramdisk = "$XEN_GUEST"
 cmdline = "console=hvc0 quiet loglevel=4 panic=-1 mitigations=off nokaslr cryptomgr.notests"
-device_model_override = "$XEN_QEMU"
+device_model_override = "$xen_here/device-model"
 device_model_version = "qemu-xen"
 device_model_args_hvm = [ $args ]
 on_crash = "destroy"
 on_reboot = "restart"
 EOF
+    rm -f "$(guest_log "$name")"
     xl create -q "$xen_work/$name.cfg"
 }
 
