@@ -62,11 +62,27 @@ static void domain_free(struct vg_domain *d)
 
 /* ---- requests ---- */
 
-static void set_state(struct vg_domain *d, const struct vg_plan_vm *p)
+static const char *state_name(const struct vg_domain *d, const char *quarantine)
 {
-    snprintf(d->state, sizeof(d->state), "%s",
-             p->enabled ? "enabled" : p->notes[0] ? "refused" : "disabled");
-    snprintf(d->reason, sizeof(d->reason), "%s", p->notes);
+    if (d->enabled && !quarantine)
+        return "enabled";
+    return quarantine || d->notes[0] ? "refused" : "disabled";
+}
+
+/* Of the keys and of what became of the VM since. */
+static void set_state(struct vg_domain *d)
+{
+    const char *quarantine = vg_quarantine_of(d->vm), *state = state_name(d, quarantine);
+    char reason[sizeof(d->reason)];
+
+    if (quarantine)
+        snprintf(reason, sizeof(reason), "in quarantine: %.200s", quarantine);
+    else
+        snprintf(reason, sizeof(reason), "%s", d->notes);
+    if (strcmp(d->state, state) == 0 && strcmp(d->reason, reason) == 0)
+        return;
+    strcpy(d->state, state);
+    strcpy(d->reason, reason);
     d->state_due = true;
 }
 
@@ -92,7 +108,8 @@ static void set_domain(struct vg_domain *d, const struct vg_plan_vm *p)
     if (p->rules)
         set_vm(d->mediator, d->vm, p);
     d->enabled = p->enabled;
-    set_state(d, p);
+    strcpy(d->notes, p->notes);
+    set_state(d);
     vg_domain_listen(d);
     if (was && !d->enabled)
         vg_domain_cut_off(d, "the toolstack has taken the GPU from this VM");
@@ -169,6 +186,14 @@ static void drop_fact(struct vg_toolstack *ts, struct fact *f)
     free(f);
 }
 
+static void state_due(struct vg_toolstack *ts, uint32_t domid)
+{
+    struct vg_domain *d;
+
+    vg_list_for_each(d, &ts->domains, link)
+        d->state_due |= d->domid == domid;
+}
+
 void vg_toolstack_fact(struct vg_toolstack *ts, const struct vg_xen_domain *d)
 {
     struct fact *f = find_fact(ts, d->domid), *other;
@@ -183,6 +208,9 @@ void vg_toolstack_fact(struct vg_toolstack *ts, const struct vg_xen_domain *d)
     }
     if (!f)
         return;
+    /* In a store that began anew nothing is left of what was written. */
+    if (!f->named)
+        state_due(ts, d->domid);
     f->d = *d;
     f->named = true;
 }
@@ -358,8 +386,10 @@ static void tick(void *arg)
     vg_watcher_check(ts);
     if (ts->known && ts->sock >= 0 && drop_unnamed(ts))
         act(ts);
-    vg_list_for_each(d, &ts->domains, link)
+    vg_list_for_each(d, &ts->domains, link) {
         vg_domain_listen(d);
+        set_state(d);
+    }
     tell_states(ts);
     forget_departed(ts->mediator);
     vg_timer_set(&ts->mediator->loop, &ts->timer,

@@ -35,6 +35,7 @@ struct vg_domain {
     int listen_fd;              /* -1: none */
     struct vg_io io;
     char path[108];
+    char notes[VG_PLAN_NOTES_MAX];      /* of its keys */
     char state[16], reason[VG_PLAN_NOTES_MAX];
 };
 

@@ -174,6 +174,13 @@ devices_connect() {
     peer_start "$work/m.sock" $A
     wants 'nor by the common socket' said 'refused .*gpu_enabled'
     peer_stop
+    xenstore-write /local/domain/5/platform/gpu_enabled true
+    wants 'enabled again' guest_reads 5 vgpu-mediator/state enabled
+    admin quarantine --vm-name=$A --reason='too many faults' >/dev/null
+    wants 'a quarantine is told to the guest' guest_reads 5 vgpu-mediator/state refused
+    wants 'with its reason' node_like /local/domain/5/vgpu-mediator/reason 'too many faults'
+    admin clear-quarantine --vm-name=$A >/dev/null
+    wants 'and its end' guest_reads 5 vgpu-mediator/state enabled
     xenstore-write /local/domain/5/platform/gpu_enabled perhaps
     wants 'nonsense is no yes' has $A notes 'neither true nor false'
     wants 'the guest reads that' guest_reads 5 vgpu-mediator/state refused
