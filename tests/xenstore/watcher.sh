@@ -282,6 +282,7 @@ xenstored_dies() {
 mediator_restarts() {
     peer_start "$(sock 8)" x 65543
     wants 'a device again' said "welcome $A"
+    wants 'is counted, so the keeper has it' has $A peers 1
     kill -KILL "$mediator_pid"
     wait "$mediator_pid" 2>/dev/null
     mediator_start auto
