@@ -9,6 +9,7 @@
 
 #define MARK_NS       1000000u /* alone: a mark at most so often while calls come ... */
 #define MARK_QUIET_NS 20000u   /* ... and when none has come for so long */
+#define MARK_SOFT_NS  2000000u /* where the GPU is our processors: marks, and looks, are theirs to do */
 #define FINE_NS       100000u  /* the same in turns */
 #define FINE_QUIET_NS 5000u
 #define LOOK_NS       100000u  /* between two looks at marks while calls come ... */
@@ -222,14 +223,15 @@ void vg_meter_drop_context(struct vg_exec *x, CUcontext ctx)
 
 /* ---- Between records ---- */
 
-static bool is_due(const struct vg_meter *m, const struct vg_lane *l, uint64_t now, bool quiet)
+static bool is_due(const struct vg_exec *x, const struct vg_lane *l, uint64_t now, bool quiet)
 {
+    const struct vg_meter *m = &x->meter;
     uint64_t age = now > l->open.since ? now - l->open.since : 0;
 
     if (l->open.calls == 0 || l->open.last <= l->covered)
         return false;
     if (quiet)
-        return age >= (m->fine ? FINE_QUIET_NS : MARK_QUIET_NS);
+        return age >= (m->fine ? FINE_QUIET_NS : x->opt.software ? MARK_SOFT_NS : MARK_QUIET_NS);
     return age >= (m->fine ? FINE_NS : MARK_NS);
 }
 
@@ -239,7 +241,7 @@ static void look(struct vg_exec *x, uint64_t now, bool quiet)
 
     for (unsigned i = m->active; i-- > 0;) {
         struct vg_lane *l = m->lane[i];
-        if (vg_lane_look(x, l, now) && is_due(m, l, now, quiet))
+        if (vg_lane_look(x, l, now) && is_due(x, l, now, quiet))
             vg_lane_close(x, l, m->fine || quiet, now);
     }
     vg_lanes_take_stock(m, now);
@@ -263,7 +265,7 @@ uint64_t vg_meter_nap(const struct vg_exec *x, uint64_t now)
     if (m->active == 0)
         return UINT64_MAX;
     if (vg_lanes_have_open(m))
-        return NAP_MIN_NS;
+        return x->opt.software && !m->fine ? MARK_SOFT_NS : NAP_MIN_NS;
     if (vg_lanes_are_heard(m))
         return UINT64_MAX;
     if (m->fine)

@@ -203,7 +203,7 @@ static uint64_t spin_ns(const struct vg_exec *x, const struct loop *l)
 /* The guest may need this very processor to go on, and so does a GPU that is our processors. */
 static bool must_yield(const struct vg_exec *x, struct loop *l)
 {
-    return ++l->idle % LOOKS_PER_YIELD == 0 || (x->opt.software && (x->waits.count > 0 || vg_gate_is_busy(x)));
+    return ++l->idle % LOOKS_PER_YIELD == 0 || (x->opt.software && x->waits.count > 0);
 }
 
 /* True: keep going. Spins while something happened lately, else sleeps. */
