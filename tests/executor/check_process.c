@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* A real executor process, driven as a guest would and as no guest should. */
 #include <check.h>
+#include <dirent.h>
+#include <linux/sockios.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,6 +46,41 @@ START_TEST(answers_a_nop)
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_NOP), CUDA_SUCCESS);
     ck_assert_uint_eq(h.stats->magic, VG_STATS_MAGIC);
     ck_assert_uint_eq(h.stats->call[VG_CALL_NOP], 1);
+    stop_cleanly();
+}
+END_TEST
+
+static unsigned open_fds(pid_t pid)
+{
+    char path[64];
+    unsigned n = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    DIR *dir = opendir(path);
+    ck_assert_ptr_nonnull(dir);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+/* A mediator that has taken over does not know whether its executors have their slots. */
+START_TEST(takes_its_job_once)
+{
+    int left = 1;
+
+    host_init(&h);
+    ck_assert_msg(host_start(&h), "executor: %s", h.said.text);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_NOP), CUDA_SUCCESS);
+    unsigned before = open_fds(h.pid);
+    host_send_job(&h);
+    for (int i = 0; i < 10000 && left > 0; i++) {
+        ck_assert_int_eq(ioctl(h.control, SIOCOUTQ, &left), 0);
+        usleep(1000);
+    }
+    ck_assert_int_eq(left, 0);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_NOP), CUDA_SUCCESS);
+    ck_assert_uint_eq(open_fds(h.pid), before);
     stop_cleanly();
 }
 END_TEST
@@ -397,6 +435,7 @@ int main(void)
 
     tcase_set_timeout(life, 40);
     tcase_add_test(life, answers_a_nop);
+    tcase_add_test(life, takes_its_job_once);
     tcase_add_test(life, ends_when_the_mediator_hangs_up);
     tcase_add_test(life, gives_up_its_privileges);
     tcase_add_loop_test(life, says_that_the_mediator_is_gone, 0, 2);

@@ -139,7 +139,7 @@ static void become_executor(const int fds[4])
     _exit(98);
 }
 
-static void send_job(struct host *h)
+void host_send_job(struct host *h)
 {
     struct vg_msg m = {.type = VG_MSG_SERVE, .token = VG_TOKEN(1, 0),
                        .region_size = TEST_REGION_SIZE, .slot_count = TEST_SLOTS, .name = "test"};
@@ -195,7 +195,7 @@ bool host_idle(struct host *h)
 
 bool host_give(struct host *h)
 {
-    send_job(h);
+    host_send_job(h);
     hear(h);
     /* It may have been done with the driver before the job was there. */
     if (h->said.type == VG_MSG_IDLE)

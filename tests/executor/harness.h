@@ -46,6 +46,8 @@ bool host_start(struct host *h);
 void host_spawn(struct host *h);
 bool host_idle(struct host *h);
 bool host_give(struct host *h);
+/* Sends the job only; who has one already has to bear that. */
+void host_send_job(struct host *h);
 /* init and start, which must succeed, and a primary context, current. Returns the context. */
 uint64_t host_ready(struct host *h);
 /* Closes the control socket and waits for the end; returns waitpid's status. */
