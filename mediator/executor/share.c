@@ -58,6 +58,19 @@ static bool tell(struct vg_exec *x, struct vg_share_msg *msg, int fd)
            sendmsg(x->control_fd, &h, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*msg);
 }
 
+/* The first descriptor, or -1. Of another message there may be one more: so much the room rounds up. */
+static int take_fd(const struct cmsghdr *m)
+{
+    int fds[2] = {-1, -1};
+
+    if (!m || m->cmsg_level != SOL_SOCKET || m->cmsg_type != SCM_RIGHTS)
+        return -1;
+    memcpy(fds, CMSG_DATA(m), m->cmsg_len >= CMSG_LEN(sizeof(fds)) ? sizeof(fds) : sizeof(int));
+    if (fds[1] >= 0)
+        close(fds[1]);
+    return fds[0];
+}
+
 /* Length of the packet, 0 at the end, -1: nothing there. *ret_fd: ours to close, or -1. */
 static ssize_t hear(struct vg_exec *x, struct vg_share_msg *msg, int *ret_fd)
 {
@@ -70,9 +83,7 @@ static ssize_t hear(struct vg_exec *x, struct vg_share_msg *msg, int *ret_fd)
     *ret_fd = -1;
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? -1 : 0;
-    struct cmsghdr *m = CMSG_FIRSTHDR(&h);
-    if (m && m->cmsg_level == SOL_SOCKET && m->cmsg_type == SCM_RIGHTS)
-        memcpy(ret_fd, CMSG_DATA(m), sizeof(int));
+    *ret_fd = take_fd(CMSG_FIRSTHDR(&h));
     return n;
 }
 
