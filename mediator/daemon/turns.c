@@ -249,6 +249,10 @@ static void tune(struct vg_sched_tuning *t, bool software)
     vg_sched_tuning_init(t);
     for (unsigned i = 0; software && i < VG_ARRAY_LEN(times); i++)
         *times[i] *= SOFTWARE_TIMES;
+    if (software) {
+        t->stall *= SOFTWARE_TIMES; /* where other work has the processors, too */
+        t->hold *= SOFTWARE_TIMES;
+    }
 }
 
 static struct vg_turns_gpus *gpus_new(struct vg_mediator *m, const struct vg_place *place)

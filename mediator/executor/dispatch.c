@@ -323,8 +323,10 @@ static CUresult carry_out(struct vg_exec *x, struct vg_req *r, handler h)
 {
     uint64_t key, first;
 
-    if (vg_work_of(&r->call) != VG_WORK_GPU)
+    if (vg_work_of(&r->call) != VG_WORK_GPU) {
+        x->meter.clock = 0; /* it may take long */
         return h(x, r);
+    }
     key = vg_work_key(&r->call, &first);
     vg_meter_begin(x, key, first);
     CUresult rc = h(x, r);

@@ -58,6 +58,7 @@ struct vg_meter {
     uint64_t flight_calls, flight_ns; /* since the last look: given to running lanes, not ended */
     uint64_t moved;          /* when something last ended */
     uint64_t next_look;
+    uint64_t clock;          /* what time it is, if the serve loop has just looked; else 0 */
     bool fine;               /* turns are counted: marks are close, with exact times */
     struct {
         bool on;             /* its stream is not known yet */

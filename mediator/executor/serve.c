@@ -242,6 +242,7 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
             n += vg_shares_poll(x) > 0;
         uint64_t before = l.now;
         l.now = vg_now();
+        x->meter.clock = l.now;
         vg_gate_tick(x, l.now, n == 0);
         if (n > 0) {
             VG_STAT_ADD(x, busy_ns, l.now - before);
@@ -259,6 +260,6 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
             vg_context_register_early(x);
         else if (!pause_loop(x, &l))
             return 0;
-        l.now = vg_now();
+        x->meter.clock = l.now = vg_now();
     }
 }
