@@ -26,6 +26,11 @@ struct privcmd_mmapbatch_v2 {
 #define IOCTL_PRIVCMD_MMAPBATCH_V2 _IOC(_IOC_NONE, 'P', 4, sizeof(struct privcmd_mmapbatch_v2))
 #define IOCTL_PRIVCMD_RESTRICT     _IOC(_IOC_NONE, 'P', 6, sizeof(uint16_t))
 
+uint32_t vg_regmem_request(void)
+{
+    return IOCTL_PRIVCMD_MMAPBATCH_V2;
+}
+
 int vg_regmem_open_domain(uint32_t domid)
 {
     uint16_t only = (uint16_t)domid;

@@ -21,6 +21,9 @@ struct vg_regmem {
 /* A handle that can map this domain's memory and nothing else. The fd, or -errno. */
 int vg_regmem_open_domain(uint32_t domid);
 
+/* The one ioctl that vg_regmem_map needs, for a filter of system calls. */
+uint32_t vg_regmem_request(void);
+
 /*
  * mmap(2) of [off, off + len), whole pages, with its flags and failures. Every page of a domain
  * must be there, or nothing is mapped (what MAP_FIXED replaced is gone then).

@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "mediator/base/regmem.h"
+
 #if defined(__x86_64__)
 
 /* Numbers that the headers of an old distribution lack; the kernel may know them all the same. */
@@ -101,7 +103,7 @@ static const uint16_t refused[] = {
 #define X32_BIT 0x40000000u     /* the same calls by other numbers */
 #define THREAD  0x00010000u     /* CLONE_THREAD */
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define PROGRAM_MAX (2 * (COUNT(allowed) + COUNT(allowed_driver) + COUNT(refused)) + 16)
+#define PROGRAM_MAX (2 * (COUNT(allowed) + COUNT(allowed_driver) + COUNT(refused)) + 24)
 
 struct program {
     struct sock_filter at[PROGRAM_MAX];
@@ -141,6 +143,16 @@ static void emit_threads(struct program *p, uint32_t refuse)
     emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse));
 }
 
+/* Without a driver no ioctl is needed, but for that which maps the memory of a domain of Xen's. */
+static void emit_domain_map(struct program *p, uint32_t refuse)
+{
+    emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 4));
+    emit_load(p, offsetof(struct seccomp_data, args[1]));
+    emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, vg_regmem_request(), 0, 1));
+    emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+    emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse));
+}
+
 static void build(struct program *p, bool software)
 {
     const uint32_t refuse = SECCOMP_RET_ERRNO | EPERM;
@@ -155,6 +167,8 @@ static void build(struct program *p, bool software)
     emit_list(p, allowed, COUNT(allowed), SECCOMP_RET_ALLOW);
     if (!software)
         emit_list(p, allowed_driver, COUNT(allowed_driver), SECCOMP_RET_ALLOW);
+    else
+        emit_domain_map(p, refuse);
     emit_list(p, refused, COUNT(refused), refuse);
     emit_threads(p, refuse);
     emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, software ? refuse : SECCOMP_RET_LOG));
