@@ -128,7 +128,7 @@ test-files := $(addprefix $(B)/tests/,$(tests))
 
 # ---- targets ----------------------------------------------------------------
 
-.PHONY: all build build-tests check check-unit demo bench clean help
+.PHONY: all build build-tests check check-xen check-unit demo bench clean help
 
 all: build
 build: $(lib-files) $(prog-files) $(extra-files)
@@ -154,6 +154,12 @@ check:
 	@$(MAKE) --no-print-directory -j$(JOBS) build-tests qemu
 	@tools/run-tests.sh $(B) $(or $(TESTS),$(tests) $(test-scripts))
 
+# The product on real Xen, emulated: minutes, and nothing else should run beside it.
+check-xen:
+	@tools/bootstrap.sh build qemu vm xen
+	@$(MAKE) --no-print-directory -j$(JOBS) build-tests qemu
+	@tools/run-tests.sh $(B) tests/xen/check-xen.sh
+
 # Only what needs neither VM nor toolkit: seconds, for the edit loop.
 check-unit: build-tests
 	@tools/run-tests.sh $(B) $(tests)
@@ -169,6 +175,7 @@ help:
 	@echo '                 (VM=no: the same programs on this host, no QEMU needed)'
 	@echo 'make check       build and run every test (installs what is missing)'
 	@echo 'make             build the product into $(O)/release'
+	@echo 'make check-xen   the product on real Xen, emulated (minutes)'
 	@echo 'make check-unit  the unit tests only'
 	@echo 'make bench       print the tables of costs'
 	@echo 'make qemu        build QEMU with the device (cached outside the tree)'
