@@ -4,7 +4,8 @@
 #
 # A VM's device and the real mediator, with a stand-in for the executor: what
 # happens to slots and executors when processes attach and release, the VM is
-# reset, the mediator is killed and comes back, the VM ends.
+# reset, the mediator is killed and comes back, the VM ends. Nothing is kept over
+# the mediator's death here: that the device never notices it is e2e/vm's.
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -36,6 +37,7 @@ status_is() { is "$(probe status)" "$1"; }
 mediator_start() {
     "$build/bin/vgpu-mediator" --foreground --config /dev/null --socket "$work/mediator.sock" \
         --control-socket "$work/control.sock" --backend soft --set state_dir= --set prestart=0 \
+        --set keep=never \
         --set auto_register=yes --set "executor=$(realpath "$build")/tests/fake-executor" \
         --set soft_library=/nowhere/libvgpu-softcuda.so >>"$work/log" 2>&1 &
     mediator=$!
