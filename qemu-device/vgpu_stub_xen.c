@@ -60,8 +60,9 @@ static void number_frames(xen_pfn_t *frames, uint64_t first, uint64_t count)
     }
 }
 
-static void depopulate(uint64_t gfn, uint64_t count, xen_pfn_t *frames)
+static void depopulate(uint64_t gfn, uint64_t count)
 {
+    g_autofree xen_pfn_t *frames = g_new(xen_pfn_t, CHUNK_PAGES);
     uint64_t done, n;
 
     for (done = 0; done < count; done += n) {
@@ -83,7 +84,7 @@ static int populate_at(uint64_t gfn, uint64_t count)
         if (xc_domain_populate_physmap_exact(xen_xc, xen_domid, n, 0, 0,
                                              frames) < 0) {
             error = errno ? errno : ENOMEM;
-            depopulate(gfn, done, frames);
+            depopulate(gfn, done);
             return -error;
         }
     }
@@ -130,6 +131,9 @@ static int give_pages(struct vg_stub_backing *b)
     rc = populate(b);
     if (rc == 0) {
         rc = map(b);
+        if (rc < 0) {
+            depopulate(b->gfn, pages_of(b));
+        }
     }
     if (rc < 0) {
         raise_limit(-(int64_t)b->size);
