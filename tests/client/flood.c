@@ -2,12 +2,14 @@
 /*
  * A process that keeps the GPU busy and checks what it computed:
  *
- *   flood SECONDS [--depth N] [--words N] [--graph N] [--pause-us N] [--file NAME]
+ *   flood SECONDS [--depth N] [--words N] [--graph N] [--pause-us N] [--burst N] [--file NAME]
  *
  * launches a kernel over so many words (default 20000), again and again, with at most N launches
  * (default 4) that it has not waited for; in graphs of N nodes with --graph; with a pause after
- * each wait. Prints "ready" before the first, at the end "launches N" and how long the longest
- * wait for one was. With --file it goes on until that file is there.
+ * each wait, or after N of them with --burst: with --depth 1 that is a language model, which
+ * answers with so many tokens, one by one. Prints "ready" before the first, at the end
+ * "launches N" and how long the longest, the middle and the 99th in 100 of the waits for one was.
+ * With --file it goes on until that file is there.
  */
 #include "vg_drv.h"
 #include "vg_image.h"
@@ -20,9 +22,10 @@
 VG_IMAGE(vg_client_ptx, "tests/client/kernels.ptx");
 
 #define DEPTH_MAX 256u
+#define WAITS_MAX (1u << 20) /* more are not counted */
 
 struct flood {
-    unsigned depth, graph, pause_us;
+    unsigned depth, graph, pause_us, burst;
     uint32_t words;
     double seconds;
     const char *file;
@@ -32,7 +35,8 @@ struct flood {
     CUdeviceptr memory;
     CUevent event[DEPTH_MAX];
     uint64_t begun, launches;
-    double longest;     /* s */
+    float *wait;        /* s */
+    unsigned waits;
 };
 
 static void launch_one(struct flood *f)
@@ -83,10 +87,9 @@ static void await_oldest(struct flood *f)
     double before = vg_drv_now();
 
     VG_CU(cuEventSynchronize(f->event[f->begun % f->depth]));
-    double s = vg_drv_now() - before;
-    if (s > f->longest)
-        f->longest = s;
-    if (f->pause_us)
+    if (f->waits < WAITS_MAX)
+        f->wait[f->waits++] = (float)(vg_drv_now() - before);
+    if (f->pause_us && f->waits % f->burst == 0)
         usleep(f->pause_us);
 }
 
@@ -100,6 +103,25 @@ static void check(const struct flood *f)
         want = want * 3 + 1;
     if (first != want || last != want)
         vg_drv_fail("wrong result: %u and %u, not %u", first, last, want);
+}
+
+static int by_length(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void tell(const struct flood *f)
+{
+    unsigned n = f->waits;
+
+    qsort(f->wait, n, sizeof(*f->wait), by_length);
+    printf("launches %llu", (unsigned long long)f->launches);
+    if (n > 0)
+        printf(" longest_ms %.3f p50_ms %.3f p99_ms %.3f", f->wait[n - 1] * 1e3, f->wait[n / 2] * 1e3,
+               f->wait[(uint64_t)n * 99 / 100] * 1e3);
+    printf("\n");
 }
 
 static bool is_over(const struct flood *f, double end)
@@ -133,7 +155,8 @@ static void parse(struct flood *f, int argc, char **argv)
     static const struct option options[] = {
         {"depth", required_argument, NULL, 'd'}, {"words", required_argument, NULL, 'w'},
         {"graph", required_argument, NULL, 'g'}, {"pause-us", required_argument, NULL, 'p'},
-        {"file", required_argument, NULL, 'f'},  {NULL, 0, NULL, 0},
+        {"burst", required_argument, NULL, 'b'}, {"file", required_argument, NULL, 'f'},
+        {NULL, 0, NULL, 0},
     };
 
     for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -142,6 +165,7 @@ static void parse(struct flood *f, int argc, char **argv)
         case 'w': f->words = number(optarg, 1u << 28); break;
         case 'g': f->graph = number(optarg, 10000); break;
         case 'p': f->pause_us = number(optarg, 10000000); break;
+        case 'b': f->burst = number(optarg, 1000000); break;
         case 'f': f->file = optarg; break;
         default: exit(2);
         }
@@ -151,14 +175,17 @@ static void parse(struct flood *f, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct flood f = {.depth = 4, .words = 20000};
+    struct flood f = {.depth = 4, .words = 20000, .burst = 1};
 
     parse(&f, argc, argv);
+    f.wait = malloc(WAITS_MAX * sizeof(*f.wait));
+    if (!f.wait)
+        vg_drv_fail("no memory");
     prepare(&f);
     printf("ready\n");
     fflush(stdout);
     run(&f);
     check(&f);
-    printf("launches %llu longest_ms %.3f\n", (unsigned long long)f.launches, f.longest * 1e3);
+    tell(&f);
     return 0;
 }
