@@ -192,6 +192,12 @@ static void stream_sync(void)
     VG_CU(cuStreamSynchronize(stream));
 }
 
+static void context_sync(void)
+{
+    launch_empty();
+    VG_CU(cuCtxSynchronize());
+}
+
 static void graph_replay(void)
 {
     VG_CU(cuGraphLaunch(graph, stream));
@@ -234,7 +240,8 @@ static void pair_costs(void)
         {"alloc_free_async", alloc_async, 50}, {"event_new", event_new, 50},
         {"event_record", event_record, 50},    {"event_sync", event_sync, 50},
         {"stream_new", stream_new, 10},        {"stream_sync_idle", stream_sync, 50},
-        {"graph_64_replay", graph_replay, 20}, {"eager_10_ops", eager, 20},
+        {"context_sync", context_sync, 50},    {"graph_64_replay", graph_replay, 20},
+        {"eager_10_ops", eager, 20},
     };
 
     VG_CU(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));

@@ -116,9 +116,8 @@ def ggml(product):
     model = f"{place}/model.gguf"
     return [Case(f"ggml/ops-{name}", [*ops, which], compare="status", limit=400)
             for name, which in (("a-l", "[A-L].*"), ("m", "M.*"), ("n-z", "[N-Z].*"))] + \
-        [Case("ggml/decode", ["sh", "-c", f"test -e {model} || {place}/llm make {model}.new && "
-                              f"{{ test -e {model} || mv {model}.new {model}; }} && "
-                              f"exec {place}/llm run {model}"], alone=True, limit=200, rounds=3)]
+        [Case("ggml/decode", ["sh", "-c", f"test -e {model} || ({place}/llm make {model}.new && "
+                              f"mv {model}.new {model}) && exec {place}/llm run {model}"], alone=True, limit=200, rounds=3)]
 
 
 def cases_of(product):
