@@ -189,6 +189,9 @@ static void show_policy(json_object *vm)
     put_limit(&t, vm, "queue_depth", " calls");
     vg_table_put(&t, "memory limit");
     put_limit(&t, vm, "memory_mib", " MiB");
+    vg_table_put(&t, "a context costs");
+    vg_table_put(&t, "%" PRIu64 " MiB (%s)", vg_member_number(vm, "context_bytes") >> 20,
+                 vg_member_text(vm, "context_from"));
     vg_table_put(&t, "state");
     put_text(&t, vm, "state");
     vg_table_put(&t, "peers");

@@ -40,6 +40,7 @@
     X(STUCK, "stuck", VG_LOG_ERROR, 0)                                         \
     X(KILLED, "killed", VG_LOG_WARNING, 0)                                     \
     X(WATCHDOG, "watchdog", VG_LOG_WARNING, 0)                                 \
+    X(CONTEXT_MEASURED, "context-measured", VG_LOG_INFO, 0)                    \
     X(LIMITED, "limited", VG_LOG_INFO, 1)                                      \
     X(QUARANTINED, "quarantined", VG_LOG_ERROR, 0)                             \
     X(QUARANTINE_CLEARED, "quarantine-cleared", VG_LOG_INFO, 0)                \

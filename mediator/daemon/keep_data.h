@@ -88,6 +88,7 @@ struct vg_kept_session {
     char library[1024];     /* "": its path is longer */
     uint32_t seat;          /* in its VM's account, plus 1 */
     uint32_t reserved2;
+    uint64_t context_bytes; /* the daemon's context_measured when this was written */
 };
 
 struct vg_kept_share {

@@ -45,7 +45,8 @@ struct vg_mediator {
     uint64_t started;               /* vg_now() */
     uint64_t refused;               /* peers turned away */
     uint64_t misbehaved;            /* peers cut off for breaking the protocol */
-    uint64_t context_bytes;         /* GPU memory that a context costs, as measured; 0: not known */
+    uint64_t context_usual;         /* GPU memory that a context is taken to cost, 0: nothing */
+    uint64_t context_measured;      /* what one does cost, 0: not known yet */
     char device[160];               /* that the latest executor reported */
     char state_problem[256];        /* what was wrong with the state on disk at the start; or "" */
     char problem[160];              /* why the latest executor found no GPU; "": it found one */

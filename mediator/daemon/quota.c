@@ -19,6 +19,7 @@
 
 #define MIB_SHIFT 20
 #define CONTEXT_USUAL (518ull << MIB_SHIFT)     /* of an H200's, until one has been measured */
+#define CONTEXT_MAX (64ull << 30)               /* more than this no context costs */
 #define MINUTE_NS (60 * VG_NS_PER_S)
 
 /* ---- the account ---- */
@@ -80,23 +81,60 @@ static void put_most(struct vg_account *a, const struct vg_config *c)
         vg_store_relaxed(&a->most[i], most[i]);
 }
 
-/* What a context costs: the software GPU keeps none of its memory for one. */
-static uint64_t context_bytes(const struct vg_mediator *m)
+/* What a context costs. The software GPU keeps none of its memory for one. */
+uint64_t vg_quota_context(const struct vg_mediator *m, const char **ret_from)
 {
     uint64_t mib = m->config.context_mib;
 
-    if (mib != VG_CONTEXT_AUTO)
-        return mib << MIB_SHIFT;
-    return m->context_bytes;
+    *ret_from = m->context_measured ? "measured" : mib != VG_CONTEXT_AUTO ? "setting" : "assumed";
+    if (m->context_measured)
+        return m->context_measured;
+    return mib != VG_CONTEXT_AUTO ? mib << MIB_SHIFT : m->context_usual;
+}
+
+bool vg_quota_wants_measure(const struct vg_mediator *m, const struct vg_session *s)
+{
+    if (m->context_measured || (s->backend.software && !m->config.nvml_library[0]))
+        return false;
+    return s->ahead || (s->client && s->client->vm->grant.memory_mib > 0);
+}
+
+/*
+ * Only before it has a guest: what it says then is nobody's wish. Later it counts for its own
+ * VM alone, in whose account it claims what it has measured.
+ */
+void vg_quota_measured(struct vg_session *s)
+{
+    struct vg_mediator *m = s->mediator;
+    uint64_t bytes = vg_load_relaxed(&s->stats->context_bytes);
+
+    if (s->client || m->context_measured || bytes == 0 || bytes > CONTEXT_MAX)
+        return;
+    m->context_measured = bytes;
+    vg_event(m, VG_EVENT_CONTEXT_MEASURED, NULL, "bytes=%" PRIu64 " device=\"%s\"", bytes,
+             s->device);
+    vg_quota_apply_all(m);
+}
+
+void vg_quota_recall(struct vg_session *s, uint64_t measured)
+{
+    struct vg_mediator *m = s->mediator;
+
+    if (measured)
+        m->context_measured = measured;
+    if (!s->backend.software)
+        m->context_usual = CONTEXT_USUAL;
 }
 
 static void put_limits(struct vg_account *a, const struct vg_mediator *m, const struct vg_policy *p)
 {
+    const char *from;
+
     vg_store_relaxed(&a->rate, p->rate);
     vg_store_relaxed(&a->burst, p->burst);
     vg_store_relaxed(&a->queue_depth, p->queue_depth);
     vg_store_relaxed(&a->memory, p->memory_mib << MIB_SHIFT);
-    vg_store_relaxed(&a->context_bytes, context_bytes(m));
+    vg_store_relaxed(&a->context_bytes, vg_quota_context(m, &from));
     put_most(a, &m->config);
 }
 
@@ -192,9 +230,9 @@ int vg_quota_sit(struct vg_session *s)
 
 void vg_quota_begun(struct vg_session *s)
 {
-    if (s->backend.software || s->mediator->context_bytes > 0)
+    if (s->backend.software || s->mediator->context_usual > 0)
         return;
-    s->mediator->context_bytes = CONTEXT_USUAL;
+    s->mediator->context_usual = CONTEXT_USUAL;
     vg_quota_apply_all(s->mediator);
 }
 

@@ -6,6 +6,7 @@
 #ifndef VG_DAEMON_QUOTA_H
 #define VG_DAEMON_QUOTA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,14 @@ int vg_quota_check(struct vg_mediator *m, struct vg_vm *vm, char *why, size_t wh
 
 /* A seat for the session, s->seat, unless it has one. 0 or -errno. */
 int vg_quota_sit(struct vg_session *s);
+/* Bytes that a context counts, and where that is from: "measured", "setting", "assumed". */
+uint64_t vg_quota_context(const struct vg_mediator *m, const char **ret_from);
+/* Whether a new executor should measure it, and: one that has not served anybody may have. */
+bool vg_quota_wants_measure(const struct vg_mediator *m, const struct vg_session *s);
+void vg_quota_measured(struct vg_session *s);
+/* For a daemon that takes over: what an earlier one knew when it wrote about the session. */
+void vg_quota_recall(struct vg_session *s, uint64_t measured);
+
 /* Its executor has been started, so it is known what a context of its costs. */
 void vg_quota_begun(struct vg_session *s);
 /* Its executor is being ended: who asks for what it holds had better wait. */

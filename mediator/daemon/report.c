@@ -135,6 +135,7 @@ static void add_toolstack(json_object *o, const struct vg_vm *vm)
 
 json_object *vg_report_vm(struct vg_mediator *m, const struct vg_vm *vm)
 {
+    const char *context_from;
     json_object *o = json_object_new_object();
     struct vg_usage usage;
 
@@ -154,6 +155,8 @@ json_object *vg_report_vm(struct vg_mediator *m, const struct vg_vm *vm)
     add_number(o, "executors", live_sessions(m, vm));
     add_number(o, "calls", usage.sum.calls);
     add_number(o, "memory_bytes", usage.sum.memory);
+    add_number(o, "context_bytes", vg_quota_context(m, &context_from));
+    add_text(o, "context_from", context_from);
     add_number(o, "faults", vg_vm_faults(vm));
     vg_health_vm_to(o, vm);
     add_number(o, "uptime_s", (vg_now() - vm->since) / VG_NS_PER_S);

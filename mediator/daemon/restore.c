@@ -185,6 +185,7 @@ static void fill_session(struct vg_session *s, struct vg_kept_session *v)
     s->ready_ns = v->ready_ns;
     s->program = v->program;
     s->seat = v->seat ? v->seat - 1 : VG_NO_SEAT;
+    vg_quota_recall(s, v->context_bytes);
     end_text(v->device, sizeof(v->device));
     end_text(v->failure, sizeof(v->failure));
     end_text(v->library, sizeof(v->library));

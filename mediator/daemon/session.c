@@ -116,6 +116,7 @@ static void on_idle(struct vg_session *s, const struct vg_msg *msg)
     on_device(s, msg);
     vg_log(VG_LOG_INFO, "executor-idle", "pid=%d ms=%" PRIu64 " device=\"%s\"", (int)s->pid,
            s->ready_ns / VG_NS_PER_MS, s->device);
+    vg_quota_measured(s);
     vg_keep_session_values(s);
     vg_pool_session_idle(s->mediator);
 }

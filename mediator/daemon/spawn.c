@@ -85,12 +85,28 @@ static void choose_gpus(struct vg_session *s)
     strcpy(s->gpus, place.gpus);
 }
 
+/* As long as nobody knows what a context costs, those who can measure it. Entries of argv. */
+static void add_measure(struct vg_session *s, char **argv, char *nvml, size_t cap, char mib[24])
+{
+    const struct vg_mediator *m = s->mediator;
+    const char *from;
+
+    if (!vg_quota_wants_measure(m, s))
+        return;
+    vg_backend_nvml(&m->config, &s->backend, nvml, cap);
+    snprintf(mib, 24, "%" PRIu64, vg_quota_context(m, &from) >> 20);
+    argv[0] = (char *)"--nvml";
+    argv[1] = nvml;
+    argv[2] = (char *)"--context-mib";
+    argv[3] = mib;
+}
+
 static int spawn(struct vg_session *s, const struct vg_spawn *sp)
 {
     const struct vg_config *config = &s->mediator->config;
-    char spin[24], visible[sizeof(s->gpus) + 32];
+    char spin[24], visible[sizeof(s->gpus) + 32], nvml[PATH_MAX], mib[24];
     char *extra[] = { s->gpus[0] ? visible : NULL, NULL };
-    char *argv[9] = { (char *)"vgpu-executor", (char *)"--backend",
+    char *argv[13] = { (char *)"vgpu-executor", (char *)"--backend",
                       (char *)(uintptr_t)vg_backend_name(&s->backend),
                       (char *)"--driver", s->backend.library };
     const int fds[] = { -1, -1, sp->log, sp->control, s->doorbell_fd, s->stats_fd, s->gate_fd,
@@ -108,8 +124,9 @@ static int spawn(struct vg_session *s, const struct vg_spawn *sp)
     if (config->spin_us != VG_SPIN_DEFAULT) {
         snprintf(spin, sizeof(spin), "%" PRIu64, config->spin_us);
         argv[n++] = (char *)"--spin-us";
-        argv[n] = spin;
+        argv[n++] = spin;
     }
+    add_measure(s, argv + n, nvml, sizeof(nvml), mib);
     return envp ? vg_proc_spawn(&proc, &s->pid) : -ENOMEM;
 }
 

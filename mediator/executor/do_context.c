@@ -85,6 +85,14 @@ CUresult vg_do_cuCtxSynchronize_v2(struct vg_exec *x, struct vg_req *r,
 
 /* ---- Primary contexts: counted per process by the driver, as natively ---- */
 
+static CUresult retain_primary(struct vg_exec *x, CUcontext *ret_ctx, CUdevice dev)
+{
+    vg_overhead_before(x, dev);
+    CUresult rc = x->cuda.cuDevicePrimaryCtxRetain(ret_ctx, dev);
+    vg_overhead_after(x);
+    return rc;
+}
+
 /* What a context costs, the first time. */
 static CUresult reserve_primary(struct vg_exec *x, CUdevice dev)
 {
@@ -104,7 +112,7 @@ CUresult vg_do_cuDevicePrimaryCtxRetain(struct vg_exec *x, struct vg_req *r,
         a->pctx = x->warm; /* our reference becomes the guest's */
         x->warm = NULL;
     } else {
-        rc = x->cuda.cuDevicePrimaryCtxRetain(&a->pctx, a->dev);
+        rc = retain_primary(x, &a->pctx, a->dev);
     }
     if (rc == CUDA_SUCCESS && !vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)a->pctx)) {
         x->fresh = a->pctx;
@@ -181,8 +189,11 @@ CUresult vg_do_cuCtxCreate_v2(struct vg_exec *x, struct vg_req *r, struct vg_arg
     CUresult rc = vg_quota_reserve_context(x);
 
     (void)r;
-    if (rc == CUDA_SUCCESS)
+    if (rc == CUDA_SUCCESS) {
+        vg_overhead_before(x, a->dev);
         rc = x->cuda.cuCtxCreate_v2(&a->pctx, a->flags, a->dev);
+        vg_overhead_after(x);
+    }
     vg_quota_settle(x);
     if (rc != CUDA_SUCCESS)
         return rc;
@@ -290,7 +301,7 @@ static void ask_priorities(struct vg_exec *x, int32_t *ret_least, int32_t *ret_g
 
     CUcontext ctx = vg_context_primary(x, 0);
 
-    if (!ctx && !x->warm && x->cuda.cuDevicePrimaryCtxRetain(&x->warm, 0) != CUDA_SUCCESS)
+    if (!ctx && !x->warm && retain_primary(x, &x->warm, 0) != CUDA_SUCCESS)
         x->warm = NULL;
     x->cuda.cuCtxSetCurrent(ctx ? ctx : x->warm);
     x->cuda.cuCtxGetStreamPriorityRange(&least, &greatest);

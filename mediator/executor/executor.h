@@ -16,6 +16,7 @@
 #include "mediator/executor/limit.h"
 #include "mediator/executor/obj.h"
 #include "mediator/executor/options.h"
+#include "mediator/executor/overhead.h"
 #include "mediator/executor/quota.h"
 #include "mediator/executor/range.h"
 #include "mediator/executor/share.h"
@@ -51,6 +52,7 @@ struct vg_exec {
     unsigned seat;                 /* in it */
     struct vg_limiter limiter;
     struct vg_quota quota;
+    struct vg_overhead overhead;
     CUcontext ctx;                 /* current context, of the guest thread that spoke last */
     CUcontext home;                /* what owns things made in ctx: itself, or a green one's primary */
     CUcontext registrar;           /* context through which the region is registered, or NULL */

@@ -102,6 +102,7 @@ static int prepare(struct vg_exec *x, char *ret_device, size_t size)
     vg_guest_reserve();
     if (open_driver(x, ret_device, size, &why) < 0)
         return fail(x, VG_GONE_NO_GPU, why);
+    vg_overhead_open(x);
     /* Whoever has a guest waiting for it lets the guest say what it needs. */
     if (x->opt.warm && !vg_job_is_here(VG_FD_CONTROL))
         vg_context_warm_up(x);

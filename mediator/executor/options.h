@@ -22,6 +22,8 @@ struct vg_options {
     const char *driver; /* path or soname for dlopen */
     bool software;      /* the driver is the software GPU */
     bool warm;          /* make a context before there is a guest to make it for */
+    const char *nvml;   /* to measure with what a context costs (overhead.h); NULL: do not */
+    uint32_t context_mib; /* what it is taken to cost meanwhile */
     uint32_t spin_us;   /* how long to poll an idle ring before sleeping */
 };
 

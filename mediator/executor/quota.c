@@ -86,7 +86,7 @@ static uint64_t claim(const struct vg_exec *x)
 
     return x->ranges.charged + max_u64(x->ranges.pooled, q->pools) +
            max_u64(x->ranges.of_graphs, q->graphs) + x->vmm.held + x->array_bytes +
-           x->module_bytes + q->contexts * vg_load_relaxed(&x->account->context_bytes) +
+           x->module_bytes + q->contexts * vg_overhead_bytes(x) +
            q->context_limits;
 }
 
@@ -215,7 +215,7 @@ CUresult vg_quota_reserve_pooled(struct vg_exec *x, uint64_t bytes)
 
 CUresult vg_quota_reserve_context(struct vg_exec *x)
 {
-    return vg_quota_reserve(x, vg_load_relaxed(&x->account->context_bytes));
+    return vg_quota_reserve(x, vg_overhead_bytes(x));
 }
 
 CUresult vg_quota_recheck(struct vg_exec *x)

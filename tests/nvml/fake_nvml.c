@@ -2,11 +2,13 @@
 /*
  * A libnvidia-ml.so.1 for the host's side of the tests: one device, every row of
  * vg_telemetry.def answered with a value that no other has, every seventh refused.
- * Processes are what the file $VG_FAKE_PROCESSES lists, a line PID BYTES PERCENT each.
+ * Processes are what the file $VG_FAKE_PROCESSES lists, a line PID BYTES PERCENT each, and
+ * whoever asks, with $VG_FAKE_CONTEXT_MIB.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vg_telemetry.h"
 
@@ -167,6 +169,10 @@ DEFINE(nvmlDeviceGetComputeRunningProcesses_v3, (void *dev, unsigned *count, str
     for (unsigned i = 0; i < n && i < *count; i++)
         p[i] = (struct vg_nv_process){lines[i].pid, lines[i].bytes, VG_NV_NO_INSTANCE,
                                       VG_NV_NO_INSTANCE};
+    if (getenv("VG_FAKE_CONTEXT_MIB") && n < *count)
+        p[n++] = (struct vg_nv_process){(unsigned)getpid(),
+                                        strtoull(getenv("VG_FAKE_CONTEXT_MIB"), NULL, 10) << 20,
+                                        VG_NV_NO_INSTANCE, VG_NV_NO_INSTANCE};
     *count = n;
     return dev == DEVICE ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
 }

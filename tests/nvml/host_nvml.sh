@@ -11,10 +11,10 @@ fake=$build/tests/fake-gpu
 gib=$((1 << 30))
 
 # But for lists of processes and sessions: those are the VM's own.
-answers() { "$@" "$build/client/nvml-answers" --values | grep -v 'Processes\|Sessions'; }
+values() { "$@" "$build/client/nvml-answers" --values | grep -v 'Processes\|Sessions'; }
 same() {
-    answers env LD_LIBRARY_PATH="$fake" >"$work/direct"
-    answers host >"$work/ours"
+    values env LD_LIBRARY_PATH="$fake" >"$work/direct"
+    values host >"$work/ours"
     [ "$(wc -l <"$work/direct")" -gt 100 ] && diff "$work/direct" "$work/ours"
 }
 executor() { pgrep -P "$mediator" -x vgpu-executor | head -n 1; }
@@ -52,4 +52,42 @@ mediator_stop
 export VG_FAKE_DEVICES=2
 VGPU_BACKEND=cuda mediator_start --set cuda_library="$fake/libcuda.so.1" --set prestart=0
 check 'the driver says which devices' same
+mediator_stop
+unset VG_FAKE_DEVICES
+
+# What a context costs is asked of NVML, by who waits for a guest or, without that, by whose VM has
+# a limit; until then the setting counts.
+shown() { admin show-vm --vm-name=m | grep -E "a context costs +$1"; }
+claims() { admin show-metrics --vm-name=m --json | tr -d ' \n' | grep -q "\"memory_claimed_bytes\":$(($1 << 20))[,}]"; }
+holds() {
+    touch "$work/hold"
+    VGPU_SOCKET=$work/mediator.sock VGPU_VM_NAME=m "$bin/vgpu-run" -- "$build/client/limits" hold 8 "$work/hold" >"$work/held" &
+    local process=$!
+    within 30 grep -q hold "$work/held" && claims "$1"
+    local rc=$?
+    rm -f "$work/hold"
+    wait $process
+    return $rc
+}
+# measured PRESTART: a daemon that takes a context for 400 MiB, on a driver that takes 300
+measured() {
+    VGPU_BACKEND=cuda VG_FAKE_CONTEXT_MIB=300 mediator_start --set prestart="$1" \
+        --set cuda_library="$fake/libcuda.so.1" --set context_mib=400
+    admin register-vm --vm-name=m --memory-mib=1000 >/dev/null
+}
+measured 1
+check 'a context is measured' within 30 shown '300 MiB \(measured\)'
+check 'and counts so much' holds 308
+check 'that is an event' eval 'admin events | grep -q "context-measured.*bytes=$((300 << 20))"'
+check 'the next one is ready' within 20 eval 'admin show-health --json | tr -d " " | grep -q "\"executors_ready\":1,"'
+mediator_stop -KILL
+measured 1
+check 'the next daemon knows it still' shown '300 MiB \(measured\)'
+check 'and has not measured again' eval '! admin events | grep -q context-measured'
+mediator_stop
+measured 0
+check 'until then it is the setting' shown '400 MiB \(setting\)'
+check 'the process that measures counts what it found' holds 308
+check 'but is not believed for others' shown '400 MiB \(setting\)'
+mediator_stop
 [ $failures = 0 ]
