@@ -35,6 +35,12 @@ failure_told() {
     [ $? = 1 ] && grep -q '^smi/list .*FAILED' "$work/told" && grep -q 'smi/list' "$work/out/failures.log"
 }
 
+# All that a program of the pack starts must be in it.
+pack_runs() {
+    "$here/pack" "$work/pack" && "$work/pack/tests/gpu/run" --backend soft --jobs 2 \
+        --product "$work/pack" driver/quiet driver/nvml nvml/statuses
+}
+
 check 'every workload compiles' python3 -m compileall -q "$here/work" "$here/cases.py"
 check 'judgement' python3 "$here/check_run.py"
 check 'driver programs on the software GPU' on_soft driver
@@ -43,5 +49,6 @@ if [ -d "$VG_BUILD/../cuda/static" ]; then
     check 'CUDA programs on the software GPU' "$here/run" --backend soft --product "$work" \
         cuda-static/vectoradd cuda-static/reduce cuda-shared/vectoradd
 fi
+check 'what is packed runs' pack_runs
 PATH=/usr/bin:/bin check 'a failure is told' failure_told
 [ $failures = 0 ]
