@@ -329,6 +329,8 @@ check_libraries() {
     probe=$("$(find_probe)" 2>&1)
     line "cuInit, device: $(value cuda-name), $(value cuda-memory-mib) MiB" \
         "$(value cuda-error) $(remedy_of_cuda)" shows "cuda-uuid"
+    line "a kernel runs, and its result is right" \
+        "$(value cuda-kernel-error) $(remedy_of_kernel)" shows "cuda-kernel right"
     line "NVML, device: $(value nvml-uuid)" "$(value nvml-error) - as for cuInit" shows "nvml-uuid"
     line "both libraries name the same GPU" "files of two versions: install again" \
         test "$(value cuda-uuid)" = "$(value nvml-uuid)" -a -n "$(value cuda-uuid)"
@@ -343,6 +345,14 @@ remedy_of_cuda() {
         *'(100)'*) say "- the host has no usable GPU: on it, vgpu-admin show-health" ;;
         *'(803)'*) say "- install the same version here as on the host" ;;
         *) say "- VGPU_LOG=2 in the environment of a program shows more" ;;
+    esac
+}
+
+remedy_of_kernel() {
+    case $(value cuda-kernel-error) in
+        "") say "- as for cuInit" ;;
+        *'(2)') say "- no GPU memory is left for this VM: on the host, vgpu-admin show-vm, set-memory" ;;
+        *) say "- on the host, vgpu-admin events; VGPU_LOG=2 in the environment of a program shows more" ;;
     esac
 }
 
