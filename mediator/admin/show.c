@@ -445,6 +445,11 @@ void vg_show_health(json_object *answer)
     put_text(&t, h, "library");
     vg_table_put(&t, "device");
     put_text(&t, h, "device");
+    if (vg_member(h, "gpu_memory_mib")) {
+        vg_table_put(&t, "GPU memory");
+        vg_table_put(&t, "%" PRIu64 " MiB, %" PRIu64 " free", vg_member_number(h, "gpu_memory_mib"),
+                     vg_member_number(h, "gpu_memory_free_mib"));
+    }
     vg_table_put(&t, "VMs");
     put_number(&t, h, "vms");
     vg_table_put(&t, "peers");

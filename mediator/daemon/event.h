@@ -29,6 +29,7 @@
     X(VM_CHANGED, "vm-changed", VG_LOG_INFO, 0)                                \
     X(VM_UNREGISTERED, "vm-unregistered", VG_LOG_INFO, 0)                      \
     X(VM_CLAMPED, "vm-clamped", VG_LOG_WARNING, 0)                             \
+    X(VM_POOL, "vm-pool-unknown", VG_LOG_WARNING, 0)                           \
     X(PEER_UP, "peer-up", VG_LOG_INFO, 1)                                      \
     X(PEER_DOWN, "peer-down", VG_LOG_INFO, 1)                                  \
     X(PEER_REFUSED, "peer-refused", VG_LOG_WARNING, 1)                         \

@@ -45,8 +45,24 @@ struct vg_vm *vg_mediator_admit(struct vg_mediator *m, const char *name, char *w
     return vm;
 }
 
+/* A pool that exists nowhere works, and is most likely a slip of the pen. */
+static void look_for_pool(struct vg_mediator *m, struct vg_vm *vm)
+{
+    const char *pool = vm->policy.pool;
+    bool known = vg_places_know(&m->config.places, pool) ||
+                 strcmp(pool, m->config.policy.pool) == 0;
+
+    if (strcmp(vm->pool_unknown, known ? "" : pool) == 0)
+        return;
+    strcpy(vm->pool_unknown, known ? "" : pool);
+    if (!known)
+        vg_event(m, VG_EVENT_VM_POOL, vm, "pool=%s why=\"no setting pool.%s on this host\" gpu=%s",
+                 pool, pool, vg_place_of(&m->config.places, pool).gpus);
+}
+
 void vg_mediator_vm_changed(struct vg_mediator *m, struct vg_vm *vm)
 {
+    look_for_pool(m, vm);
     vg_quota_apply(m, vm);
     vg_keep_vm(m, vm, 0);
     vg_turns_policy(m, vm);

@@ -122,6 +122,11 @@ int vg_places_check(const struct vg_places *p, char *why, size_t why_cap)
     return 0;
 }
 
+bool vg_places_know(const struct vg_places *p, const char *pool)
+{
+    return p->count == 0 || find(p, pool);
+}
+
 struct vg_place vg_place_of(const struct vg_places *p, const char *pool)
 {
     const struct vg_place *own = find(p, pool);

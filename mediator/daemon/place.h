@@ -41,4 +41,7 @@ int vg_places_check(const struct vg_places *p, char *why, size_t why_cap);
  */
 struct vg_place vg_place_of(const struct vg_places *p, const char *pool);
 
+/* Whether settings name the pool, or name none, so that any will do. */
+bool vg_places_know(const struct vg_places *p, const char *pool);
+
 #endif

@@ -133,6 +133,24 @@ static void add_toolstack(json_object *o, const struct vg_vm *vm)
     json_object_object_add(o, "notes", notes);
 }
 
+/* What is odd about a policy that is served all the same. */
+static void add_pool_note(json_object *o, struct vg_mediator *m, const struct vg_vm *vm)
+{
+    struct vg_place place = vg_place_of(&m->config.places, vm->policy.pool);
+    json_object *notes = NULL;
+    char text[192];
+
+    if (!vm->pool_unknown[0])
+        return;
+    if (!json_object_object_get_ex(o, "notes", &notes)) {
+        notes = json_object_new_array();
+        json_object_object_add(o, "notes", notes);
+    }
+    snprintf(text, sizeof(text), "gpu_pool: this host has no setting pool.%s, so it is on GPU %.40s "
+             "with a share of %u", vm->policy.pool, place.gpus, place.share);
+    json_object_array_add(notes, json_object_new_string(text));
+}
+
 json_object *vg_report_vm(struct vg_mediator *m, const struct vg_vm *vm)
 {
     const char *context_from;
@@ -144,6 +162,7 @@ json_object *vg_report_vm(struct vg_mediator *m, const struct vg_vm *vm)
     json_object_object_add(o, "registered",
                            json_object_new_boolean(vm->registered || vm->toolstack.domains));
     add_toolstack(o, vm);
+    add_pool_note(o, m, vm);
     vg_report_policy_to(o, &vm->policy);
     if (vm->clamped) {
         json_object *granted = json_object_new_object();
@@ -385,6 +404,17 @@ static void add_faults(json_object *o, struct vg_mediator *m)
     json_object_object_add(o, "faults", faults);
 }
 
+/* Absent while nobody knows: the GPU is asked when somebody wants to know. */
+static void add_gpu_memory(json_object *o, struct vg_mediator *m)
+{
+    uint64_t total, left;
+
+    if (!vg_telemetry_memory(&m->telemetry, &total, &left))
+        return;
+    add_number(o, "gpu_memory_mib", total >> 20);
+    add_number(o, "gpu_memory_free_mib", left >> 20);
+}
+
 json_object *vg_report_health(struct vg_mediator *m)
 {
     json_object *o = json_object_new_object();
@@ -406,6 +436,7 @@ json_object *vg_report_health(struct vg_mediator *m)
     add_text(o, "backend", found ? vg_backend_name(&backend) : "none");
     add_text(o, "library", backend.library);
     add_text(o, "device", m->device);
+    add_gpu_memory(o, m);
     add_text(o, "xenstore", vg_toolstack_status(&m->toolstack));
     add_number(o, "vms", m->vms.count);
     add_number(o, "peers", m->client_count);

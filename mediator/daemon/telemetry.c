@@ -144,6 +144,37 @@ void vg_telemetry_watch(struct vg_telemetry_service *t, struct vg_client *c)
     look(t);
 }
 
+/* What VMs hold counts too: without NVML nobody knows what else is taken. */
+static uint64_t claimed(struct vg_mediator *m)
+{
+    uint64_t sum = 0;
+    struct vg_vm *vm;
+
+    vg_list_for_each(vm, &m->vms.list, link)
+        sum += vg_quota_memory(vm);
+    return sum;
+}
+
+bool vg_telemetry_memory(struct vg_telemetry_service *t, uint64_t *ret_total, uint64_t *ret_free)
+{
+    uint64_t now = vg_now(), total = 0, left = 0, unclaimed, taken = claimed(t->mediator);
+
+    if (!younger_than(t, now, VG_MEMORY_FRESH_MS)) {
+        vg_helper_ask(t);
+        look_later(t);
+    }
+    if (!younger_than(t, now, VG_MEMORY_OLD_MS))
+        return false;
+    for (uint32_t i = 0; i < t->gauges->device_count; i++) {
+        total += t->gauges->device[i].memory_total;
+        left += t->gauges->device[i].memory_free;
+    }
+    *ret_total = total;
+    unclaimed = taken < total ? total - taken : 0;
+    *ret_free = left < unclaimed ? left : unclaimed;
+    return true;
+}
+
 void vg_telemetry_init(struct vg_telemetry_service *t, struct vg_mediator *m)
 {
     memset(t, 0, sizeof(*t));

@@ -15,6 +15,8 @@
 #define VG_HELPER_ANSWER_MS 30000u  /* a helper that takes longer is replaced */
 #define VG_HELPER_RETRY_MS  5000u   /* between two attempts to start one */
 #define VG_HELPER_IDLE_MS   60000u  /* it holds the driver open, so not forever */
+#define VG_MEMORY_FRESH_MS  5000u   /* of the GPU's memory, for administrators */
+#define VG_MEMORY_OLD_MS    120000u
 
 struct vg_mediator;
 struct vg_client;
@@ -43,6 +45,12 @@ void vg_telemetry_fini(struct vg_telemetry_service *t);     /* idempotent */
 
 /* The client is UP and has a page. A monitor gets its first values as if it had asked. */
 void vg_telemetry_watch(struct vg_telemetry_service *t, struct vg_client *c);
+
+/*
+ * Memory of all GPUs, as far as it is known; false: not yet, or not any more. Asks for newer numbers
+ * if these are old, so who asks again gets them.
+ */
+bool vg_telemetry_memory(struct vg_telemetry_service *t, uint64_t *ret_total, uint64_t *ret_free);
 
 /* ---- helper.c ---- */
 

@@ -37,6 +37,7 @@ struct vg_vm {
     bool registered;                    /* by an administrator; else met and forgotten at exit */
     struct vg_policy policy;            /* as the administrator wants it */
     struct vg_policy grant;             /* the same within the host's caps: what counts */
+    char pool_unknown[VG_POOL_MAX];     /* its pool, if no setting names it; else "" */
     unsigned clamped;                   /* fields that the caps have changed, vg_policy_clamp */
     struct vg_vm_quota quota;
     unsigned peers;                     /* connections that hold on to it */

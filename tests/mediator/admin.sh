@@ -104,6 +104,8 @@ wants 'by position' 0 '^weight +11$' admin set-weight web1 11
 wants 'name by option, value by position' 0 '^weight +12$' admin set-weight --vm-name=web1 12
 wants 'set-priority' 0 '^priority +low$' admin set-priority web1 low
 wants 'set-pool' 0 '^pool +C$' admin set-pool web1 C
+wants 'where no pool is set, any will do' 1 '' eval 'admin list | grep "no setting pool"'
+within 'the memory of the GPU' '^GPU memory +[0-9]+ MiB, [0-9]+ free$' admin show-health
 wants 'set-rate-limit' 0 '^rate +500 calls/s$' admin set-rate-limit web1 500 8
 wants 'of these, one' 0 '^queue depth +4 calls$' admin set-rate-limit web1 --queue-depth=4
 wants 'the other stays' 0 '^rate +500 calls/s$' admin show-vm web1
@@ -278,5 +280,19 @@ start || exit 1
 wants 'registration survived' 0 '^web1 +yes +C +low +12 ' admin list
 wants 'unregister' 0 'done' admin unregister-vm web1
 wants 'gone' 1 'no VM "web1"' admin show-vm web1
+stop
+
+# ---- a pool that no setting names ----
+
+start --set 'pool.B=gpu 0 share 30' || exit 1
+wants 'a pool that is set' 0 'done|^VM' admin register-vm web1 --pool=B
+wants 'nothing is said of it' 1 '' eval 'admin list | grep "no setting"'
+wants 'one that is not' 0 'gpu_pool: this host has no setting pool.Bee, so it is on GPU 0 with a share of 100' \
+    admin set-pool web1 Bee
+wants 'it is in the list' 0 'no setting pool.Bee' admin list
+wants 'for programs, too' 0 '"notes": *\[' admin list --json
+wants 'and an event' 0 'vm-pool-unknown +pool=Bee' admin events
+wants 'once' 0 '^1$' eval 'admin set-weight web1 3 >/dev/null; admin events | grep -c vm-pool-unknown'
+wants 'the default pool is none' 1 '' eval 'admin set-pool web1 A | grep "no setting"'
 stop
 [ $failures = 0 ]

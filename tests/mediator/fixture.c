@@ -51,8 +51,9 @@ static void exec_daemon(const struct daemon *d, const char *mode, const char *co
                                    "--socket", d->socket, "--control-socket", d->control,
                                    "--backend", "soft", "--set", executor, "--set", state,
                                    "--set", "soft_library=/nowhere/libvgpu-softcuda.so",
+                                   "--set", "telemetry=/nowhere/vgpu-telemetry",
                                    "--set", "prestart=0", "--set", "keep=never" };
-    unsigned n = 20;
+    unsigned n = 22;
 
     build_path(program, sizeof(program), "bin/vgpu-mediator");
     strcpy(executor, "executor=");

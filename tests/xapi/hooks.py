@@ -156,6 +156,9 @@ class Publish(Case):
         self.assertEqual((said['vgpu_status'], said['vgpu_backend'], said['vgpu_vms'],
                           said['vgpu_memory_reserved_mib'], said['theirs']),
                          ('ok', 'soft', '1', '512', 'x'))
+        total, left = int(said['vgpu_memory_mib']), int(said['vgpu_memory_free_mib'])
+        self.assertGreaterEqual(total, 256)
+        self.assertTrue(0 < left <= total and left % 256 == 0, (total, left))
         self.assertEqual(self.host['tags'], ['vgpu'])
         before = len(self.changes())
         self.assertEqual(self.publish(), 0)
@@ -166,6 +169,7 @@ class Publish(Case):
         self.control_path = self.work + '/none'
         self.assertEqual(self.publish(), 0)
         self.assertEqual(self.host['other_config']['vgpu_status'], 'down')
+        self.assertEqual(self.host['other_config']['vgpu_memory_free_mib'], '0')
         self.assertEqual(self.host['tags'], ['theirs'])
 
     def test_trouble(self):

@@ -24,6 +24,9 @@
 #define INVENTORY "/etc/xensource-inventory"
 #define TAG       "vgpu"
 #define DEADLINE_S 30
+#define TRIES      40u          /* times PAUSE_US: the GPU is asked when somebody wants to know */
+#define PAUSE_US   250000
+#define STEP_MIB   256          /* what is free changes all the time, a pool's database should not */
 
 static json_object *get(json_object *o, const char *key)
 {
@@ -89,10 +92,36 @@ static void add_use(json_object *wanted, json_object *vms)
     add_number(wanted, "vgpu_memory_reserved_mib", reserved);
 }
 
+/* The first answer may come before the GPU's. */
+static json_object *ask_health(void)
+{
+    json_object *answer = ask("show-health");
+
+    for (unsigned i = 0; i < TRIES; i++) {
+        json_object *h = get(answer, "health");
+
+        if (!h || strcmp(text_of(h, "status"), "unusable") == 0 || get(h, "gpu_memory_mib"))
+            break;
+        usleep(PAUSE_US);
+        json_object_put(answer);
+        answer = ask("show-health");
+    }
+    return answer;
+}
+
+/* Memory nobody knows of is not there: a stale number would place VMs. */
+static void add_memory(json_object *wanted, json_object *h)
+{
+    int64_t left = json_object_get_int64(get(h, "gpu_memory_free_mib"));
+
+    add_number(wanted, "vgpu_memory_mib", json_object_get_int64(get(h, "gpu_memory_mib")));
+    add_number(wanted, "vgpu_memory_free_mib", left - left % STEP_MIB);
+}
+
 /* Members of other_config as they should be. A mediator that does not answer has no GPU. */
 static json_object *wanted_members(bool *ret_usable)
 {
-    json_object *health = ask("show-health"), *list = ask("list"), *h = get(health, "health");
+    json_object *health = ask_health(), *list = ask("list"), *h = get(health, "health");
     json_object *wanted = json_object_new_object();
     const char *status = text_of(h, "status");
 
@@ -101,8 +130,7 @@ static json_object *wanted_members(bool *ret_usable)
     add_text(wanted, "vgpu_version", VG_VERSION);
     add_text(wanted, "vgpu_backend", text_of(h, "backend"));
     add_text(wanted, "vgpu_device", text_of(h, "device"));
-    if (get(h, "gpu_memory_mib"))
-        add_text(wanted, "vgpu_memory_mib", text_of(h, "gpu_memory_mib"));
+    add_memory(wanted, h);
     add_use(wanted, get(list, "vms"));
     json_object_put(health);
     json_object_put(list);
