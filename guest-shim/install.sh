@@ -22,7 +22,7 @@ prefix=/usr
 from=
 ollama=
 verb=install
-# The package has this file under another name.
+# So it is called where it has been installed.
 [ "$(basename "$0")" != vgpu-guest-check ] || verb=check
 
 say() { printf '%s\n' "$*"; }
@@ -184,6 +184,7 @@ put_libraries() {
     put 0755 "$built/bin/vgpu-warden" "$helpers/vgpu-warden"
     put 0755 "$built/bin/vgpu-guest-probe" "$helpers/vgpu-guest-probe"
     put 0755 "$setup/vgpu-device-setup" "$helpers/vgpu-device-setup"
+    put 0755 "$here/install.sh" "$prefix/sbin/vgpu-guest-check"
 }
 
 put_settings() {
@@ -223,7 +224,7 @@ install_all() {
     put_libraries
     put_settings
     activate
-    say "installed: $libs, $helpers/vgpu-*, settings in /etc; $0 --check says whether all works"
+    say "installed: $libs, $helpers/vgpu-*, settings in /etc; $prefix/sbin/vgpu-guest-check says whether all works"
     if [ -n "$ollama" ] && ! has ollama; then
         say "note: Ollama is not installed; its unit is configured for when it is"
     fi
@@ -317,7 +318,7 @@ check_system() {
         line "vgpu-guest.service runs at boot" "systemctl enable --now vgpu-guest" unit_enabled
     fi
     if systemd_runs && systemctl cat ollama.service >/dev/null 2>&1; then
-        line "Ollama's unit finds the libraries" "$0 --with-ollama" ollama_configured
+        line "Ollama's unit finds the libraries" "install.sh --with-ollama" ollama_configured
     fi
 }
 

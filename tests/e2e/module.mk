@@ -2,4 +2,4 @@
 # The whole path, on the host and in virtual machines.
 test-scripts += $(addprefix tests/e2e/,run.sh loss.sh restart.sh faults.sh window.sh vm.sh demo.sh limits.sh)
 test-scripts += $(addprefix tests/e2e/,quarantine.sh hostile.sh)
-test-scripts += $(addprefix tests/e2e/,turns.sh three-vms.sh)
+test-scripts += $(addprefix tests/e2e/,turns.sh three-vms.sh validate.sh)

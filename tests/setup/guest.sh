@@ -49,7 +49,7 @@ installs() {
     files >"$work/clean"
     setup --with-ollama || return 1
     has_file /usr/lib/vgpu/libcuda.so.1 /usr/lib/vgpu/libcuda.so /usr/lib/vgpu/libnvidia-ml.so.1 \
-        /usr/libexec/vgpu-warden /etc/profile.d/vgpu-cuda.sh /etc/udev/rules.d/70-vgpu.rules \
+        /usr/libexec/vgpu-warden /usr/sbin/vgpu-guest-check /etc/profile.d/vgpu-cuda.sh /etc/udev/rules.d/70-vgpu.rules \
         /etc/modprobe.d/vgpu.conf /etc/tmpfiles.d/vgpu.conf \
         /etc/systemd/system/vgpu-guest.service /etc/systemd/system/ollama.service.d/vgpu.conf &&
         grep -q 'enable vgpu-guest' "$root/systemctl.log"
