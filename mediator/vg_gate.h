@@ -46,7 +46,8 @@ struct vg_gate_grant {
     uint32_t ask;        /* of VG_GATE_ASK_* */
     uint32_t hold_us, lead_us;
     uint32_t slice_us;   /* time slice for the process's channel groups; 0: as they were */
-    uint32_t reserved[3];
+    uint32_t unmeasured; /* bool: nobody asks what the process uses, so it need not know */
+    uint32_t reserved[2];
 };
 
 /* ---- The executor writes: how things stand, one line; what it adds up, another ---- */

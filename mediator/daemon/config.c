@@ -36,6 +36,10 @@ static const struct word backends[] = {
 static const struct word keeps[] = {
     { "never", VG_KEEP_NEVER }, { "crash", VG_KEEP_CRASH }, { "always", VG_KEEP_ALWAYS }, { 0 },
 };
+static const struct word schedulings[] = {
+    { "slices", VG_SCHEDULING_SLICES }, { "turns", VG_SCHEDULING_TURNS },
+    { "off", VG_SCHEDULING_OFF }, { 0 },
+};
 static const struct word yes_no[] = { { "yes", 1 }, { "no", 0 }, { 0 } };
 static const struct word xenstore_words[] = {
     { "auto", VG_XENSTORE_AUTO }, { "yes", VG_XENSTORE_YES }, { "no", VG_XENSTORE_NO }, { 0 },
@@ -60,7 +64,7 @@ static const struct setting settings[] = {
     NUMBER(max_clients, 1, 4096), NUMBER(max_executors, 1, 4096),
     NUMBER(prestart, 0, 64), CHOICE(prestart_context, yes_no), CHOICE(prestart_refill, yes_no),
     NUMBER(region_mib, VG_REGION_SIZE_MIN >> 20, VG_REGION_SIZE_MAX >> 20),
-    CHOICE(keep, keeps), NUMBER(keep_s, 1, 1000000),
+    CHOICE(scheduling, schedulings), CHOICE(keep, keeps), NUMBER(keep_s, 1, 1000000),
     NUMBER(watchdog_s, 0, 86400), NUMBER(stuck_s, 1, 3600), NUMBER(fault_limit, 0, 1000),
     NUMBER(fault_window_s, 1, 86400), NUMBER(fault_long_limit, 0, 10000),
     NUMBER(fault_long_window_s, 1, 30 * 86400), TEXT(kernel_log),

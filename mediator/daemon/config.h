@@ -21,6 +21,8 @@
 #define VG_SPIN_DEFAULT UINT64_MAX     /* spin_us: the executor's own choice */
 
 enum vg_xenstore_choice { VG_XENSTORE_AUTO, VG_XENSTORE_YES, VG_XENSTORE_NO };
+/* Turns and time slices; turns alone; neither, and nothing is measured. */
+enum vg_scheduling { VG_SCHEDULING_SLICES, VG_SCHEDULING_TURNS, VG_SCHEDULING_OFF };
 enum vg_backend_choice { VG_BACKEND_AUTO, VG_BACKEND_CUDA, VG_BACKEND_SOFT };
 
 /* What goes on without the daemon: nothing, all after a crash, all after SIGTERM too. */
@@ -61,6 +63,7 @@ struct vg_config {
     uint64_t fault_long_window_s;
     char kernel_log[PATH_MAX];      /* where the GPU's driver reports, "": not read */
     uint64_t spin_us;               /* an executor polls so long before it sleeps */
+    uint64_t scheduling;            /* enum vg_scheduling */
     uint64_t keep;                  /* enum vg_keep_choice */
     uint64_t keep_s;                /* how long, before everything ends after all */
     uint64_t log_level;             /* enum vg_log_level */

@@ -44,6 +44,11 @@ static struct vg_session *session_of(struct vg_turns_seat *seat)
     return vg_list_entry(seat, struct vg_session, turns);
 }
 
+static bool has_slices(const struct vg_session *s)
+{
+    return s->mediator->config.scheduling == VG_SCHEDULING_SLICES;
+}
+
 /* ---- what an executor tells ---- */
 
 struct look {
@@ -92,7 +97,7 @@ static void report(struct vg_turns_seat *seat, uint64_t now)
     r.waiting = vg_load_relaxed(&g->now.waits_since) || vg_load_relaxed(&g->now.pending);
     r.idle_since = vg_load_relaxed(&g->now.idle_since);
     r.used_turn = vg_load_relaxed(&g->now.used_turn);
-    if (vg_load_relaxed(&g->now.slice) == VG_GATE_SLICE_WORKS)
+    if (vg_load_relaxed(&g->now.slice) == VG_GATE_SLICE_WORKS && has_slices(session_of(seat)))
         vg_sched_set_lever(&seat->gpus->sched, &seat->proc, true);
     seat->told = now;
     vg_sched_report(&seat->gpus->sched, &seat->proc, &r, now);
@@ -130,7 +135,8 @@ static void put(const struct vg_session *s, const struct vg_grant *g)
     vg_store_relaxed(&to->ask, g->ask);
     vg_store_relaxed(&to->hold_us, (uint32_t)(g->hold_ns / 1000));
     vg_store_relaxed(&to->lead_us, (uint32_t)(g->lead_ns / 1000));
-    vg_store_relaxed(&to->slice_us, g->slice_us);
+    vg_store_relaxed(&to->slice_us, has_slices(s) ? g->slice_us : 0);
+    vg_store_relaxed(&to->unmeasured, s->mediator->config.scheduling == VG_SCHEDULING_OFF);
     vg_store_release(&to->seq, seq + 1);
     wake(s);
 }
@@ -386,10 +392,15 @@ void vg_turns_init(struct vg_turns *t)
 
 int vg_turns_join(struct vg_session *s)
 {
+    static const struct vg_grant open = { .mode = VG_GRANT_OPEN };
     struct vg_turns_seat *seat = &s->turns;
     struct vg_vm *vm = s->client->vm;
-    int rc = vm_enter(s->mediator, vm);
 
+    if (s->mediator->config.scheduling == VG_SCHEDULING_OFF) {
+        put(s, &open);
+        return 0;
+    }
+    int rc = vm_enter(s->mediator, vm);
     if (rc < 0)
         return rc;
     memset(seat, 0, sizeof(*seat));

@@ -62,6 +62,7 @@ static bool read_grant(const struct vg_gate_grant *from, struct vg_gate_grant *r
     ret->hold_us = vg_load_relaxed(&from->hold_us);
     ret->lead_us = vg_load_relaxed(&from->lead_us);
     ret->slice_us = vg_load_relaxed(&from->slice_us);
+    ret->unmeasured = vg_load_relaxed(&from->unmeasured);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return vg_load_relaxed(&from->seq) == seq;
 }
@@ -87,6 +88,7 @@ static void take_grant(struct vg_exec *x)
     k->grant = g;
     k->rung = 0;
     x->meter.fine = g.mode != VG_GATE_OPEN;
+    x->meter.off = g.unmeasured != 0;
     x->meter.next_look = 0;
     vg_store_relaxed(&k->page->now.seq, g.seq);
 }
@@ -319,17 +321,39 @@ static void look_for_idleness(struct vg_exec *x, uint64_t now)
         ring(k, VG_GATE_ASK_IDLE);
 }
 
+static void log_slices(struct vg_exec *x, const char *event, const char *why)
+{
+    struct vg_slice_seen s = vg_slice_seen();
+
+    vg_log(x, "event=%s why='%s' groups=%u status=0x%x errno=%d driver_calls=%llu set=%llu set_ns=%llu",
+           event, why, s.groups, s.status, s.error, (unsigned long long)s.calls,
+           (unsigned long long)s.settings, (unsigned long long)s.took_ns);
+}
+
+/* Work on a GPU that has no groups: the driver's library goes ways that we do not see. */
+static bool has_missed_groups(const struct vg_exec *x)
+{
+    return x->keeper.slice == VG_GATE_SLICE_UNKNOWN && !x->keeper.told_no_groups &&
+           x->keeper.grant.slice_us != 0 && x->meter.serial != 0 && !x->opt.software;
+}
+
 static void apply_slice(struct vg_exec *x)
 {
     struct vg_gatekeeper *k = &x->keeper;
     enum vg_gate_slice works = vg_slice_apply(k->grant.slice_us);
 
+    if (has_missed_groups(x) && works == VG_GATE_SLICE_UNKNOWN) {
+        k->told_no_groups = true;
+        log_slices(x, "no_slices", "no channel groups were seen");
+    }
     if (works == k->slice)
         return;
     k->slice = works;
     vg_store_relaxed(&k->page->now.slice, works);
     if (works == VG_GATE_SLICE_FAILS)
-        vg_log(x, "event=no_slices why='the driver does not take them'");
+        log_slices(x, "no_slices", "the driver does not take them");
+    else
+        log_slices(x, "slices", "the driver takes them");
 }
 
 void vg_gate_tick(struct vg_exec *x, uint64_t now, bool quiet)

@@ -37,6 +37,7 @@ struct vg_gatekeeper {
     uint64_t extra_at;           /* when one more was last let through a full window */
     unsigned rung;               /* VG_GATE_ASK_* of this grant that have been told */
     enum vg_gate_slice slice;    /* as told */
+    bool told_no_groups;
     bool worked;                 /* since the last tick, work has passed */
     bool held;                   /* `call` is the current record; its payload is in x->payload */
     struct vg_call call;

@@ -31,6 +31,8 @@ void vg_meter_begin(struct vg_exec *x, uint64_t key, uint64_t first_guess)
 {
     struct vg_meter *m = &x->meter;
 
+    if (m->off)
+        return;
     m->call.on = true;
     m->call.lane = NULL;
     m->call.place = vg_estimate_find(&m->estimates, key, first_guess);

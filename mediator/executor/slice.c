@@ -6,6 +6,7 @@
  */
 #include "mediator/executor/slice.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "mediator/executor/executor.h"
 #include "vg_atomic.h"
 
 #define NV_TYPE     'F'         /* of its ioctls */
@@ -57,6 +59,7 @@ static struct {
     uint32_t changes;       /* counts; read without the lock */
     uint32_t applied_us, applied_at;
     enum vg_gate_slice works;
+    struct vg_slice_seen seen;
     vg_slice_device *device;
 } slices = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -149,6 +152,7 @@ static void note(int fd, unsigned long request, const void *arg)
     if (_IOC_TYPE(request) != NV_TYPE || !arg)
         return;
     pthread_mutex_lock(&slices.lock);
+    slices.seen.calls++;
     switch (_IOC_NR(request)) {
     case RM_ALLOC:
         note_alloc(fd, arg, size);
@@ -181,32 +185,47 @@ __attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, 
 
 /* ---- setting ---- */
 
-static bool set_one(struct group *g, uint32_t us)
+static bool call_driver(const struct group *g, uint32_t us)
 {
-    uint64_t value = us;
+    uint64_t value = us, from = vg_now();
     struct rm_control c = {.client = g->client, .object = g->object, .command = SET_SLICE,
                            .params = (uintptr_t)&value, .size = sizeof(value)};
+    int rc = call_device(g->fd, _IOWR(NV_TYPE, RM_CONTROL, struct rm_control), &c);
 
-    if (g->set == us)
+    slices.seen.settings++;
+    slices.seen.took_ns += vg_now() - from;
+    if (rc >= 0 && c.status == 0)
         return true;
-    if (call_device(g->fd, _IOWR(NV_TYPE, RM_CONTROL, struct rm_control), &c) < 0 || c.status != 0)
+    slices.seen.error = rc < 0 ? errno : 0;
+    slices.seen.status = c.status;
+    return false;
+}
+
+/* Nothing is put back that nobody has changed. */
+static bool set_one(struct group *g, uint32_t us)
+{
+    if (g->set == us || (us == 0 && g->set == 0))
+        return true;
+    if (!call_driver(g, us ? us : g->found))
         return false;
-    g->set = us;
+    g->set = us ? us : g->found;
     return true;
 }
 
-/* One that fails later has gone with its file; the first says whether there is a lever at all. */
+/* One that fails later has gone with its file; the first round says whether there is a lever. */
 static void set_all(uint32_t us)
 {
+    unsigned good = 0, bad = 0;
+
     for (unsigned i = 0; i < VG_SLICE_GROUPS; i++) {
         struct group *g = &slices.at[i];
-        if (!g->there || slices.works == VG_GATE_SLICE_FAILS)
+        if (!g->there)
             continue;
-        bool ok = set_one(g, us ? us : g->found);
-        if (slices.works == VG_GATE_SLICE_UNKNOWN)
-            slices.works = ok ? VG_GATE_SLICE_WORKS : VG_GATE_SLICE_FAILS;
-        g->there = ok;
+        g->there = set_one(g, us);
+        *(g->there ? &good : &bad) += 1;
     }
+    if (slices.works == VG_GATE_SLICE_UNKNOWN && us != 0 && good + bad > 0)
+        slices.works = good > 0 ? VG_GATE_SLICE_WORKS : VG_GATE_SLICE_FAILS;
 }
 
 enum vg_gate_slice vg_slice_apply(uint32_t us)
@@ -229,21 +248,23 @@ void vg_slice_set_device(vg_slice_device *device)
     slices.device = device;
 }
 
-unsigned vg_slice_groups(void)
+struct vg_slice_seen vg_slice_seen(void)
 {
-    unsigned n = 0;
+    struct vg_slice_seen seen;
 
     pthread_mutex_lock(&slices.lock);
+    seen = slices.seen;
     for (unsigned i = 0; i < VG_SLICE_GROUPS; i++)
-        n += slices.at[i].there;
+        seen.groups += slices.at[i].there;
     pthread_mutex_unlock(&slices.lock);
-    return n;
+    return seen;
 }
 
 void vg_slice_reset(void)
 {
     pthread_mutex_lock(&slices.lock);
     memset(slices.at, 0, sizeof(slices.at));
+    memset(&slices.seen, 0, sizeof(slices.seen));
     slices.changes = slices.applied_us = slices.applied_at = 0;
     slices.works = VG_GATE_SLICE_UNKNOWN;
     slices.device = NULL;

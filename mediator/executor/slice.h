@@ -31,8 +31,18 @@ void vg_slice_set_device(vg_slice_device *device);
  */
 enum vg_gate_slice vg_slice_apply(uint32_t us);
 
-/* For tests: groups that are there, and forgetting all. */
-unsigned vg_slice_groups(void);
+/* What has been seen, for the log. */
+struct vg_slice_seen {
+    unsigned groups;    /* that are there */
+    uint64_t calls;     /* of the driver's library, of any kind, to the driver */
+    uint64_t settings;  /* ours */
+    uint64_t took_ns;   /* all of ours */
+    unsigned status;    /* of the kernel driver, for the last of ours that failed; 0: none did */
+    int error;          /* errno of it, if it did not come so far */
+};
+struct vg_slice_seen vg_slice_seen(void);
+
+/* For tests: forgets all. */
 void vg_slice_reset(void);
 
 #endif

@@ -402,10 +402,12 @@ START_TEST(slices_are_set_on_the_groups_that_are_there)
 
     ck_assert_int_eq(vg_slice_apply(500), VG_GATE_SLICE_UNKNOWN);
     allocate(11, 0xa06c, 0, false);
+    ck_assert_int_eq(vg_slice_apply(0), VG_GATE_SLICE_UNKNOWN);
+    ck_assert_uint_eq(device.calls, 0);
     allocate(12, 0xa06c, 0, true);
     allocate(13, 0xa06c, 0x1f, true);
     allocate(14, 0xc36f, 0, false);
-    ck_assert_uint_eq(vg_slice_groups(), 2);
+    ck_assert_uint_eq(vg_slice_seen().groups, 2);
     ioctl(9, _IOWR('F', 0x2a, struct control), &c);
     device.calls = 0;
     ck_assert_int_eq(vg_slice_apply(500), VG_GATE_SLICE_WORKS);
@@ -413,7 +415,7 @@ START_TEST(slices_are_set_on_the_groups_that_are_there)
     vg_slice_apply(500);
     ck_assert_uint_eq(device.calls, 2);
     ioctl(9, _IOWR('F', 0x29, uint32_t[4]), freed);
-    ck_assert_uint_eq(vg_slice_groups(), 1);
+    ck_assert_uint_eq(vg_slice_seen().groups, 1);
     vg_slice_apply(0);
     ck_assert(device.calls == 3 && device.object == 11 && device.us == 2048);
 }
@@ -426,7 +428,8 @@ START_TEST(a_device_without_slices_is_asked_once)
     allocate(12, 0xa06c, 0, false);
     ck_assert_int_eq(vg_slice_apply(500), VG_GATE_SLICE_FAILS);
     ck_assert_int_eq(vg_slice_apply(700), VG_GATE_SLICE_FAILS);
-    ck_assert_uint_eq(device.calls, 1);
+    ck_assert_uint_eq(device.calls, 2);
+    ck_assert_uint_eq(vg_slice_seen().status, 0x56);
 }
 END_TEST
 
