@@ -6,7 +6,7 @@
 client-names := copies worker victim fault vmm share peers costs ways quiet tensormap profiler
 client-names += link crossings storm
 client-names += green batch legacy limits flood
-client-names += hostile
+client-names += hostile spin
 clients      := $(client-names:%=$(B)/client/%)
 
 $(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o
@@ -15,7 +15,7 @@ $(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o
 	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ -ldl
 
 $(client-names:%=$(OBJ)/tests/client/%.o): tests/client/kernels.ptx tests/client/tma.ptx \
-    tests/client/limits.ptx
+    tests/client/limits.ptx tests/client/spin.ptx
 $(OBJ)/tests/client/%.o: CPPFLAGS += -Itests/client
 
 objects     += $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_drv.o

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # What runs on a GPU has its own script (run, pack); CI checks that script itself.
-test-scripts += tests/gpu/self.sh tests/gpu/soft.sh tests/gpu/trace.sh
+test-scripts += tests/gpu/self.sh tests/gpu/sched.sh tests/gpu/soft.sh tests/gpu/trace.sh
 
 # Stands before any libcuda.so.1 and traces the calls to it.
 shlibs += libvgpu-trace.so
