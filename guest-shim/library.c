@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guest-shim/call.h"
+#include "guest-shim/managed.h"
 #include "guest-shim/module.h"
 #include "guest-shim/upload.h"
 #include "vg_api.h"
@@ -19,6 +20,8 @@ struct vg_library {
     CUresult error;                 /* of every use: nothing could be chosen, or it cannot run */
     char why[VG_WHY_MAX];           /* the reason, until it has been told */
     struct vg_jit jit;              /* numbers only, once published: the rest is the caller's */
+    bool managed;                   /* loaded with its managed variables where we see them */
+    struct vg_placed placed;        /* their memory */
     struct vg_func *kernels;
 };
 
@@ -34,8 +37,11 @@ static struct vg_library *library_find(CUlibrary l)
 static CUresult load_now(struct vg_library *l, const struct vg_image *image)
 {
     uint64_t host;
-    CUresult r = vg_upload(image, VG_IMAGE_LIBRARY, &l->jit, &host);
+    CUresult r = l->managed ? vg_upload_placed(image, &l->jit, &l->placed, &host)
+                            : vg_upload(image, VG_IMAGE_LIBRARY, &l->jit, &host);
 
+    if (!r && l->placed.at && !vg_managed_variables(l->placed.at, l->placed.needed))
+        r = CUDA_ERROR_OUT_OF_MEMORY;
     if (!r)
         vg_store_release(&l->host, host);
     return r;
@@ -62,6 +68,23 @@ static CUresult load_late(struct vg_library *l)
 CUlibrary vg_library_handle(const struct vg_library *library)
 {
     return (CUlibrary)(uintptr_t)library;
+}
+
+/*
+ * Who asks for a managed variable first, as cudart does, gets them all into memory that both sides
+ * see. Where the library was loaded before, they are the host's alone.
+ */
+static CUresult load_managed(struct vg_library *l, uint64_t *ret_host)
+{
+    vg_lock(&l->loading);
+    if (!l->host) {
+        l->managed = true;
+        CUresult r = load_late(l);
+        if (r == CUDA_ERROR_NOT_SUPPORTED)
+            l->managed = false;
+    }
+    vg_unlock(&l->loading);
+    return vg_library_host(l, ret_host);
 }
 
 CUresult vg_library_host(struct vg_library *library, uint64_t *ret_host)
@@ -235,6 +258,8 @@ CUresult cuLibraryUnload(CUlibrary library)
     vg_unlock(&vg_modules_lock);
     if (l->host)
         r = vg_call_reply(VG_CALL_cuLibraryUnload, VG_WORDS(l->host), NULL);
+    if (l->placed.at)
+        vg_managed_end_variables(l->placed.at, l->placed.room);
     library_free(l);
     return r;
 }
@@ -341,18 +366,30 @@ CUresult cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
     return vg_module_global(m, VG_CALL_cuLibraryGetGlobal, host, name, dptr, bytes);
 }
 
-/* The host's managed memory cannot be seen by this process: no address would be true. */
 CUresult cuLibraryGetManaged(CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
 {
     struct vg_library *l;
     struct vg_reply reply;
     uint64_t host;
-    CUresult r = enter_library(library, &l, &host);
+    CUresult r = vg_enter();
 
     if (r)
         return r;
+    l = library_find(library);
+    if (!l)
+        return CUDA_ERROR_INVALID_HANDLE;
     if (!name || (!dptr && !bytes))
         return CUDA_ERROR_INVALID_VALUE;
-    r = vg_module_ask_global(VG_CALL_cuLibraryGetManaged, host, name, &reply);
-    return r ? r : vg_unsupported("cuLibraryGetManaged");
+    r = load_managed(l, &host);
+    if (!r)
+        r = vg_module_ask_global(VG_CALL_cuLibraryGetManaged, host, name, &reply);
+    if (r)
+        return r;
+    if (!l->managed)
+        return vg_unsupported("cuLibraryGetManaged");
+    if (dptr)
+        *dptr = reply.val[0];
+    if (bytes)
+        *bytes = reply.val[1];
+    return CUDA_SUCCESS;
 }

@@ -126,17 +126,40 @@ CUresult cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned flags)
     return r;
 }
 
+/* Of no context: they end with their library, and no call frees them. */
+bool vg_managed_variables(void *at, size_t bytes)
+{
+    struct vg_mem m = {.kind = VG_MEM_MANAGED, .base = (uintptr_t)at, .size = bytes,
+                       .off = vg_window_off(at), .flags = CU_MEM_ATTACH_GLOBAL};
+
+    if (!note(m.base, bytes))
+        return false;
+    if (vg_mem_add(m))
+        return true;
+    forget(m.base);
+    return false;
+}
+
 static void release(const struct vg_mem *m)
 {
     forget(m->base);
     vg_window_put((void *)m->base, m->span);
 }
 
+void vg_managed_end_variables(void *at, size_t room)
+{
+    struct vg_mem m;
+
+    if (vg_mem_take((uintptr_t)at, 1u << VG_MEM_MANAGED, &m))
+        forget(m.base);
+    vg_window_put(at, room);
+}
+
 bool vg_managed_free(CUdeviceptr dptr, CUresult *ret_result)
 {
     struct vg_mem m;
 
-    if (!vg_mem_find(dptr, &m) || m.kind != VG_MEM_MANAGED || m.base != dptr)
+    if (!vg_mem_find(dptr, &m) || m.kind != VG_MEM_MANAGED || m.base != dptr || !m.ctx)
         return false;
     *ret_result = vg_sync(VG_SYNC_CONTEXT, (uintptr_t)vg_ctx_current()->handle);
     if (vg_mem_take(dptr, 1u << VG_MEM_MANAGED, &m))

@@ -408,6 +408,9 @@ CUresult vg_module_ask_global(uint32_t id, uint64_t host, const char *name,
     return vg_finish(&tx, ret_reply);
 }
 
+/* By another context's module, or as a managed variable. */
+#define KNOWN_BEFORE (1u << VG_MEM_GLOBAL | 1u << VG_MEM_MANAGED)
+
 /* Copies must know the variable for GPU memory, or they would take its address for the host's. */
 static CUresult keep_global(struct vg_module *m, const char *name, CUdeviceptr addr, size_t size)
 {
@@ -421,7 +424,8 @@ static CUresult keep_global(struct vg_module *m, const char *name, CUdeviceptr a
         return CUDA_ERROR_OUT_OF_MEMORY;
     *g = (struct vg_global){.addr = addr, .size = size};
     memcpy(g->name, name, bytes);
-    if (size && !vg_mem_add(mem) && !(vg_mem_find(addr, &there) && there.kind == VG_MEM_GLOBAL)) {
+    if (size && !vg_mem_add(mem) &&
+        !(vg_mem_find(addr, &there) && vg_mem_is(&there, KNOWN_BEFORE))) {
         free(g);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }

@@ -25,6 +25,7 @@ struct load {
     size_t name;                /* bytes of its name, with the NUL */
     char *log;                  /* in the window, or NULL */
     uint64_t handle;
+    struct vg_placed *placed;   /* of a library with managed variables, or NULL */
 };
 
 static struct vg_lock parts_lock;
@@ -55,6 +56,11 @@ static void fill(struct vg_tx *tx, const struct load *l, size_t inside, uint64_t
         memset(tx->payload + inside, 0, at - inside);
     }
     memcpy(tx->payload + at, l->jit->option, l->jit->count * sizeof(l->jit->option[0]));
+    if (l->placed) {
+        tx->call->arg[0] |= VG_IMAGE_MANAGED;
+        tx->call->arg[4] = l->placed->at ? vg_window_off(l->placed->at) : 0;
+        tx->call->arg[5] = l->placed->room;
+    }
     if (l->input)
         fill_input(tx, l, at + l->jit->count * sizeof(l->jit->option[0]));
     if (l->log) {
@@ -77,6 +83,8 @@ static CUresult load_call(struct load *l, size_t inside, uint64_t off)
     memset(&reply, 0, sizeof(reply.val) + sizeof(reply.len));
     r = vg_finish(&tx, &reply);
     l->handle = reply.val[0];
+    if (l->placed && !r)
+        l->placed->needed = reply.val[1];
     if (l->log)
         vg_jit_report(l->jit, l->log, reply.len < LOG_BYTES ? reply.len : LOG_BYTES);
     return r;
@@ -205,10 +213,10 @@ static double now_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-CUresult vg_upload(const struct vg_image *image, enum vg_image_kind kind, const struct vg_jit *jit,
-                   uint64_t *ret_handle)
+static CUresult upload(const struct vg_image *image, enum vg_image_kind kind,
+                       const struct vg_jit *jit, struct vg_placed *placed, uint64_t *ret_handle)
 {
-    struct load l = {.image = image, .jit = jit, .kind = kind};
+    struct load l = {.image = image, .jit = jit, .kind = kind, .placed = placed};
     bool logged = vg_jit_wants_log(jit);
 
     if (image->size == 0 || image->size > VG_IMAGE_MAX)
@@ -220,6 +228,34 @@ CUresult vg_upload(const struct vg_image *image, enum vg_image_kind kind, const 
     vg_jit_took(jit, now_ms() - start);
     if (r == CUDA_SUCCESS)
         *ret_handle = l.handle;
+    return r;
+}
+
+CUresult vg_upload(const struct vg_image *image, enum vg_image_kind kind, const struct vg_jit *jit,
+                   uint64_t *ret_handle)
+{
+    return upload(image, kind, jit, NULL, ret_handle);
+}
+
+CUresult vg_upload_placed(const struct vg_image *image, const struct vg_jit *jit,
+                          struct vg_placed *placed, uint64_t *ret_handle)
+{
+    CUresult r = upload(image, VG_IMAGE_LIBRARY, jit, placed, ret_handle);
+
+    if (r || placed->needed <= placed->room)
+        return r;
+    placed->at = vg_window_get(placed->needed, placed->needed, &placed->room);
+    if (!placed->at) {
+        vg_log(1, "no room for %zu bytes of managed variables in the shared region",
+               placed->needed);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    memset(placed->at, 0, placed->room);
+    r = upload(image, VG_IMAGE_LIBRARY, jit, placed, ret_handle);
+    if (r) {
+        vg_window_put(placed->at, placed->room);
+        *placed = (struct vg_placed){0};
+    }
     return r;
 }
 

@@ -73,7 +73,10 @@ enum vg_internal_call {
                                       payload behind the image, padded to 8. BULK reply, even of a
                                       failure: error log and info log, each with NUL. val0 handle.
                                       VG_IMAGE_LINK_INPUT: 4 CUlinkState, 5 CUjitInputType | bytes
-                                      of the name << 32, which stands behind the options; no val0 */
+                                      of the name << 32, which stands behind the options; no val0.
+                                      VG_IMAGE_MANAGED: 4 off, 5 bytes for its managed variables, 0:
+                                      none. val1: bytes they need; if more, nothing is loaded and val0
+                                      is 0. The guest zeroes the bytes and keeps them for the library */
     VG_CALL_FUNCTION_GET = 0x000c, /* arg0 enum vg_image_kind, 1 module or library; payload: name.
                                       val0 handle, reply payload: struct vg_function_info */
     VG_CALL_HOST_FUNC    = 0x000d, /* arg0 stream, 1 cookie, 2 enum vg_callback_kind */
@@ -110,6 +113,8 @@ enum vg_sync_kind { VG_SYNC_CONTEXT = 0, VG_SYNC_STREAM = 1, VG_SYNC_EVENT = 2 }
 enum vg_image_kind { VG_IMAGE_MODULE = 0, VG_IMAGE_LIBRARY = 1, VG_IMAGE_LINK_INPUT = 2 };
 /* With MODULE or LIBRARY: the entries of the fat binary are units to be linked first. */
 #define VG_IMAGE_UNITS 0x100u
+/* With LIBRARY: its managed variables are to lie in the region, at the place given. */
+#define VG_IMAGE_MANAGED 0x200u
 /* What HOST_FUNC asks for, and what the callback ring brings. */
 enum vg_callback_kind {
     VG_CALLBACK_HOST_FUNC = 0,

@@ -11,6 +11,7 @@
 #include "mediator/executor/aside.h"
 #include "mediator/executor/image.h"
 #include "mediator/executor/load.h"
+#include "mediator/executor/managed.h"
 
 #define SLOW_BYTES (64u << 10)
 #define FAT_HEADER 16u        /* bytes before the first entry, which begins with its kind */
@@ -108,7 +109,8 @@ static CUresult make(struct vg_exec *x, unsigned kind, const void *image, struct
     CUresult rc;
 
     if (kind == VG_IMAGE_LIBRARY) {
-        rc = x->cuda.cuLibraryLoadData(&library, image, option, value, n, NULL, NULL, 0);
+        rc = x->placing ? vg_placing_load(x, image, j, &library)
+                        : x->cuda.cuLibraryLoadData(&library, image, option, value, n, NULL, NULL, 0);
         *ret_handle = (uintptr_t)library;
         return rc;
     }
@@ -233,6 +235,38 @@ static bool is_slow(const uint8_t *image, uint64_t len)
     return memcmp(image, elf, sizeof(elf)) != 0;
 }
 
+static CUresult make_managed(struct vg_exec *x, const struct vg_req *r, struct load *l, size_t len)
+{
+    bool link;
+    const void *image = vg_placing_image(x, l->image, len, &link);
+
+    if (link || (r->call.arg[0] & VG_IMAGE_UNITS))
+        return vg_link_units(x, l->image, &l->jit, load_linked, l->kind, &l->handle);
+    return image ? load_linked(x, l->kind, image, &l->jit, &l->handle) : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+/* With the managed variables in the region, if there is room for them; else the guest is told. */
+static CUresult load_managed(struct vg_exec *x, struct vg_req *r, struct load *l, size_t len)
+{
+    struct vg_placing place;
+    CUresult rc = vg_placing_init(&place, x, r);
+
+    if (rc != CUDA_SUCCESS)
+        return load_end(r, l, rc);
+    x->placing = &place;
+    rc = make_managed(x, r, l, len);
+    x->placing = NULL;
+    if (place.needed > place.room) {
+        l->handle = 0;
+        rc = CUDA_SUCCESS;
+    }
+    vg_placing_fini(&place, x, rc == CUDA_SUCCESS ? l->handle : 0);
+    rc = load_end(r, l, rc);
+    if (rc == CUDA_SUCCESS)
+        vg_enc_word(&r->enc, place.needed);
+    return rc;
+}
+
 static CUresult load_checked(struct vg_exec *x, struct vg_req *r, struct load *l)
 {
     uint64_t len;
@@ -241,6 +275,8 @@ static CUresult load_checked(struct vg_exec *x, struct vg_req *r, struct load *l
     VG_STAT_ADD(x, bytes_in, l->image && r->call.arg[1] ? len : 0);
     if (!l->image || !vg_image_ok(l->image, len))
         return load_end(r, l, CUDA_ERROR_INVALID_IMAGE);
+    if (r->call.arg[0] & VG_IMAGE_MANAGED)
+        return load_managed(x, r, l, len);
     if (r->call.arg[0] & VG_IMAGE_UNITS)
         return load_end(r, l, vg_link_units(x, l->image, &l->jit, load_linked, l->kind,
                                             &l->handle));
@@ -253,9 +289,11 @@ static CUresult load_checked(struct vg_exec *x, struct vg_req *r, struct load *l
 /* The guest's options stand in the payload behind the image, if that is there. */
 static bool options_ok(struct vg_req *r, struct vg_jit *j)
 {
-    uint64_t at = vg_image_options_at(r), kind = r->call.arg[0] & ~(uint64_t)VG_IMAGE_UNITS;
+    const uint64_t flags = VG_IMAGE_UNITS | VG_IMAGE_MANAGED;
+    uint64_t at = vg_image_options_at(r), kind = r->call.arg[0] & ~flags;
 
-    if (kind > VG_IMAGE_LIBRARY)
+    if (kind > VG_IMAGE_LIBRARY ||
+        (kind != VG_IMAGE_LIBRARY && (r->call.arg[0] & VG_IMAGE_MANAGED)))
         return false;
     if (r->call.arg[3] == 0)
         return true;
@@ -277,7 +315,7 @@ CUresult vg_do_IMAGE_LOAD(struct vg_exec *x, struct vg_req *r)
         r->breach = "malformed image load";
         return CUDA_ERROR_INVALID_VALUE;
     }
-    l->kind = (unsigned)r->call.arg[0] & ~VG_IMAGE_UNITS;
+    l->kind = (unsigned)r->call.arg[0] & ~(VG_IMAGE_UNITS | VG_IMAGE_MANAGED);
     l->home = x->home;
     l->aside.work = load_work;
     l->aside.finish = load_finish;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mediator/executor/args.h"
+#include "mediator/executor/managed.h"
 
 CUresult vg_do_cuModuleUnload(struct vg_exec *x, struct vg_req *r, struct vg_args_cuModuleUnload *a)
 {
@@ -16,7 +17,10 @@ CUresult vg_do_cuLibraryUnload(struct vg_exec *x, struct vg_req *r,
 {
     if (!a->library)
         return CUDA_ERROR_INVALID_HANDLE;
-    return vg_wait_drained(x, r) ? x->cuda.cuLibraryUnload(a->library) : CUDA_SUCCESS;
+    if (!vg_wait_drained(x, r))
+        return CUDA_SUCCESS;
+    vg_managed_forget(x, (uintptr_t)a->library);
+    return x->cuda.cuLibraryUnload(a->library);
 }
 
 /* ---- Functions and kernels ---- */
@@ -100,9 +104,14 @@ static CUresult get_function(struct vg_exec *x, struct vg_req *r, uint64_t modul
  * The driver tells a kernel's parameters only under a context. A guest's thread may ask
  * for its first kernel before it has made one current: then any of the process will do.
  */
+static bool borrow_context(struct vg_exec *x)
+{
+    return !x->ctx && x->registrar && vg_context_set(x, x->registrar) == CUDA_SUCCESS;
+}
+
 static void describe_kernel(struct vg_exec *x, struct vg_req *r, uint64_t kernel, uint32_t *ret_bytes)
 {
-    bool borrow = !x->ctx && x->registrar && vg_context_set(x, x->registrar) == CUDA_SUCCESS;
+    bool borrow = borrow_context(x);
 
     describe_params(x, r, kernel_param, kernel, ret_bytes);
     if (borrow)
@@ -313,9 +322,22 @@ CUresult vg_do_cuKernelGetFunction(struct vg_exec *x, struct vg_req *r,
 
 /* ---- Variables: memory that ends with its module and its context ---- */
 
+/* Managed variables are in the region, which the guest may use anyway. */
+static bool find_managed(const struct vg_exec *x, uint64_t library, const char *name,
+                         CUdeviceptr *ret_at, size_t *ret_bytes)
+{
+    const struct vg_managed *m = library ? vg_managed_find(x, library, name) : NULL;
+
+    if (!m)
+        return false;
+    *ret_at = m->at;
+    *ret_bytes = m->bytes;
+    return true;
+}
+
 static CUresult keep_global(struct vg_exec *x, CUdeviceptr p, size_t bytes, const void *owner)
 {
-    if (bytes == 0 || vg_range_covers(&x->ranges, p, bytes))
+    if (bytes == 0 || vg_guest_owns(&x->guest, p, bytes) || vg_range_covers(&x->ranges, p, bytes))
         return CUDA_SUCCESS;
     return vg_own_add_range(x, p, bytes, VG_RANGE_GLOBAL, (uintptr_t)owner);
 }
@@ -323,6 +345,10 @@ static CUresult keep_global(struct vg_exec *x, CUdeviceptr p, size_t bytes, cons
 CUresult vg_do_cuModuleGetGlobal_v2(struct vg_exec *x, struct vg_req *r,
                                     struct vg_args_cuModuleGetGlobal_v2 *a)
 {
+    const struct vg_obj *o = vg_obj_find(&x->obj, VG_OBJ_CUmodule, (uintptr_t)a->hmod);
+
+    if (o && find_managed(x, o->parent, a->name, &a->dptr, &a->bytes))
+        return CUDA_SUCCESS;
     CUresult rc = x->cuda.cuModuleGetGlobal_v2(&a->dptr, &a->bytes, a->hmod, a->name);
 
     (void)r;
@@ -332,18 +358,27 @@ CUresult vg_do_cuModuleGetGlobal_v2(struct vg_exec *x, struct vg_req *r,
 CUresult vg_do_cuLibraryGetGlobal(struct vg_exec *x, struct vg_req *r,
                                   struct vg_args_cuLibraryGetGlobal *a)
 {
+    if (find_managed(x, (uintptr_t)a->library, a->name, &a->dptr, &a->bytes))
+        return CUDA_SUCCESS;
     CUresult rc = x->cuda.cuLibraryGetGlobal(&a->dptr, &a->bytes, a->library, a->name);
 
     (void)r;
     return rc ? rc : keep_global(x, a->dptr, a->bytes, a->library);
 }
 
-/* Not kept: memory that guest and GPU both see by page faults is not remoted. */
+/* The driver's own are of no use to the guest, but it is told that they are there. */
 CUresult vg_do_cuLibraryGetManaged(struct vg_exec *x, struct vg_req *r,
                                    struct vg_args_cuLibraryGetManaged *a)
 {
+    if (find_managed(x, (uintptr_t)a->library, a->name, &a->dptr, &a->bytes))
+        return CUDA_SUCCESS;
+    bool borrow = borrow_context(x);
+    CUresult rc = x->cuda.cuLibraryGetManaged(&a->dptr, &a->bytes, a->library, a->name);
+
     (void)r;
-    return x->cuda.cuLibraryGetManaged(&a->dptr, &a->bytes, a->library, a->name);
+    if (borrow)
+        vg_context_set(x, NULL);
+    return rc;
 }
 
 /* ---- Attributes that the table could forward, were their order of arguments not so varied ---- */

@@ -11,6 +11,7 @@
 #include "mediator/executor/capture.h"
 #include "mediator/executor/executor.h"
 #include "mediator/executor/load.h"
+#include "mediator/executor/managed.h"
 
 uint64_t vg_now(void)
 {
@@ -69,6 +70,7 @@ void vg_exec_fini(struct vg_exec *x)
     vg_capture_fini(x);
     vg_callbacks_fini(&x->callbacks);
     vg_links_fini(x);
+    vg_managed_forget(x, 0);
     free(x->resources.at);
     vg_objset_fini(&x->obj);
     vg_ranges_fini(&x->ranges);

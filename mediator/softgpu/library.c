@@ -12,6 +12,8 @@
 #include "handle.h"
 #include "module.h"
 
+#include "mediator/vg_soft_managed.h"
+
 /* --------------------------------------------------------------- modules of contexts */
 
 static struct vg_module *module_of_ctx_locked(const struct vg_library *lib,
@@ -41,11 +43,9 @@ CUresult vg_library_module(struct vg_library *lib, struct vg_ctx *ctx, struct vg
     vg_module_lock();
     m = module_of_ctx_locked(lib, ctx);
     if (m == NULL) {
-        rc = vg_module_load(ctx, &lib->image, NULL, &m);
-        if (rc == CUDA_SUCCESS) {
-            m->library = lib;
+        rc = vg_module_load(ctx, &lib->image, NULL, lib, &m);
+        if (rc == CUDA_SUCCESS)
             apply_kernel_attributes(lib, m);
-        }
     }
     vg_module_unlock();
     if (rc == CUDA_SUCCESS)
@@ -68,11 +68,28 @@ static void library_free(struct vg_library *lib)
     free(lib);
 }
 
+/* Takes the place that a load's options give for managed variables. */
+static CUresult library_place_managed(struct vg_library *lib, const struct vg_jit *jit)
+{
+    void **value = vg_jit_value(jit, (CUjit_option)VG_SOFT_JIT_MANAGED);
+    struct vg_soft_managed *place = value != NULL ? *value : NULL;
+
+    if (place == NULL)
+        return CUDA_SUCCESS;
+    place->needed = vg_module_managed_bytes(lib->proto);
+    if (place->needed > place->room)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    lib->managed_at = place->at;
+    return CUDA_SUCCESS;
+}
+
 static CUresult library_build(struct vg_library *lib, const struct vg_jit *jit)
 {
-    CUresult rc = vg_module_load(NULL, &lib->image, jit, &lib->proto);
+    CUresult rc = vg_module_load(NULL, &lib->image, jit, NULL, &lib->proto);
     uint32_t i;
 
+    if (rc == CUDA_SUCCESS)
+        rc = library_place_managed(lib, jit);
     if (rc != CUDA_SUCCESS)
         return rc;
     lib->kernels = calloc(lib->proto->nfuncs + 1, sizeof(*lib->kernels));

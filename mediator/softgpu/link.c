@@ -164,7 +164,7 @@ VG_ENTRY(cuLinkComplete, (CUlinkState state, void **cubin, size_t *size))
     if (cubin == NULL || l->image.n == 0 || l->out != NULL)
         return CUDA_ERROR_INVALID_VALUE;
     jit = (struct vg_jit){ l->njit, l->options, l->values };
-    rc = vg_module_load(NULL, &l->image, &jit, &proto);
+    rc = vg_module_load(NULL, &l->image, &jit, NULL, &proto);
     if (rc != CUDA_SUCCESS)
         return rc;
     vg_module_free(proto);

@@ -33,7 +33,7 @@ void vg_module_unlock(void)
 
 /* ------------------------------------------------------------------ JIT options */
 
-static void **jit_value(const struct vg_jit *jit, CUjit_option option)
+void **vg_jit_value(const struct vg_jit *jit, CUjit_option option)
 {
     unsigned i;
 
@@ -47,7 +47,7 @@ static void **jit_value(const struct vg_jit *jit, CUjit_option option)
 static void jit_log(const struct vg_jit *jit, CUjit_option buffer, CUjit_option size,
                     const char *text)
 {
-    void **to = jit_value(jit, buffer), **room = jit_value(jit, size);
+    void **to = vg_jit_value(jit, buffer), **room = vg_jit_value(jit, size);
     size_t n = room != NULL ? (unsigned)(uintptr_t)*room : 0, len = strlen(text);
 
     if (to == NULL || *to == NULL || n == 0)
@@ -62,8 +62,8 @@ void vg_jit_report(const struct vg_jit *jit, const char *error_log)
 {
     jit_log(jit, CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, error_log);
     jit_log(jit, CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES, "");
-    if (jit_value(jit, CU_JIT_WALL_TIME) != NULL)
-        *jit_value(jit, CU_JIT_WALL_TIME) = NULL;       /* float 0: nothing was compiled */
+    if (vg_jit_value(jit, CU_JIT_WALL_TIME) != NULL)
+        *vg_jit_value(jit, CU_JIT_WALL_TIME) = NULL;       /* float 0: nothing was compiled */
 }
 
 /* ----------------------------------------------------------------------- loading */
@@ -113,19 +113,57 @@ static CUresult module_add_funcs(struct vg_module *m, uint32_t nfuncs)
     return CUDA_SUCCESS;
 }
 
-static CUresult module_bind_globals(struct vg_module *m, uint32_t nglobals)
+/* Where a managed variable lies among those of its module, and behind it. */
+static uint64_t managed_place(const struct ptx_global_info *info, uint64_t *behind)
+{
+    uint64_t at = vg_round_up(*behind, info->align > 16 ? info->align : 16);
+
+    *behind = at + info->size;
+    return at;
+}
+
+uint64_t vg_module_managed_bytes(const struct vg_module *m)
+{
+    const struct ptx_global_info *info;
+    uint64_t bytes = 0;
+    uint32_t i;
+
+    for (i = 0; (info = ptx_module_global(m->ptx, i)) != NULL; i++)
+        if (info->is_managed)
+            managed_place(info, &bytes);
+    return bytes;
+}
+
+/* Its memory is the library's user's, and one for all contexts. */
+static bool is_placed(const struct vg_module *m, uint32_t i)
+{
+    return m->library != NULL && m->library->managed_at != 0 &&
+           ptx_module_global(m->ptx, i)->is_managed;
+}
+
+static int module_place_global(struct vg_module *m, uint32_t i, uint64_t *managed)
 {
     struct vg_block_owner owner = { .kind = VG_BLOCK_GLOBAL, .ctx = m->ctx };
+    const struct ptx_global_info *info = ptx_module_global(m->ptx, i);
+
+    if (is_placed(m, i)) {
+        m->globals[i] = m->library->managed_at + managed_place(info, managed);
+        return 0;
+    }
+    return vg_arena_alloc((unsigned)m->ctx->dev->ordinal, info->size != 0 ? info->size : 1, &owner,
+                          &m->globals[i]);
+}
+
+static CUresult module_bind_globals(struct vg_module *m, uint32_t nglobals)
+{
+    uint64_t managed = 0;
     uint32_t i;
 
     m->globals = calloc(nglobals != 0 ? nglobals : 1, sizeof(*m->globals));
     if (m->globals == NULL)
         return CUDA_ERROR_OUT_OF_MEMORY;
     for (i = 0; i < nglobals; i++) {
-        size_t size = ptx_module_global(m->ptx, i)->size;
-
-        if (vg_arena_alloc((unsigned)m->ctx->dev->ordinal, size != 0 ? size : 1, &owner,
-                           &m->globals[i]) != 0)
+        if (module_place_global(m, i, &managed) != 0)
             return CUDA_ERROR_OUT_OF_MEMORY;
         m->nglobals++;
         if (ptx_module_bind_global(m->ptx, i, m->globals[i]) != 0)
@@ -143,6 +181,8 @@ static void module_fill_globals(const struct vg_module *m)
         const void *image = ptx_module_global_image(m->ptx, i);
         void *at = (void *)(uintptr_t)m->globals[i];
 
+        if (is_placed(m, i) && m->library->managed_filled)
+            continue;
         if (image != NULL)
             memcpy(at, image, info->size);
         else
@@ -150,6 +190,8 @@ static void module_fill_globals(const struct vg_module *m)
         if (info->is_const)
             vg_arena_protect(m->globals[i]);
     }
+    if (m->library != NULL)
+        m->library->managed_filled = true;
 }
 
 static CUresult module_build(struct vg_module *m, const struct vg_image *image,
@@ -194,7 +236,8 @@ void vg_module_free(struct vg_module *m)
     for (i = 0; i < m->nfuncs; i++)
         vg_handle_end(m->funcs[i].handle);
     for (i = 0; i < m->nglobals; i++)
-        vg_arena_free(m->globals[i]);
+        if (!is_placed(m, i))
+            vg_arena_free(m->globals[i]);
     ptx_module_free(m->ptx);
     free(m->funcs);
     free(m->globals);
@@ -202,7 +245,7 @@ void vg_module_free(struct vg_module *m)
 }
 
 CUresult vg_module_load(struct vg_ctx *ctx, const struct vg_image *image, const struct vg_jit *jit,
-                        struct vg_module **ret)
+                        struct vg_library *lib, struct vg_module **ret)
 {
     struct vg_module *m = calloc(1, sizeof(*m));
     CUresult rc;
@@ -210,6 +253,7 @@ CUresult vg_module_load(struct vg_ctx *ctx, const struct vg_image *image, const 
     if (m == NULL)
         return CUDA_ERROR_OUT_OF_MEMORY;
     m->ctx = ctx;
+    m->library = lib;
     rc = module_build(m, image, jit);
     if (rc != CUDA_SUCCESS) {
         vg_module_free(m);
@@ -299,7 +343,7 @@ static CUresult module_from_image(struct vg_ctx *ctx, struct vg_image *image,
     CUresult rc;
 
     vg_module_lock();
-    rc = vg_module_load(ctx, image, jit, &m);
+    rc = vg_module_load(ctx, image, jit, NULL, &m);
     vg_module_unlock();
     vg_image_fini(image);
     if (rc == CUDA_SUCCESS)

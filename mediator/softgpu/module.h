@@ -54,6 +54,8 @@ struct vg_library {
     struct vg_kernel *kernels;
     uint32_t nkernels;
     struct vg_module *proto;            /* decoded, bound to no context: says what is in it */
+    uint64_t managed_at;                /* of its managed variables; 0: wherever each module is */
+    bool managed_filled;                /* they have their initial contents */
 };
 
 /* The JIT options of a load: where messages go. */
@@ -66,9 +68,9 @@ struct vg_jit {
 void vg_module_lock(void);
 void vg_module_unlock(void);
 
-/* Decodes image and makes it a module of ctx (NULL: only to look at). */
+/* Decodes image and makes it a module of ctx (NULL: only to look at). lib: whose it is, or NULL. */
 CUresult vg_module_load(struct vg_ctx *ctx, const struct vg_image *image, const struct vg_jit *jit,
-                        struct vg_module **ret);
+                        struct vg_library *lib, struct vg_module **ret);
 /* Ends a module, its handles and variables. The context must be idle. */
 void vg_module_free(struct vg_module *m);
 void vg_module_end_ctx(struct vg_ctx *ctx);
@@ -84,6 +86,12 @@ CUresult vg_func_resolve(CUfunction handle, struct vg_ctx *ctx, struct vg_func *
 
 /* The module of a library in a context. */
 CUresult vg_library_module(struct vg_library *lib, struct vg_ctx *ctx, struct vg_module **ret);
+
+/* Bytes that the managed variables of a module take, laid out one behind the other. */
+uint64_t vg_module_managed_bytes(const struct vg_module *m);
+
+/* The value of an option, or NULL if it is not there. */
+void **vg_jit_value(const struct vg_jit *jit, CUjit_option option);
 
 /* Writes the log where a load's options ask for it. */
 void vg_jit_report(const struct vg_jit *jit, const char *error_log);

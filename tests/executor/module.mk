@@ -9,6 +9,11 @@ check-executor-units-src  := tests/executor/check_units.c
 check-executor-units-libs := libvgexec.a libvgproto.a
 check-executor-units-pkgs := check
 check-executor-units-ldlibs := -ldl
+tests += check-cubin
+check-cubin-src  := tests/executor/check_cubin.c
+check-cubin-libs := libvgexec.a libvgproto.a
+check-cubin-pkgs := check
+check-cubin-ldlibs := -ldl
 check-executor-src  := $(addprefix tests/executor/,check_process.c check_work.c check_ahead.c \
     check_array.c check_aside.c check_graph.c check_limits.c harness.c) \
     mediator/limit/account.c

@@ -305,6 +305,10 @@ static void shape(uint32_t call, uint64_t *a, uint32_t len)
     switch (call) {
     case VG_CALL_IMAGE_LOAD:
         a[0] = rnd() % 2;
+        if (a[0] && rnd() % 4 == 0) {
+            a[0] |= VG_IMAGE_MANAGED;
+            a[5] = rnd() % 3 ? 0 : 65536;
+        }
         a[1] = 0;
         a[2] = len;
         a[3] = 0;
