@@ -136,9 +136,11 @@ static void keep_busy(unsigned depth)
 {
     unsigned groups = depth < GROUPS_MAX ? depth : GROUPS_MAX, each = depth / groups;
 
-    for (uint64_t n = 0; now_ns() < steps.until; n++) {
+    for (uint64_t n = 0;; n++) {
         if (n >= groups)
             VG_CU(cuEventSynchronize(spin.event[n % groups]));
+        if (now_ns() >= steps.until)
+            return;
         for (unsigned i = 0; i < each; i++)
             give();
         VG_CU(cuEventRecord(spin.event[n % groups], spin.stream));
