@@ -22,6 +22,9 @@ static unsigned slice_for(const struct vg_sched *s, const struct vg_sched_proc *
 
     if (vg_sched_below(s, p, now))
         return t->slice_short_us;
+    /* One that works in bursts must not have it set at the beginning of each. */
+    if (p->state == VG_PROC_IDLE && p->grant.slice_us)
+        return p->grant.slice_us;
     if (s->mode != VG_SCHED_SHARED || p->state == VG_PROC_IDLE)
         return t->slice_long_us;
     slice = (uint64_t)t->slice_mean_us * p->vm->weight * level->working / level->weights;
