@@ -40,4 +40,15 @@ struct vg_gauges {
     struct vg_telemetry_device device[VG_DEVICES_MAX];      /* memory: of the whole GPU */
 };
 
+/* What vgpu-telemetry --events says unasked: first each device, then what happens to them. */
+enum vg_gpu_notice_kind { VG_GPU_NOTICE_DEVICE = 1, VG_GPU_NOTICE_XID };
+
+struct vg_gpu_notice {
+    uint32_t magic;
+    uint32_t kind;
+    uint32_t index;                 /* of the device, as NVML counts: by PCI address */
+    uint32_t xid;
+    char     gpu[16];               /* PCI address, "0000:17:00" */
+};
+
 #endif

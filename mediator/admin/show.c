@@ -416,8 +416,11 @@ static void put_gpus(struct vg_table *t, json_object *list)
         json_object *gpu = vg_item(list, i);
 
         vg_table_put(t, "GPU %s", vg_member_text(gpu, "gpu"));
-        vg_table_put(t, "%s, Xid %s: %s", vg_member_text(gpu, "state"), vg_member_text(gpu, "xid"),
-                     vg_member_text(gpu, "text"));
+        if (vg_member_number(gpu, "xid") == 0)
+            vg_table_put(t, "%s", vg_member_text(gpu, "state"));
+        else
+            vg_table_put(t, "%s, Xid %s: %s", vg_member_text(gpu, "state"),
+                         vg_member_text(gpu, "xid"), vg_member_text(gpu, "text"));
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,6 +57,11 @@ const char *const vg_backend_env[] = {
     "PATH", "HOME", "LANG", "TZ", "CUDA_*", "NVIDIA_*", "VG_*", "VGPU_*", "ASAN_OPTIONS",
     "UBSAN_OPTIONS", "TSAN_OPTIONS", NULL,
 };
+
+char *vg_backend_order(void)
+{
+    return getenv("CUDA_DEVICE_ORDER") ? NULL : (char *)"CUDA_DEVICE_ORDER=PCI_BUS_ID";
+}
 
 static bool own_directory(char *dir, size_t cap)
 {

@@ -16,6 +16,12 @@
 /* What a driver and its user may need of our environment; nothing that changes which code is loaded. */
 extern const char *const vg_backend_env[];
 
+/*
+ * GPUs are counted by PCI address, as nvidia-smi and NVML count them, unless the daemon's own
+ * environment says otherwise. For vg_proc_env's extra; NULL: it does.
+ */
+char *vg_backend_order(void);
+
 struct vg_backend {
     bool software;
     char library[PATH_MAX];     /* what the executor passes to dlopen */

@@ -68,6 +68,7 @@ static const struct setting settings[] = {
     NUMBER(watchdog_s, 0, 86400), NUMBER(stuck_s, 1, 3600), NUMBER(fault_limit, 0, 1000),
     NUMBER(fault_window_s, 1, 86400), NUMBER(fault_long_limit, 0, 10000),
     NUMBER(fault_long_window_s, 1, 30 * 86400), TEXT(kernel_log),
+    CHOICE(gpu_events, yes_no),
     NUMBER(max_processes, 1, VG_SEATS), NUMBER(max_contexts, 1, 65536),
     NUMBER(max_streams, 1, 1048576), NUMBER(max_events, 1, 1048576),
     NUMBER(max_modules, 1, 1048576), NUMBER(max_graphs, 1, 1048576),
@@ -99,6 +100,7 @@ void vg_config_init(struct vg_config *c)
     c->fault_long_limit = 12;
     c->fault_long_window_s = 86400;
     strcpy(c->kernel_log, VG_KERNEL_LOG_PATH);
+    c->gpu_events = 1;
     c->spin_us = VG_SPIN_DEFAULT;
     c->log_level = VG_LOG_INFO;
     c->max_processes = 64;

@@ -153,7 +153,7 @@ static void judge(struct vg_mediator *m, struct vg_vm *vm, enum vg_fault_kind ki
 /* What a sick GPU does to its users is not their fault. */
 static void fault(struct vg_mediator *m, struct vg_vm *vm, enum vg_fault_kind kind, uint64_t born)
 {
-    if (vg_gpus_worst(&m->health.gpus) != VG_GPU_OK) {
+    if (vg_gpus_ail(m, vm)) {
         vg_log(VG_LOG_INFO, "fault-not-counted", "vm=%s kind=%s why=\"the GPU is sick\"", vm->name,
                vg_fault_name(kind));
         return;
@@ -212,7 +212,8 @@ enum vg_gone_reason vg_health_refuses(struct vg_mediator *m, const struct vg_vm 
                                       size_t why_cap)
 {
     const struct vg_session *stuck = stuck_session(m, vm);
-    const struct vg_gpu *gpu = vg_gpus_sick(&m->health.gpus);
+    struct vg_place place;
+    const struct vg_gpu *gpu = vg_gpus_place(m, vm->grant.pool, &place);
 
     if (vm->health.quarantined) {
         snprintf(why, why_cap, "in quarantine: %.120s", vm->health.reason);
@@ -276,18 +277,28 @@ static void add_alert(json_object *list, const char *text)
     json_object_array_add(list, json_object_new_string(text));
 }
 
-static json_object *alerts(struct vg_mediator *m)
+static void add_sick(json_object *list, const struct vg_gpus *g)
 {
-    const struct vg_gpu *gpu = vg_gpus_sick(&m->health.gpus);
-    const struct vg_session *stuck = stuck_session(m, NULL);
-    json_object *list = json_object_new_array();
-    char text[320];
+    char text[160];
 
-    if (gpu) {
+    for (unsigned i = 0; i < g->count; i++) {
+        const struct vg_gpu *gpu = &g->gpu[i];
+
+        if (gpu->state == VG_GPU_OK)
+            continue;
         snprintf(text, sizeof(text), "GPU %s: Xid %u, %s; nobody new is taken on it", gpu->name,
                  gpu->xid, vg_xid_meaning(gpu->xid));
         add_alert(list, text);
     }
+}
+
+static json_object *alerts(struct vg_mediator *m)
+{
+    const struct vg_session *stuck = stuck_session(m, NULL);
+    json_object *list = json_object_new_array();
+    char text[320];
+
+    add_sick(list, &m->health.gpus);
     if (stuck) {
         snprintf(text, sizeof(text), "executor %d of VM %s was killed and does not end",
                  (int)stuck->pid, stuck->client->vm->name);
@@ -333,8 +344,10 @@ int vg_health_init(struct vg_mediator *m, char *why, size_t why_cap)
 {
     int rc = vg_health_load(m, why, why_cap);
 
-    if (rc == 0)
+    if (rc == 0) {
         vg_kernel_log_open(m);
+        vg_gpu_watch_start(m);
+    }
     return rc;
 }
 
@@ -352,6 +365,7 @@ void vg_health_resume(struct vg_mediator *m)
 void vg_health_fini(struct vg_mediator *m)
 {
     vg_kernel_log_close(m);
+    vg_gpu_watch_stop(m);
     vg_timer_del(&m->health.look_timer);
     if (m->health.unsaved)
         save(m);

@@ -12,6 +12,8 @@
 #include <json-c/json.h>
 #include <stddef.h>
 
+#include "gpu_watch.h"
+#include "gpus.h"
 #include "kernel_log.h"
 #include "mediator/base/loop.h"
 #include "mediator/health/ledger.h"
@@ -42,6 +44,7 @@ struct vg_health {
     char save_problem[VG_HEALTH_TEXT];  /* why the last attempt to write failed; "": it did not */
     struct vg_gpus gpus;
     struct vg_kernel_log kernel_log;
+    struct vg_gpu_watch gpu_watch;
 };
 
 /* Reads what is on disk, after the VMs. 0, or -errno with what is wrong in `why`. */

@@ -139,7 +139,8 @@ static int spawn(struct vg_telemetry_service *t, const struct vg_backend *b, int
     char *argv[] = { (char *)"vgpu-telemetry", (char *)"--driver", (char *)(uintptr_t)b->library,
                      b->software ? NULL : (char *)"--nvml", nvml, NULL };
     const int fds[] = { -1, -1, STDERR_FILENO, their_end };
-    vg_auto_free char **envp = vg_proc_env(vg_backend_env, NULL);
+    char *extra[] = { vg_backend_order(), NULL };
+    vg_auto_free char **envp = vg_proc_env(vg_backend_env, extra);
     struct vg_proc proc = { .path = program, .argv = argv, .envp = envp, .fds = fds,
                             .nfds = VG_ARRAY_LEN(fds), .session = true, .no_core = true,
                             .death_signal = SIGKILL };

@@ -43,6 +43,12 @@ static void name_gpus(struct vg_place *place)
     }
 }
 
+void vg_place_set_mask(struct vg_place *place, uint64_t mask)
+{
+    place->mask = mask;
+    name_gpus(place);
+}
+
 static bool take_word(struct vg_place *place, const char *key, const char *value)
 {
     uint64_t share;

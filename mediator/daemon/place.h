@@ -35,6 +35,9 @@ int vg_place_set(struct vg_places *p, const char *pool, const char *value, char 
 /* -EINVAL if two pools have some GPUs in common and not all. */
 int vg_places_check(const struct vg_places *p, char *why, size_t why_cap);
 
+/* Its GPUs are these from now on. */
+void vg_place_set_mask(struct vg_place *place, uint64_t mask);
+
 /*
  * The pool's place. One that has no setting is on GPU 0, with whoever else is there; where no
  * pool has one, all are on all GPUs.

@@ -118,7 +118,10 @@ static bool is_our_build(const struct vg_session *s)
 
 static bool is_current(const struct vg_session *s, const struct vg_backend *now)
 {
-    return s->backend.software == now->software &&
+    struct vg_place place;
+
+    vg_gpus_place(s->mediator, s->mediator->config.policy.pool, &place);
+    return s->backend.software == now->software && strcmp(s->gpus, place.gpus) == 0 &&
            strcmp(s->backend.library, now->library) == 0 && is_our_build(s);
 }
 
@@ -138,7 +141,7 @@ static struct vg_session *best(struct vg_pool *p, const char *gpus)
     return warming;
 }
 
-/* A driver may have been installed or removed since they were started. */
+/* A driver may have been installed or removed since they were started, a GPU have become sick. */
 static void drop_outdated(struct vg_mediator *m)
 {
     struct vg_session *s, *next;
@@ -152,13 +155,20 @@ static void drop_outdated(struct vg_mediator *m)
             vg_session_stop(s, VG_GONE_NONE);
 }
 
+void vg_pool_refresh(struct vg_mediator *m)
+{
+    drop_outdated(m);
+    fill_in(m, VG_POOL_QUIET_MS);
+}
+
 int vg_pool_attach(struct vg_client *client, unsigned slot, uint32_t token,
                    struct vg_session **ret_session, char *why, size_t why_cap)
 {
     struct vg_mediator *m = client->mediator;
-    struct vg_place place = vg_place_of(&m->config.places, client->vm->grant.pool);
+    struct vg_place place;
     struct vg_session *s;
 
+    vg_gpus_place(m, client->vm->grant.pool, &place);
     drop_outdated(m);
     while ((s = best(&m->pool, place.gpus)) != NULL) {
         if (vg_session_give(s, client, slot, token) == 0) {

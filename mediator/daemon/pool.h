@@ -41,6 +41,8 @@ void vg_pool_init(struct vg_mediator *m);
 void vg_pool_close(struct vg_mediator *m);
 /* Takes one that an earlier daemon started; vg_pool_init ends it if it is outdated. */
 void vg_pool_adopt(struct vg_session *s);
+/* Ends those that nobody should be given any more, and starts others in their place. */
+void vg_pool_refresh(struct vg_mediator *m);
 bool vg_pool_is_empty(const struct vg_mediator *m);
 /* Those that have the GPU ready. */
 unsigned vg_pool_idle(const struct vg_mediator *m);

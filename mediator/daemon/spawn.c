@@ -79,8 +79,9 @@ static int open_pages(struct vg_session *s)
 static void choose_gpus(struct vg_session *s)
 {
     const struct vg_config *config = &s->mediator->config;
-    struct vg_place place = vg_place_of(&config->places, s->client ? s->client->vm->grant.pool
-                                                                   : config->policy.pool);
+    struct vg_place place;
+
+    vg_gpus_place(s->mediator, s->client ? s->client->vm->grant.pool : config->policy.pool, &place);
 
     strcpy(s->gpus, place.gpus);
 }
@@ -105,7 +106,8 @@ static int spawn(struct vg_session *s, const struct vg_spawn *sp)
 {
     const struct vg_config *config = &s->mediator->config;
     char spin[24], visible[sizeof(s->gpus) + 32], nvml[PATH_MAX], mib[24];
-    char *extra[] = { s->gpus[0] ? visible : NULL, NULL };
+    char *order = vg_backend_order(), *limit = s->gpus[0] ? visible : NULL;
+    char *extra[] = { order ? order : limit, order ? limit : NULL, NULL };
     char *argv[13] = { (char *)"vgpu-executor", (char *)"--backend",
                       (char *)(uintptr_t)vg_backend_name(&s->backend),
                       (char *)"--driver", s->backend.library };

@@ -93,11 +93,11 @@ static uint64_t machine_hash(uint64_t seed)
     return h;
 }
 
-static void device_make_uuid(struct vg_device *d)
+static void device_make_uuid(struct vg_device *d, unsigned machine)
 {
     uint64_t half[2];
 
-    half[0] = machine_hash((uint64_t)d->ordinal);
+    half[0] = machine_hash(machine);
     half[1] = machine_hash(half[0]);
     memcpy(d->uuid.bytes, half, sizeof(half));
     d->uuid.bytes[6] = (char)((d->uuid.bytes[6] & 0x0f) | 0x80);        /* RFC 9562: custom */
@@ -221,26 +221,27 @@ static void device_fill_attrs(struct vg_device *d)
     d->attr[CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT] = (int)d->cores;
     d->attr[CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE] = machine_cache(_SC_LEVEL3_CACHE_SIZE);
     d->attr[CU_DEVICE_ATTRIBUTE_PCI_BUS_ID] = 0xfe;
-    d->attr[CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID] = d->ordinal;
     d->attr[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR] = d->cc_major;
     d->attr[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR] = d->cc_minor;
 }
 
 /* ----------------------------------------------------------- initialisation */
 
-static void device_make(struct vg_device *d, int ordinal)
+/* `machine`: which of the machine's it is, from which its identity follows. */
+static void device_make(struct vg_device *d, int ordinal, unsigned machine)
 {
     unsigned long cc = env_number("VGPU_SOFT_CC", 80, 129);
 
     d->ordinal = ordinal;
     snprintf(d->name, sizeof(d->name), "vGPU software device");
-    snprintf(d->pci_id, sizeof(d->pci_id), "0000:FE:%02X.0", (unsigned)ordinal);
+    snprintf(d->pci_id, sizeof(d->pci_id), "0000:FE:%02X.0", machine);
     d->cores = (unsigned)env_number("VGPU_SOFT_CORES", machine_cores(), 1024);
     d->memory = env_number("VGPU_SOFT_MEMORY_MIB", machine_memory_mib(), 1ul << 20) << 20;
     d->cc_major = (int)cc / 10;
     d->cc_minor = (int)cc % 10;
-    device_make_uuid(d);
+    device_make_uuid(d, machine);
     device_fill_attrs(d);
+    d->attr[CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID] = (int)machine;
 }
 
 static void device_after_fork(void)
@@ -248,12 +249,42 @@ static void device_after_fork(void)
     device_state = CUDA_ERROR_NOT_INITIALIZED;
 }
 
+/*
+ * The machine's devices that this process may see, in the order of CUDA_VISIBLE_DEVICES: numbers;
+ * like CUDA's, the list ends at the first entry that is none of them.
+ */
+static unsigned visible_devices(unsigned machine[VG_DEVICES_MAX])
+{
+    unsigned all = (unsigned)env_number("VGPU_SOFT_DEVICES", 1, VG_DEVICES_MAX), n = 0;
+    const char *s = getenv("CUDA_VISIBLE_DEVICES");
+    char *end;
+
+    if (s == NULL) {
+        for (n = 0; n < all; n++)
+            machine[n] = n;
+        return n;
+    }
+    for (; n < VG_DEVICES_MAX; s = end + 1) {
+        unsigned long i = strtoul(s, &end, 10);
+
+        if (end == s || i >= all || (*end != ',' && *end != '\0'))
+            break;
+        machine[n++] = (unsigned)i;
+        if (*end == '\0')
+            break;
+    }
+    return n;
+}
+
 static void device_init(void)
 {
-    unsigned n = (unsigned)env_number("VGPU_SOFT_DEVICES", 1, VG_DEVICES_MAX), i;
+    unsigned machine[VG_DEVICES_MAX], n = visible_devices(machine), i;
 
+    device_state = CUDA_ERROR_NO_DEVICE;
+    if (n == 0)
+        return;
     for (i = 0; i < n; i++)
-        device_make(&devices[i], (int)i);
+        device_make(&devices[i], (int)i, machine[i]);
     device_state = CUDA_ERROR_OUT_OF_MEMORY;
     if (vg_arena_init(n, devices[0].memory) != 0 || vg_kernel_init(devices[0].cores) != 0)
         return;
@@ -436,16 +467,19 @@ static int pci_id_parse(const char *s, unsigned id[4])
 VG_ENTRY(cuDeviceGetByPCIBusId, (CUdevice *dev, const char *pci_id))
 {
     CUresult rc = vg_init_check();
-    unsigned id[4];
+    unsigned id[4], i;
 
     if (rc != CUDA_SUCCESS)
         return rc;
     if (dev == NULL || pci_id == NULL || pci_id_parse(pci_id, id) != 0)
         return CUDA_ERROR_INVALID_VALUE;
-    if (id[0] != 0 || id[1] != 0xfe || id[2] >= device_count || id[3] != 0)
-        return CUDA_ERROR_INVALID_DEVICE;
-    *dev = (CUdevice)id[2];
-    return CUDA_SUCCESS;
+    for (i = 0; id[0] == 0 && id[1] == 0xfe && id[3] == 0 && i < device_count; i++) {
+        if (devices[i].attr[CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID] != (int)id[2])
+            continue;
+        *dev = (CUdevice)i;
+        return CUDA_SUCCESS;
+    }
+    return CUDA_ERROR_INVALID_DEVICE;
 }
 
 VG_ENTRY(cuDeviceComputeCapability, (int *major, int *minor, CUdevice dev))

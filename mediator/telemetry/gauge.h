@@ -32,6 +32,12 @@ bool vg_gauge_parse_pci(const char *text, struct vg_nv_pci *ret_pci);
 bool vg_gauge_nvml_open(const char *library, struct vg_gauges *g);
 const char *vg_gauge_nvml_failure(void);
 
+/* A function of it, NULL: it has no such. */
+void *vg_gauge_nvml_symbol(const char *symbol);
+
+/* Passes NVML's events on to the other end of `sock`, until that closes. The exit code; 0: no more. */
+int vg_gauge_events(int sock);
+
 /*
  * True if NVML's one device is what the driver would count, so that nobody need ask it: cuInit
  * takes a quarter of a second, and longer when many start. Else vg_gauge_nvml_bind follows.

@@ -57,6 +57,11 @@ static union nv_call find(const char *symbol)
     return (union nv_call){ .address = dlsym(nv.library, symbol) };
 }
 
+void *vg_gauge_nvml_symbol(const char *symbol)
+{
+    return dlsym(nv.library, symbol);
+}
+
 /* ---- rows ---- */
 
 /* One answer of a row into `out`. The result, or FUNCTION_NOT_FOUND. */

@@ -3,7 +3,7 @@
  * vgpu-telemetry: asks driver and NVML about the GPUs on behalf of the mediator,
  * which loads no library of theirs. Started by it with fd 3 as their socket; sleeps
  * until asked, and ends when the mediator closes the socket. It never makes a CUDA
- * context and takes no memory on a GPU.
+ * context and takes no memory on a GPU. With --events it says what happens instead (events.c).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -24,6 +24,7 @@
 
 struct options {
     const char *driver, *nvml;  /* nvml: NULL for the software GPU */
+    bool events;                /* and then no driver */
 };
 
 static int parse(struct options *o, int argc, char **argv)
@@ -31,6 +32,7 @@ static int parse(struct options *o, int argc, char **argv)
     static const struct option options[] = {
         { "driver", required_argument, NULL, 'd' },
         { "nvml", required_argument, NULL, 'n' },
+        { "events", no_argument, NULL, 'e' },
         { 0 },
     };
     int opt;
@@ -40,10 +42,12 @@ static int parse(struct options *o, int argc, char **argv)
             o->driver = optarg;
         else if (opt == 'n')
             o->nvml = optarg;
+        else if (opt == 'e')
+            o->events = true;
         else
             return -1;
     }
-    return o->driver ? 0 : -1;
+    return o->driver || (o->events && o->nvml) ? 0 : -1;
 }
 
 static uint64_t clock_us(void)
@@ -119,13 +123,15 @@ static int serve(struct vg_gauges *g, bool nvml)
 int main(int argc, char **argv)
 {
     static struct vg_gauges gauges;
-    struct options o = { NULL, NULL };
+    struct options o = { .driver = NULL };
     bool nvml;
 
     if (parse(&o, argc, argv) < 0) {
         fprintf(stderr, "vgpu-telemetry is started by vgpu-mediator\n");
         return 2;
     }
+    if (o.events)
+        return open_nvml(&o, &gauges) ? vg_gauge_events(FD_CONTROL) : 0;
     nvml = start(&o, &gauges);
     return serve(&gauges, nvml);
 }

@@ -41,6 +41,7 @@
     X(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags)                            \
     X(cuInit) X(cuDriverGetVersion) X(cuGetErrorName) X(cuDeviceGetCount)              \
     X(cuDeviceGet) X(cuDeviceGetName) X(cuDeviceTotalMem_v2) X(cuDeviceGetAttribute)   \
+    X(cuDeviceGetPCIBusId)                                                             \
     X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease_v2)  \
     X(cuCtxSetCurrent) X(cuCtxSynchronize) X(cuMemGetInfo_v2)                          \
     X(cuPointerGetAttribute) X(cuMemGetAddressRange_v2)                                \

@@ -5,6 +5,7 @@
  * Processes are what the file $VG_FAKE_PROCESSES lists, a line PID BYTES PERCENT each, and
  * whoever asks, with $VG_FAKE_CONTEXT_MIB.
  */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +16,29 @@
 #define EXPORT __attribute__((visibility("default")))
 #define DEFINE(name, arguments) EXPORT int name arguments; int name arguments
 
-#define DEVICE ((void *)0x6e766d6c)     /* the handle; nobody may look behind it */
+#define DEVICE  ((char *)0x6e766d6c)    /* the first handle; nobody may look behind it */
+#define DEVICES 8u
 #define TOTAL  (80ull << 30)
 #define USED   (30ull << 30)
+
+/* More than one, if a test says so. */
+static unsigned device_count(void)
+{
+    const char *text = getenv("VG_FAKE_DEVICES");
+    unsigned n = text ? (unsigned)atoi(text) : 1;
+
+    return n < DEVICES ? n : DEVICES;
+}
+
+static unsigned index_of(const void *dev)
+{
+    return (unsigned)((const char *)dev - DEVICE);
+}
+
+static int is_device(const void *dev)
+{
+    return index_of(dev) < device_count();
+}
 
 static int status_of(enum vg_nv_item item)
 {
@@ -30,7 +51,7 @@ static int answer(void *dev, enum vg_nv_item item, unsigned element, void *out, 
     const struct vg_nv_row *row = &vg_nv_rows[item];
     uint32_t *n = out;
 
-    if (dev != DEVICE || element >= row->count)
+    if (!is_device(dev) || element >= row->count)
         return VG_NV_INVALID_ARGUMENT;
     if (status_of(item) != VG_NV_SUCCESS)
         return status_of(item);
@@ -42,6 +63,9 @@ static int answer(void *dev, enum vg_nv_item item, unsigned element, void *out, 
         return VG_NV_VERSION_MISMATCH;
     for (unsigned i = row->version ? 1 : 0; i < row->size / 4u; i++)
         n[i] = item * 1000u + element * 100u + i;
+    if (item == VG_NV_PCI)
+        ((struct vg_nv_pci *)out)->domain = 0, ((struct vg_nv_pci *)out)->bus = 0xfe,
+        ((struct vg_nv_pci *)out)->device = index_of(dev);
     return VG_NV_SUCCESS;
 }
 
@@ -97,12 +121,9 @@ DEFINE(nvmlSystemGetNVMLVersion, (char *version, unsigned length))
     return VG_NV_SUCCESS;
 }
 
-/* More than one, if a test says so: then the driver is asked which is which. */
 DEFINE(nvmlDeviceGetCount_v2, (unsigned *count))
 {
-    const char *text = getenv("VG_FAKE_DEVICES");
-
-    *count = text ? (unsigned)atoi(text) : 1;
+    *count = device_count();
     return VG_NV_SUCCESS;
 }
 
@@ -114,14 +135,18 @@ DEFINE(nvmlSystemGetCudaDriverVersion_v2, (int *version))
 
 DEFINE(nvmlDeviceGetHandleByPciBusId_v2, (const char *bus_id, void **ret_dev))
 {
-    *ret_dev = DEVICE;
-    return strcmp(bus_id, "0000:FE:00.0") == 0 ? VG_NV_SUCCESS : VG_NV_NOT_FOUND;
+    unsigned domain, bus, i;
+
+    if (sscanf(bus_id, "%x:%x:%x", &domain, &bus, &i) != 3 || bus != 0xfe || i >= device_count())
+        return VG_NV_NOT_FOUND;
+    *ret_dev = DEVICE + i;
+    return VG_NV_SUCCESS;
 }
 
 DEFINE(nvmlDeviceGetHandleByIndex_v2, (unsigned index, void **ret_dev))
 {
-    *ret_dev = DEVICE;
-    return index == 0 ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
+    *ret_dev = DEVICE + index;
+    return index < device_count() ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
 }
 
 /* ---- memory, fields, processes ---- */
@@ -129,7 +154,7 @@ DEFINE(nvmlDeviceGetHandleByIndex_v2, (unsigned index, void **ret_dev))
 DEFINE(nvmlDeviceGetMemoryInfo, (void *dev, struct vg_nv_memory *m))
 {
     *m = (struct vg_nv_memory){TOTAL, TOTAL - USED, USED};
-    return dev == DEVICE ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
+    return is_device(dev) ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
 }
 
 DEFINE(nvmlDeviceGetFieldValues, (void *dev, int count, struct vg_nv_field *f))
@@ -139,7 +164,7 @@ DEFINE(nvmlDeviceGetFieldValues, (void *dev, int count, struct vg_nv_field *f))
         f[i].type = VG_NV_U32;
         f[i].value = f[i].id * 7;
     }
-    return dev == DEVICE ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
+    return is_device(dev) ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
 }
 
 struct line {
@@ -174,14 +199,14 @@ DEFINE(nvmlDeviceGetComputeRunningProcesses_v3, (void *dev, unsigned *count, str
                                         strtoull(getenv("VG_FAKE_CONTEXT_MIB"), NULL, 10) << 20,
                                         VG_NV_NO_INSTANCE, VG_NV_NO_INSTANCE};
     *count = n;
-    return dev == DEVICE ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
+    return is_device(dev) ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
 }
 
 DEFINE(nvmlDeviceGetGraphicsRunningProcesses_v3, (void *dev, unsigned *count, void *p))
 {
     (void)p;
     *count = 0;
-    return dev == DEVICE ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
+    return is_device(dev) ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
 }
 
 /* Time moves on by one with each question, so a sample is never old. */
@@ -194,5 +219,46 @@ DEFINE(nvmlDeviceGetProcessUtilization,
     for (unsigned i = 0; i < n && i < *count; i++)
         s[i] = (struct vg_nv_sample){lines[i].pid, last_seen + 1, lines[i].percent, 2, 3, 4};
     *count = n;
-    return dev == DEVICE ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
+    return is_device(dev) ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
+}
+
+/* ---- events: lines "INDEX XID" that a test writes into the pipe $VG_FAKE_XIDS ---- */
+
+struct event {
+    void *device;
+    unsigned long long type, data;
+    unsigned gpu_instance, compute_instance;
+};
+
+static FILE *xids;
+
+DEFINE(nvmlEventSetCreate, (void **ret_set))
+{
+    const char *path = getenv("VG_FAKE_XIDS");
+
+    if (path && !xids)
+        xids = fopen(path, "r+e");
+    if (xids)
+        setvbuf(xids, NULL, _IONBF, 0);
+    *ret_set = xids;
+    return xids ? VG_NV_SUCCESS : VG_NV_NOT_SUPPORTED;
+}
+
+DEFINE(nvmlDeviceRegisterEvents, (void *dev, unsigned long long types, void *set))
+{
+    return is_device(dev) && types == 8 && set == xids ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
+}
+
+DEFINE(nvmlEventSetWait_v2, (void *set, struct event *e, unsigned ms))
+{
+    struct pollfd p = {.fd = fileno(xids), .events = POLLIN};
+    char line[64];
+    unsigned i, xid;
+
+    if (set != xids || poll(&p, 1, (int)ms) <= 0)
+        return VG_NV_TIMEOUT;
+    if (!fgets(line, sizeof(line), xids) || sscanf(line, "%u %u", &i, &xid) != 2)
+        return VG_NV_UNKNOWN;
+    *e = (struct event){DEVICE + i, 8, xid, VG_NV_NO_INSTANCE, VG_NV_NO_INSTANCE};
+    return VG_NV_SUCCESS;
 }

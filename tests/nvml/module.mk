@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 # The guest's NVML: clients in C, and NVIDIA's and other people's programs on it.
-nvml-clients := $(B)/client/nvml $(B)/client/nvml-answers
-nvml-objects := $(OBJ)/tests/nvml/client.o $(OBJ)/tests/nvml/answers.o
+nvml-clients := $(B)/client/nvml $(B)/client/nvml-answers $(B)/client/nvml-devices
+nvml-objects := $(OBJ)/tests/nvml/client.o $(OBJ)/tests/nvml/answers.o $(OBJ)/tests/nvml/devices.o
 
 $(B)/client/nvml: $(OBJ)/tests/nvml/client.o
 $(B)/client/nvml-answers: $(OBJ)/tests/nvml/answers.o
+$(B)/client/nvml-devices: $(OBJ)/tests/nvml/devices.o
 $(nvml-clients): $(OBJ)/tests/client/vg_drv.o $(B)/lib/libvgproto.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
