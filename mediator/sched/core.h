@@ -83,6 +83,12 @@ bool vg_sched_below(const struct vg_sched *s, const struct vg_sched_proc *p, uin
 /* Holds something back, or has just used up a turn, and may be picked. */
 bool vg_sched_wants(const struct vg_sched_proc *p, uint64_t now);
 
+/* Processes have budgets, of one VM or of several. */
+static inline bool vg_sched_takes_turns(const struct vg_sched *s)
+{
+    return s->mode == VG_SCHED_SHARED || s->mode == VG_SCHED_CROWD;
+}
+
 /* ---- turn.c ---- */
 
 void vg_sched_set_state(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_state state,

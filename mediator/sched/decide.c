@@ -9,7 +9,7 @@ static void set_mode(struct vg_sched *s, enum vg_sched_mode mode, struct vg_sche
 {
     if (s->mode == mode && s->solo == solo)
         return;
-    if (s->mode != VG_SCHED_SOLO || s->solo != solo)
+    if (s->solo != solo || !solo)
         s->mode_since = now;
     s->mode = mode;
     s->solo = solo;
@@ -45,8 +45,7 @@ static bool stays_alone(const struct vg_sched *s, const struct vg_sched_vm *vm, 
 {
     if (s->solo != vm || higher_attached(s, vm))
         return false;
-    return s->mode == VG_SCHED_ALONE ||
-           (s->mode == VG_SCHED_SOLO && now - s->mode_since >= s->tuning.open_after);
+    return s->mode == VG_SCHED_ALONE || now - s->mode_since >= s->tuning.linger;
 }
 
 static uint64_t last_work(const struct vg_sched *s)
@@ -63,6 +62,15 @@ static bool solo_mode(const struct vg_sched *s)
     return s->solo && (s->mode == VG_SCHED_SOLO || s->mode == VG_SCHED_ALONE);
 }
 
+/* What many processes have in flight keeps another VM waiting that comes, however little each has. */
+static enum vg_sched_mode one_vm_mode(const struct vg_sched *s, const struct vg_sched_vm *vm,
+                                      uint64_t now)
+{
+    if (stays_alone(s, vm, now))
+        return VG_SCHED_ALONE;
+    return vm->working > s->tuning.crowd ? VG_SCHED_CROWD : VG_SCHED_SOLO;
+}
+
 static void choose_mode(struct vg_sched *s, uint64_t now)
 {
     struct vg_sched_vm *vm;
@@ -73,7 +81,7 @@ static void choose_mode(struct vg_sched *s, uint64_t now)
         set_mode(s, VG_SCHED_SHARED, NULL, now);
     } else if (s->working == 1) {
         vm = only_working(s);
-        set_mode(s, stays_alone(s, vm, now) ? VG_SCHED_ALONE : VG_SCHED_SOLO, vm, now);
+        set_mode(s, one_vm_mode(s, vm, now), vm, now);
     } else if (!solo_mode(s) || now - last_work(s) >= s->tuning.open_after) {
         set_mode(s, VG_SCHED_QUIET, NULL, now);
     }
@@ -193,10 +201,11 @@ static uint64_t next_check(const struct vg_sched *s, uint64_t now)
 
     if (s->attached < 2)
         return VG_SCHED_FOREVER;
-    if (s->mode == VG_SCHED_SHARED)
+    if (vg_sched_takes_turns(s))
         at = vg_min64(at, waiting_check(s, now));
-    if (s->mode == VG_SCHED_SOLO && s->working && !higher_attached(s, s->solo))
-        at = vg_min64(at, s->mode_since + s->tuning.open_after);
+    if ((s->mode == VG_SCHED_SOLO || s->mode == VG_SCHED_CROWD) && s->solo && s->working &&
+        !higher_attached(s, s->solo))
+        at = vg_min64(at, s->mode_since + s->tuning.linger);
     if (solo_mode(s) && !s->working)
         at = vg_min64(at, last_work(s) + s->tuning.open_after);
     return vg_max64(at, now + 1);
@@ -209,7 +218,7 @@ uint64_t vg_sched_decide(struct vg_sched *s, uint64_t now)
     vg_sched_observe(s, now);
     vg_sched_advance(s);
     choose_mode(s, now);
-    if (s->mode == VG_SCHED_SHARED)
+    if (vg_sched_takes_turns(s))
         take_turns(s, now);
     else if (solo_mode(s))
         run_solo(s, now);

@@ -96,12 +96,18 @@ static uint64_t hold_for(const struct vg_sched *s, const struct vg_sched_proc *p
     return p->vm->class_ == p->vm->pool->top || behind(p) ? s->tuning.hold : s->tuning.hold / 4;
 }
 
+/* A VM alone has one window, however many processes it has; beside an overrun each has its own. */
+static unsigned windows(const struct vg_sched *s)
+{
+    return s->mode == VG_SCHED_SHARED || s->running < 2 ? 1 : s->running;
+}
+
 static void limit_window(const struct vg_sched *s, const struct vg_sched_proc *p,
                          struct vg_grant *g, uint64_t now)
 {
     bool lower = vg_sched_below(s, p, now);
 
-    g->window_ns = lower ? s->tuning.window_lower : s->tuning.window;
+    g->window_ns = (lower ? s->tuning.window_lower : s->tuning.window) / windows(s);
     g->window_ops = lower ? s->tuning.window_ops_lower : s->tuning.window_ops;
     g->lead_ns = vg_sched_lead(s, p);
 }

@@ -178,8 +178,9 @@ struct vg_sched_tuning {
     uint64_t hold;              /* an idle process keeps its turn for at most so long */
     uint64_t stall;             /* a turn that is not begun within it goes to the next */
     uint64_t lag;               /* reports are at most so late */
-    uint64_t open_after;        /* alone for so long: no limits; idle: gates stand open */
-    uint64_t linger;            /* "lately" */
+    uint64_t open_after;        /* idle for so long: gates stand open */
+    uint64_t linger;            /* "lately"; alone for so long: no limits */
+    unsigned crowd;             /* beside other VMs at most so many processes of one run at a time */
     uint64_t floor_quantum;     /* a turn paid by a floor or by age */
     uint64_t patience;          /* it waits for a kernel of a higher class, but not longer */
     unsigned floor_ppm[VG_CLASSES];     /* of the pool's time, where a higher class has work */
@@ -195,6 +196,7 @@ void vg_sched_tuning_init(struct vg_sched_tuning *t);
 enum vg_sched_mode {
     VG_SCHED_QUIET,     /* nobody has work */
     VG_SCHED_SOLO,      /* one VM has */
+    VG_SCHED_CROWD,     /* one VM has, in so many processes that they take turns */
     VG_SCHED_ALONE,     /* one VM has, and nobody else had for a while */
     VG_SCHED_SHARED,    /* several have: they take turns */
     VG_SCHED_MODES
@@ -211,7 +213,7 @@ struct vg_sched {
     uint64_t on_left;           /* of its slice */
     enum vg_sched_mode mode;
     uint64_t mode_since;
-    struct vg_sched_vm *solo;   /* who has the GPU in SOLO and ALONE */
+    struct vg_sched_vm *solo;   /* who has the GPU in SOLO, CROWD and ALONE */
     unsigned working, attached; /* VMs */
     unsigned running;           /* processes that have a turn */
     unsigned class_working[VG_CLASSES], class_attached[VG_CLASSES];     /* VMs, of all pools */

@@ -29,6 +29,7 @@ static void init_waits(struct vg_sched_tuning *t)
     t->lag = US(250);
     t->open_after = MS(10);
     t->linger = MS(1000);
+    t->crowd = 4;                   /* the one's gaps are filled by the others, and little is in flight */
 }
 
 static void init_classes(struct vg_sched_tuning *t)

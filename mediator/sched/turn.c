@@ -62,7 +62,7 @@ static void wake(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 
 static void observe(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 {
-    uint64_t hold = s->mode == VG_SCHED_SHARED ? p->grant.hold_ns : s->tuning.hold;
+    uint64_t hold = vg_sched_takes_turns(s) ? p->grant.hold_ns : s->tuning.hold;
 
     if (p->state == VG_PROC_IDLE) {
         if (vg_sched_has_work(p))
@@ -281,7 +281,7 @@ uint64_t vg_sched_debt(const struct vg_sched_proc *p)
  */
 unsigned vg_sched_allowed(const struct vg_sched *s)
 {
-    unsigned most = 1;
+    unsigned most = s->mode == VG_SCHED_CROWD ? s->tuning.crowd : 1;
     struct vg_sched_proc *p;
 
     vg_list_for_each(p, &s->live, live) {

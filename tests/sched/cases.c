@@ -112,14 +112,18 @@ static struct world random_world(uint64_t seed)
 {
     uint64_t rng = seed * 0x2545f4914f6cdd1dull + 1;
     struct world w = { .seed = seed, .mask = ~0u };
+    bool crowd;
 
     w.steady = chance(&rng, 4);
     w.lever = chance(&rng, 2);
     w.mixed = chance(&rng, 8);
     random_vms(&w, &rng);
     w.procs = w.vms + (w.steady ? 0 : (unsigned)rnd(&rng, 0, 2));
+    crowd = !w.steady && chance(&rng, 16);  /* the last VM is many processes */
+    if (crowd)
+        w.procs = PROCS_MAX;
     for (unsigned i = 0; i < w.procs; i++) {
-        w.proc[i].vm = i < w.vms ? i : (unsigned)rnd(&rng, 0, w.vms - 1);
+        w.proc[i].vm = i < w.vms ? i : crowd ? w.vms - 1 : (unsigned)rnd(&rng, 0, w.vms - 1);
         w.proc[i].load = random_load(&rng, w.steady);
     }
     w.length = spread(&rng, 4 * SIM_MS, 2);

@@ -92,8 +92,8 @@ static void open_beside_an_idle_one(void)
     decide();
     ck_assert_int_eq(proc[0].grant.mode, VG_GRANT_TURN);
     ck_assert_uint_eq(proc[0].grant.budget_ns, VG_SCHED_FOREVER);
-    now += sched.tuning.open_after;
-    tell(0, sched.tuning.open_after, 1, true);
+    now += sched.tuning.linger;
+    tell(0, sched.tuning.linger, 1, true);
     decide();
 }
 

@@ -122,6 +122,31 @@ static struct sim_load requests(uint64_t op, uint64_t think)
     return (struct sim_load){ .op = op, .depth = 1, .think = think };
 }
 
+/* One VM is a crowd of processes, the other pauses: what the crowd begins meanwhile is little. */
+static void beside_crowd(struct world *w, struct sim_load a)
+{
+    struct sim_load load = backlog(250 * SIM_US, 16);
+
+    add(w, MEDIUM, 50, a);
+    add(w, MEDIUM, 50, load);
+    for (unsigned i = 0; i < 60; i++)
+        sim_add_proc(w->m, 1, &load, w->lever);
+}
+
+static void requests_crowd(struct world *w)
+{
+    beside_crowd(w, requests(2 * SIM_MS, 3 * SIM_MS));
+}
+
+static void bursts_crowd(struct world *w)
+{
+    struct sim_load load = backlog(500 * SIM_US, 8);
+
+    load.on = 30 * SIM_MS;
+    load.off = 30 * SIM_MS;
+    beside_crowd(w, load);
+}
+
 static void high_low(struct world *w)
 {
     add(w, HIGH, 50, requests(2 * SIM_MS, 3 * SIM_MS));
@@ -238,6 +263,10 @@ static const struct scenario scenarios[] = {
     { "1 process : 8", one_eight, TWO, TWO },
     { "one of three idle", absorb, TWO, TWO },
     { "steady : bursty", bursty, TWO, TWO },
+    { "2 ms beside 61", requests_crowd,
+      { .wasted = 6, .p50 = 4000, .p99 = 20000 }, { .wasted = 6, .p50 = 4000, .p99 = 20000 } },
+    { "bursts beside 61", bursts_crowd,
+      { .wasted = 5, .p50 = 8000, .p99 = 20000 }, { .wasted = 5, .p50 = 8000, .p99 = 20000 } },
     { "high 2 ms beside low", high_low,
       { .wasted = 3, .p50 = 450, .p99 = 1000 }, { .wasted = 6, .p50 = 200, .p99 = 200 } },
     { "high permanent", high_permanent,
