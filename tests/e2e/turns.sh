@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# VMs that share one GPU take turns: real processes on the software GPU. What each gets is
-# what the daemon measured, and only order and rough ratios are asked for: the processors that
-# are the GPU also run everything else of this machine.
+# VMs that share one GPU take turns: real processes on the software GPU. What counts is the GPU
+# time that each was charged, and each always has work waiting: so its part is what was configured
+# however busy this machine is, and however long that takes. What is owed at any moment is a turn
+# or two, so a part comes the nearer to what it shall be the longer one looks.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
@@ -43,26 +44,33 @@ number() {
 
 charged() { number "$1" gpu_charged_ns; }
 
-# shares VM VM SECONDS: sets got1, got2 to the ms of GPU time that they got in that time.
-shares() {
-    local a b
-    a=$(charged "$1")
-    b=$(charged "$2")
-    sleep "$3"
-    got1=$((($(charged "$1") - a) / 1000000))
-    got2=$((($(charged "$2") - b) / 1000000))
-    echo "$1 got $got1 ms, $2 got $got2 ms"
-}
+enough=2000  # ms of GPU time to look at, at least
 
-# gets VM VM PERCENT: in one of several windows the first got so many percent of what the second
-# got, which got something. On a machine full of other work a window may show little but that.
+# look VM VM: sets got1 and got2 to the ms of GPU time that they got since begin_look.
+begin_look() { from1=$(charged "$1") from2=$(charged "$2"); }
+look() {
+    got1=$((($(charged "$1") - from1) / 1000000))
+    got2=$((($(charged "$2") - from2) / 1000000))
+}
+# is_near PERMILLE LOW HIGH
+is_near() { [ "$2" -le "$1" ] && [ "$1" -le "$3" ]; }
+
+# gets VM VM LOW HIGH: of what both got together, the first got between so many thousandths, and
+# half a second later it still is so; within half a minute.
 gets() {
-    local i
-    for i in 1 2 3 4 5 6; do
-        shares "$1" "$2" 2
-        [ "$got2" -gt 0 ] && [ "$got1" -gt $((got2 * $3 / 100)) ] && return 0
+    local deadline=$((SECONDS + 30)) part= near=0
+    sleep 0.5
+    begin_look "$1" "$2"
+    while [ $SECONDS -lt $deadline ]; do
+        sleep 0.5
+        look "$1" "$2"
+        [ $((got1 + got2)) -ge $enough ] || continue
+        part=$((1000 * got1 / (got1 + got2)))
+        if is_near $part "$3" "$4"; then near=$((near + 1)); else near=0; fi
+        [ $near -lt 2 ] || break
     done
-    return 1
+    echo "$1 got $got1 ms, $2 got $got2 ms: ${part:-too little} in 1000" | tee -a "$work/shares"
+    [ -n "$part" ] && is_near $part "$3" "$4"
 }
 
 policy() { # VM PRIORITY WEIGHT
@@ -80,20 +88,20 @@ alone() {
 weights() {
     policy a medium 80 && policy b medium 20 || return 1
     flood_start a "${load[@]}" --depth 8 && flood_start b "${load[@]}" --depth 8 || return 1
-    gets a b 150
+    gets a b 780 820
 }
 
 # The same two go on: the change acts without a pause.
 weights_change() {
     policy a medium 20 && policy b medium 80 || return 1
-    gets b a 150 && flood_end
+    gets b a 780 820 && flood_end
 }
 
 depth() {
     policy deep medium 50 && policy shallow medium 50 || return 1
     flood_start deep "${load[@]}" --depth 32 && flood_start shallow "${load[@]}" --depth 2 ||
         return 1
-    gets shallow deep 25 && flood_end
+    gets shallow deep 470 530 && flood_end
 }
 
 processes() {
@@ -101,13 +109,13 @@ processes() {
     policy many medium 50 && policy one medium 50 || return 1
     for i in 1 2 3 4; do flood_start many "${load[@]}" --depth 4 || return 1; done
     flood_start one "${load[@]}" --depth 8 || return 1
-    gets one many 25 && flood_end
+    gets one many 470 530 && flood_end
 }
 
 classes() {
     policy high high 50 && policy low low 50 || return 1
     flood_start low "${load[@]}" --depth 8 && flood_start high "${load[@]}" --depth 8 || return 1
-    gets high low 150 && flood_end
+    gets high low 940 990 && flood_end
 }
 
 # Two pools on one GPU, 4 to 1, and the lesser one's VM has the greater weight.
@@ -116,7 +124,7 @@ pools() {
         admin register-vm --vm-name=poor --pool=small --priority=medium --weight=99 >/dev/null ||
         return 1
     flood_start rich "${load[@]}" --depth 8 && flood_start poor "${load[@]}" --depth 8 || return 1
-    gets rich poor 150 && flood_end
+    gets rich poor 780 820 && flood_end
 }
 
 executor_of() {
@@ -152,7 +160,8 @@ check "weights 80 and 20 show in the time got" weights
 check "a change of weights acts at once" weights_change
 check "a deep queue buys nothing" depth
 check "many processes buy nothing" processes
-check "a high class comes before a low one, which goes on" classes
+check "a high class has all but the floor of a low one" classes
 check "pools have their shares" pools
 check "an executor's death passes its turn on" killed
+cat "$work/shares"
 exit $((failures > 0))
