@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Images on their way to the host. A small one rides in the ring, a larger one stands
- * in the data window, and one for which there is no room goes in parts. Parts are
- * gathered by the executor, one image at a time: hence the lock.
+ * Images on their way to the host. A small one rides in the ring. A larger one is named first, as
+ * another process of this VM may have sent it; else it stands in the data window, or goes in
+ * parts where there is no room. Parts are gathered by the executor, one image at a time: hence the lock.
  */
 #include "guest-shim/upload.h"
 
@@ -12,6 +12,7 @@
 #include "guest-shim/call.h"
 #include "guest-shim/lock.h"
 #include "guest-shim/state.h"
+#include "vg_digest.h"
 #include "vg_error.h"
 
 #define WINDOW_MAX (16u << 20)  /* bytes of the window that one image may take */
@@ -24,6 +25,8 @@ struct load {
     const struct vg_link_input *input;  /* NULL: a module or library */
     size_t name;                /* bytes of its name, with the NUL */
     char *log;                  /* in the window, or NULL */
+    unsigned named;             /* VG_IMAGE_KNOWN, VG_IMAGE_KEEP, or 0: no digest goes with it */
+    uint8_t digest[VG_DIGEST_BYTES];
     uint64_t handle;
     struct vg_placed *placed;   /* of a library with managed variables, or NULL */
 };
@@ -42,15 +45,23 @@ static void fill_input(struct vg_tx *tx, const struct load *l, size_t at)
         tx->payload[at + l->name - 1] = '\0';
 }
 
-/* Image bytes in the record: `inside`; in the window: off; neither: they came in parts. */
+/* Bytes of the payload before the options: the image, or its digest. */
+static size_t room_before_options(const struct load *l, size_t inside)
+{
+    return l->named ? VG_DIGEST_BYTES : (inside + 7) & ~(size_t)7;
+}
+
+/* Image bytes in the record: `inside`; in the window: off; neither: they came in parts, or are known. */
 static void fill(struct vg_tx *tx, const struct load *l, size_t inside, uint64_t off)
 {
-    size_t at = (inside + 7) & ~(size_t)7;
+    size_t at = room_before_options(l, inside);
 
-    tx->call->arg[0] = l->kind | (l->image->units ? VG_IMAGE_UNITS : 0);
+    tx->call->arg[0] = l->kind | l->named | (l->image->units ? VG_IMAGE_UNITS : 0);
     tx->call->arg[1] = off;
-    tx->call->arg[2] = inside || off ? l->image->size : 0;
+    tx->call->arg[2] = inside || off || l->named == VG_IMAGE_KNOWN ? l->image->size : 0;
     tx->call->arg[3] = l->jit->count;
+    if (l->named)
+        memcpy(tx->payload, l->digest, VG_DIGEST_BYTES);
     if (inside) {
         vg_image_read(l->image, 0, tx->payload, inside);
         memset(tx->payload + inside, 0, at - inside);
@@ -75,7 +86,7 @@ static CUresult load_call(struct load *l, size_t inside, uint64_t off)
     size_t behind = l->jit->count * sizeof(l->jit->option[0]) + l->name;
     struct vg_reply reply;
     struct vg_tx tx;
-    CUresult r = vg_begin_quiet(&tx, VG_CALL_IMAGE_LOAD, ((inside + 7) & ~(size_t)7) + behind);
+    CUresult r = vg_begin_quiet(&tx, VG_CALL_IMAGE_LOAD, room_before_options(l, inside) + behind);
 
     if (r)
         return r;
@@ -138,16 +149,44 @@ static CUresult load_in_parts(struct load *l, uint8_t *window, size_t room)
     return r;
 }
 
+/* ---- images that the host knows ---------------------------------------------------- */
+
+static void digest_of(const struct vg_image *m, uint8_t ret_digest[VG_DIGEST_BYTES])
+{
+    struct vg_digest d;
+
+    vg_digest_init(&d);
+    vg_digest_add(&d, m->header, m->header_size);
+    for (unsigned i = 0; i < m->pieces; i++)
+        vg_digest_add(&d, m->piece[i].bytes, m->piece[i].size);
+    vg_digest_end(&d, ret_digest);
+}
+
+/* True if the host had it, with the answer. False: it must be sent, to be kept. */
+static bool load_known(struct load *l, CUresult *ret_result)
+{
+    if (l->input || l->placed || !(vg_process.slot->features & VG_HOST_KEEPS_IMAGES))
+        return false;
+    digest_of(l->image, l->digest);
+    l->named = VG_IMAGE_KNOWN;
+    l->handle = 0;
+    *ret_result = load_call(l, 0, 0);
+    l->named = VG_IMAGE_KEEP;
+    return *ret_result != CUDA_SUCCESS || l->handle != 0;
+}
+
 /* ---- entry point ---------------------------------------------------------------- */
 
 static CUresult load(struct load *l)
 {
     size_t size = l->image->size, room = 0;
+    CUresult r;
 
     if (size + 8 + sizeof(l->jit->option) + l->name <= VG_PAYLOAD_MAX)
         return load_call(l, size, 0);
+    if (load_known(l, &r))
+        return r;
     uint8_t *window = vg_window_get(size < WINDOW_MAX ? size : WINDOW_MAX, VG_EXTENT_SIZE, &room);
-    CUresult r;
     if (window && room >= size) {
         vg_image_read(l->image, 0, window, size);
         r = load_call(l, 0, vg_window_off(window));

@@ -67,6 +67,9 @@ enum vg_gone_reason {
 };
 
 /* The slot's control page. Each writer has cache lines of its own. */
+/* What a host may offer besides. */
+#define VG_HOST_KEEPS_IMAGES 1u  /* images may be named instead of sent, see VG_IMAGE_KNOWN */
+
 struct vg_slot {
     /* host writes */
     uint32_t state;              /* enum vg_slot_state, release */
@@ -75,7 +78,7 @@ struct vg_slot {
     uint32_t sleeping;           /* 1: executor sleeps; who takes the 1 (exchange with 0) after
                                     publishing `head` rings the doorbell, once per sleep */
     uint32_t sticky_error;       /* CUresult that every later call of the process returns, 0: none */
-    uint32_t reserved0;
+    uint32_t features;           /* VG_HOST_*, before READY */
     uint64_t tail;               /* ring bytes consumed, ever */
     uint64_t console_head;       /* console bytes produced, ever */
     uint64_t callback_head;      /* callbacks posted, ever */

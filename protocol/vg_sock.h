@@ -43,7 +43,8 @@ enum vg_msg_type {
     VG_MSG_READY     = 9,   /* executor -> mediator: serving */
     VG_MSG_FAILED    = 10,  /* executor -> mediator: text says why; it exits */
     VG_MSG_SERVE     = 11,  /* mediator -> executor: token, region_size, slot_count, VM's name, seat;
-                               fds: the region, the VM's account. Sent once, before anything else */
+                               fds: the region, the VM's account, its shelf of images if it has
+                               one. Sent once, before anything else */
     VG_MSG_IDLE      = 12,  /* executor -> mediator: started without a slot, waits for SERVE */
     VG_MSG_SHARE     = 13,  /* these are struct vg_share_msg */
     VG_MSG_SHARED    = 14,
@@ -73,7 +74,10 @@ struct vg_msg {
                                to watch, "" for all host processes of the peer's user */
     uint32_t domid;         /* SERVE, with region_gfn */
     uint32_t reserved;
-    char     text[144];     /* REFUSED, FAILED: reason; READY, IDLE: device. NUL-terminated */
+    union {
+        char     text[144]; /* REFUSED, FAILED: reason; READY, IDLE: device. NUL-terminated */
+        uint64_t shelf_size;    /* SERVE: bytes of the shelf */
+    };
 };
 
 typedef char vg_assert_msg_size[sizeof(struct vg_msg) == 256 ? 1 : -1];

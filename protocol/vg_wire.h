@@ -115,6 +115,15 @@ enum vg_image_kind { VG_IMAGE_MODULE = 0, VG_IMAGE_LIBRARY = 1, VG_IMAGE_LINK_IN
 #define VG_IMAGE_UNITS 0x100u
 /* With LIBRARY: its managed variables are to lie in the region, at the place given. */
 #define VG_IMAGE_MANAGED 0x200u
+
+/*
+ * Or'ed to MODULE or LIBRARY, without MANAGED, where the host keeps images: the payload begins with the digest of the
+ * image (vg_digest.h), the options follow. KNOWN: no image comes along, arg 2 is its length; one
+ * that the host does not know is answered with success and val0 0. KEEP: the image comes in the
+ * window or has come in parts, and the next process may name it.
+ */
+#define VG_IMAGE_KNOWN 0x400u
+#define VG_IMAGE_KEEP  0x800u
 /* What HOST_FUNC asks for, and what the callback ring brings. */
 enum vg_callback_kind {
     VG_CALLBACK_HOST_FUNC = 0,

@@ -61,8 +61,10 @@ static void free_when_done(struct vg_client *c)
     if (c->held || has_sessions(c) || !set_state(c, VG_CLIENT_DEAD))
         return;
     vg_log(VG_LOG_INFO, "peer-gone", "peer=%u vm=%s", c->id, c->vm ? c->vm->name : "-");
-    if (c->vm)
+    if (c->vm) {
         c->vm->peers--;
+        vg_images_trim(c->mediator);
+    }
     vg_keep_forget(m, &c->key);
     vg_close(&c->mem.fd);
     vg_list_remove(&c->link);

@@ -72,7 +72,7 @@ static const struct setting settings[] = {
     NUMBER(max_processes, 1, VG_SEATS), NUMBER(max_contexts, 1, 65536),
     NUMBER(max_streams, 1, 1048576), NUMBER(max_events, 1, 1048576),
     NUMBER(max_modules, 1, 1048576), NUMBER(max_graphs, 1, 1048576),
-    NUMBER(context_mib, 0, 1048576),
+    NUMBER(context_mib, 0, 1048576), NUMBER(image_cache_mib, 0, 65536),
     NUMBER(start_timeout_s, 1, 3600), NUMBER(spin_us, 0, 1000000),
 };
 
@@ -110,6 +110,7 @@ void vg_config_init(struct vg_config *c)
     c->max_modules = 16384;
     c->max_graphs = 16384;
     c->context_mib = VG_CONTEXT_AUTO;
+    c->image_cache_mib = 64;
     vg_policy_init(&c->policy);
     vg_policy_init_caps(&c->cap);
 }

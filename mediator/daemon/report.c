@@ -310,6 +310,8 @@ json_object *vg_report_metrics(struct vg_mediator *m, const struct vg_vm *vm)
     add_number(o, "errors", u.sum.errors);
     add_number(o, "rejected", u.sum.rejected);
     add_number(o, "launches", u.sum.launches);
+    add_number(o, "images", u.sum.images);
+    add_number(o, "images_known", u.sum.images_known);
     add_number(o, "bytes_in", u.sum.bytes_in);
     add_number(o, "bytes_out", u.sum.bytes_out);
     add_number(o, "memory_bytes", u.sum.memory);

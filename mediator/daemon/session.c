@@ -435,10 +435,13 @@ int vg_session_send_slot(struct vg_session *s)
                           .region_size = c->layout.size, .slot_count = c->layout.slot_count,
                           .region_gfn = c->mem.gfn, .domid = c->mem.domid };
 
+    int shelf = vg_images_of(s->mediator, c->vm);
+
     msg.pid = s->seat;
+    msg.shelf_size = vg_images_bytes(s->mediator);
     snprintf(msg.name, sizeof(msg.name), "%s", c->vm->name);
     return vg_sock_send(s->control_fd, &msg, sizeof(msg),
-                        (const int[]){ c->mem.fd, s->account_fd }, 2);
+                        (const int[]){ c->mem.fd, s->account_fd, shelf }, shelf < 0 ? 2 : 3);
 }
 
 static void child_ended(void *arg, const siginfo_t *how);

@@ -33,6 +33,8 @@ void vg_usage_add(struct vg_usage *u, const struct vg_stats *s)
     ADD(bytes_out);
     ADD(memory);
     ADD(launches);
+    ADD(images);
+    ADD(images_known);
     ADD(busy_ns);
     ADD(doorbells);
     ADD(gpu_faults);

@@ -103,6 +103,7 @@ struct vg_vm *vg_vms_add(struct vg_vms *vms, const char *name, const struct vg_p
     strncpy(vm->name, name, sizeof(vm->name) - 1);
     vm->policy = vm->grant = *policy;
     vg_quota_init(vm);
+    vg_images_init(vm);
     vm->since = vg_now();
     vg_list_init(&vm->shares);
     insert_sorted(vms, vm);
@@ -117,5 +118,6 @@ void vg_vms_remove(struct vg_vms *vms, struct vg_vm *vm)
     vg_list_remove(&vm->link);
     vms->count--;
     vg_quota_fini(vm);
+    vg_images_fini(vm);
     free(vm);
 }

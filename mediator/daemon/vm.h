@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "health.h"
+#include "images.h"
 #include "mediator/base/list.h"
 #include "policy.h"
 #include "quota.h"
@@ -40,6 +41,7 @@ struct vg_vm {
     char pool_unknown[VG_POOL_MAX];     /* its pool, if no setting names it; else "" */
     unsigned clamped;                   /* fields that the caps have changed, vg_policy_clamp */
     struct vg_vm_quota quota;
+    struct vg_vm_images images;         /* that its processes have sent */
     unsigned peers;                     /* connections that hold on to it */
     uint64_t since;                     /* vg_now() at registration or first sight */
     struct vg_usage ended;

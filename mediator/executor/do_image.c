@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bodies: loading module images. The image is copied to private memory before the
- * driver sees it, in one piece or in parts where it is larger than the window.
- * Serve thread.
+ * Bodies: loading module images, which image_take.c has made private. Serve thread, and
+ * the one beside it (aside.h).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,73 +15,6 @@
 #define SLOW_BYTES (64u << 10)
 #define FAT_HEADER 16u        /* bytes before the first entry, which begins with its kind */
 #define FAT_CUBIN  2u
-#define IMAGE_PAD 64u         /* zero bytes behind an image: text ends, headers stay in bounds */
-
-static void drop_upload(struct vg_exec *x)
-{
-    free(x->upload.bytes);
-    memset(&x->upload, 0, sizeof(x->upload));
-}
-
-/* Bytes the call brings: at off in the region, or in the payload where off is 0. */
-static const void *source(struct vg_exec *x, const struct vg_req *r, uint64_t off, uint64_t bytes)
-{
-    if (off)
-        return vg_guest_data(&x->guest, off, bytes);
-    return bytes <= r->call.payload_len ? r->payload : NULL;
-}
-
-static bool begin_upload(struct vg_exec *x, uint64_t total)
-{
-    drop_upload(x);
-    if (total == 0 || total > VG_IMAGE_MAX)
-        return false;
-    x->upload.bytes = malloc(total + IMAGE_PAD);
-    x->upload.total = total;
-    return x->upload.bytes != NULL;
-}
-
-CUresult vg_do_IMAGE_PART(struct vg_exec *x, struct vg_req *r)
-{
-    const uint64_t *w = r->call.arg;
-    const void *src = source(x, r, w[0], w[1]);
-
-    if (w[3] == 0 && !begin_upload(x, w[2]))
-        return CUDA_ERROR_INVALID_IMAGE;
-    if (!src || !x->upload.bytes || w[2] != x->upload.total || w[3] != x->upload.got ||
-        w[1] > x->upload.total - x->upload.got)
-        return CUDA_ERROR_INVALID_IMAGE;
-    memcpy(x->upload.bytes + x->upload.got, src, w[1]);
-    x->upload.got += w[1];
-    VG_STAT_ADD(x, bytes_in, w[0] ? w[1] : 0);
-    return CUDA_SUCCESS;
-}
-
-uint8_t *vg_image_take(struct vg_exec *x, struct vg_req *r, uint64_t *ret_len)
-{
-    uint64_t off = r->call.arg[1], len = r->call.arg[2];
-    uint8_t *p = NULL;
-
-    if (len == 0 && x->upload.got == x->upload.total) {
-        p = x->upload.bytes;
-        len = x->upload.total;
-        memset(&x->upload, 0, sizeof(x->upload));
-    } else if (len != 0 && len <= VG_IMAGE_MAX) {
-        const void *src = source(x, r, off, len);
-        p = src ? malloc(len + IMAGE_PAD) : NULL;
-        if (p)
-            memcpy(p, src, len);
-    }
-    if (p)
-        memset(p + len, 0, IMAGE_PAD);
-    *ret_len = len;
-    return p;
-}
-
-uint64_t vg_image_options_at(const struct vg_req *r)
-{
-    return r->call.arg[1] == 0 ? (r->call.arg[2] + 7) & ~7ull : 0;
-}
 
 /* ---- Loading ---- */
 
@@ -94,6 +26,9 @@ struct load {
     uint64_t handle;
     uint64_t bytes; /* of GPU memory that it took */
     CUresult rc;
+    uint64_t len;   /* of image */
+    bool keep;      /* on the shelf, if it can be loaded */
+    uint8_t digest[VG_DIGEST_BYTES];
     struct vg_jit jit;
 };
 
@@ -200,6 +135,8 @@ static void load_work(struct vg_exec *x, struct vg_aside *a)
     struct load *l = (struct load *)a;
 
     l->rc = make_measured(x, l->kind, l->image, &l->jit, &l->handle, &l->bytes);
+    if (l->rc == CUDA_SUCCESS && l->keep)
+        vg_shelf_put(&x->shelf, l->digest, l->image, l->len);
 }
 
 /* Answers and frees. */
@@ -269,18 +206,21 @@ static CUresult load_managed(struct vg_exec *x, struct vg_req *r, struct load *l
 
 static CUresult load_checked(struct vg_exec *x, struct vg_req *r, struct load *l)
 {
-    uint64_t len;
+    bool known = r->call.arg[0] & VG_IMAGE_KNOWN;
 
-    l->image = vg_image_take(x, r, &len);
-    VG_STAT_ADD(x, bytes_in, l->image && r->call.arg[1] ? len : 0);
-    if (!l->image || !vg_image_ok(l->image, len))
+    l->image = vg_image_take(x, r, &l->len);
+    if (!l->image && known)
+        return load_end(r, l, CUDA_SUCCESS);
+    VG_STAT_ADD(x, images, 1);
+    VG_STAT_ADD(x, bytes_in, l->image && r->call.arg[1] && !known ? l->len : 0);
+    if (!l->image || !vg_image_ok(l->image, l->len))
         return load_end(r, l, CUDA_ERROR_INVALID_IMAGE);
     if (r->call.arg[0] & VG_IMAGE_MANAGED)
-        return load_managed(x, r, l, len);
+        return load_managed(x, r, l, l->len);
     if (r->call.arg[0] & VG_IMAGE_UNITS)
         return load_end(r, l, vg_link_units(x, l->image, &l->jit, load_linked, l->kind,
                                             &l->handle));
-    if (is_slow(l->image, len))
+    if (is_slow(l->image, l->len))
         return vg_aside_run(x, r, &l->aside);
     load_work(x, &l->aside);
     return load_finish(x, r, &l->aside);
@@ -289,16 +229,26 @@ static CUresult load_checked(struct vg_exec *x, struct vg_req *r, struct load *l
 /* The guest's options stand in the payload behind the image, if that is there. */
 static bool options_ok(struct vg_req *r, struct vg_jit *j)
 {
-    const uint64_t flags = VG_IMAGE_UNITS | VG_IMAGE_MANAGED;
-    uint64_t at = vg_image_options_at(r), kind = r->call.arg[0] & ~flags;
+    uint64_t at = vg_image_options_at(r);
 
-    if (kind > VG_IMAGE_LIBRARY ||
-        (kind != VG_IMAGE_LIBRARY && (r->call.arg[0] & VG_IMAGE_MANAGED)))
+    if (vg_image_kind(r) > VG_IMAGE_LIBRARY ||
+        ((r->call.arg[0] & VG_IMAGE_MANAGED) &&
+         (vg_image_kind(r) != VG_IMAGE_LIBRARY || vg_image_is_named(r))))
         return false;
     if (r->call.arg[3] == 0)
         return true;
     return at <= r->call.payload_len &&
            vg_jit_add_numbers(j, r->payload + at, r->call.arg[3], r->call.payload_len - at);
+}
+
+/* True if the image is to be kept by that name. */
+static bool take_digest(const struct vg_req *r, uint8_t digest[VG_DIGEST_BYTES])
+{
+    const uint8_t *p = r->call.arg[0] & VG_IMAGE_KEEP ? vg_image_digest(r) : NULL;
+
+    if (p)
+        memcpy(digest, p, VG_DIGEST_BYTES);
+    return p != NULL;
 }
 
 CUresult vg_do_IMAGE_LOAD(struct vg_exec *x, struct vg_req *r)
@@ -315,7 +265,8 @@ CUresult vg_do_IMAGE_LOAD(struct vg_exec *x, struct vg_req *r)
         r->breach = "malformed image load";
         return CUDA_ERROR_INVALID_VALUE;
     }
-    l->kind = (unsigned)r->call.arg[0] & ~(VG_IMAGE_UNITS | VG_IMAGE_MANAGED);
+    l->kind = (unsigned)vg_image_kind(r);
+    l->keep = take_digest(r, l->digest);
     l->home = x->home;
     l->aside.work = load_work;
     l->aside.finish = load_finish;

@@ -23,6 +23,7 @@
 #include "mediator/executor/timing.h"
 #include "mediator/executor/vmm.h"
 #include "mediator/executor/wait.h"
+#include "mediator/shelf/shelf.h"
 #include "mediator/vg_stats.h"
 #include "vg_codec.h"
 #include "vg_ring.h"
@@ -53,6 +54,7 @@ struct vg_exec {
     struct vg_limiter limiter;
     struct vg_quota quota;
     struct vg_overhead overhead;
+    struct vg_shelf shelf;         /* of the VM: images that its processes have sent */
     CUcontext ctx;                 /* current context, of the guest thread that spoke last */
     CUcontext home;                /* what owns things made in ctx: itself, or a green one's primary */
     CUcontext registrar;           /* context through which the region is registered, or NULL */

@@ -14,7 +14,7 @@
 
 void vg_job_init(struct vg_job *j)
 {
-    *j = (struct vg_job){.vm = "-", .mem = {.fd = -1}, .account_fd = -1};
+    *j = (struct vg_job){.vm = "-", .mem = {.fd = -1}, .account_fd = -1, .shelf_fd = -1};
 }
 
 bool vg_job_is_here(int control_fd)
@@ -24,7 +24,7 @@ bool vg_job_is_here(int control_fd)
     return poll(&p, 1, 0) > 0;
 }
 
-enum { FD_REGION, FD_ACCOUNT, FDS };
+enum { FD_REGION, FD_ACCOUNT, FD_SHELF, FDS };
 
 /* Those that are missing are -1. */
 static void fds_of(struct msghdr *h, int ret_fds[FDS])
@@ -76,7 +76,8 @@ int vg_job_wait(int control_fd, struct vg_job *ret_job)
                                .generation = m.token >> 16,
                                .mem = {.fd = fds[FD_REGION], .domid = m.domid,
                                        .gfn = m.region_gfn},
-                               .account_fd = fds[FD_ACCOUNT], .seat = m.pid};
+                               .account_fd = fds[FD_ACCOUNT], .seat = m.pid,
+                               .shelf_fd = fds[FD_SHELF], .shelf_size = m.shelf_size};
     memcpy(ret_job->vm, m.name, sizeof(ret_job->vm) - 1);
     return 0;
 }

@@ -20,6 +20,8 @@ struct vg_job {
     struct vg_regmem mem; /* the region */
     int account_fd;       /* of the VM, struct vg_account; -1: none, so no limits */
     uint32_t seat;        /* in that */
+    int shelf_fd;         /* of the VM, see mediator/shelf/shelf.h; -1: none */
+    uint64_t shelf_size;  /* bytes */
 };
 
 void vg_job_init(struct vg_job *j);

@@ -41,6 +41,15 @@ uint8_t *vg_image_take(struct vg_exec *x, struct vg_req *r, uint64_t *ret_len);
 /* Where the options stand in such a call's payload. */
 uint64_t vg_image_options_at(const struct vg_req *r);
 
+/* The kind that an IMAGE_LOAD asks for, without what is or'ed to it. */
+uint64_t vg_image_kind(const struct vg_req *r);
+
+/* Whether it has KNOWN or KEEP. */
+bool vg_image_is_named(const struct vg_req *r);
+
+/* The digest that a call with KNOWN or KEEP brings, or NULL. */
+const uint8_t *vg_image_digest(const struct vg_req *r);
+
 /* IMAGE_LOAD of VG_IMAGE_LINK_INPUT. */
 CUresult vg_link_input(struct vg_exec *x, struct vg_req *r);
 

@@ -120,9 +120,12 @@ static int start(struct vg_exec *x, const char *device)
     if (vg_quota_open(x) < 0)
         return fail(x, VG_GONE_CRASHED, "cannot map the VM's account");
     rc = vg_guest_open(&x->guest, &x->job, &why);
-
     if (rc != 0)
         return fail(x, rc > 0 ? (enum vg_gone_reason)rc : VG_GONE_CRASHED, why);
+    if (vg_shelf_open(&x->shelf, x->job.shelf_fd, x->job.shelf_size) < 0)
+        vg_log(x, "event=no_shelf");
+    if (x->shelf.map)
+        x->guest.slot->features |= VG_HOST_KEEPS_IMAGES;
     tell_stats(x);
     x->console.slot = x->guest.slot;
     vg_callbacks_init(&x->callbacks, x->guest.slot);

@@ -4,7 +4,7 @@
 libs  += libvgexec.a
 progs += vgpu-executor
 libvgexec.a-src := $(filter-out mediator/executor/main.c,$(wildcard mediator/executor/*.c)) \
-    $(wildcard mediator/limit/*.c) mediator/base/regmem.c
+    $(wildcard mediator/limit/*.c) mediator/base/regmem.c mediator/shelf/shelf.c
 vgpu-executor-src    := mediator/executor/main.c
 vgpu-executor-libs   := libvgexec.a libvgproto.a
 vgpu-executor-ldlibs := -ldl

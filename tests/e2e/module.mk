@@ -4,3 +4,4 @@ test-scripts += $(addprefix tests/e2e/,run.sh loss.sh restart.sh faults.sh windo
 test-scripts += $(addprefix tests/e2e/,quarantine.sh hostile.sh)
 test-scripts += $(addprefix tests/e2e/,turns.sh three-vms.sh validate.sh)
 test-scripts += $(addprefix tests/e2e/,sick.sh)
+test-scripts += tests/e2e/images.sh

@@ -33,4 +33,7 @@ TCase *limit_cases(void);
 /* Calls that take long (check_aside.c). */
 TCase *aside_cases(void);
 
+/* Images that are named instead of sent (check_images.c). */
+TCase *image_cases(void);
+
 #endif

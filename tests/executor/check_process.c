@@ -463,6 +463,7 @@ int main(void)
     suite_add_tcase(s, aside_cases());
     suite_add_tcase(s, graph_cases());
     suite_add_tcase(s, limit_cases());
+    suite_add_tcase(s, image_cases());
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
     int failed = srunner_ntests_failed(r);

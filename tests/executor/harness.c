@@ -112,6 +112,7 @@ void host_init(struct host *h)
                       0);
     ck_assert(h->account != MAP_FAILED);
     vg_account_sit(h->account, 0);
+    h->shelf_fd = new_memfd("shelf", TEST_SHELF_SIZE);
 }
 
 /* In the child: the descriptors at their numbers, everything else closed. */
@@ -142,12 +143,13 @@ static void become_executor(const int fds[4])
 void host_send_job(struct host *h)
 {
     struct vg_msg m = {.type = VG_MSG_SERVE, .token = VG_TOKEN(1, 0),
-                       .region_size = TEST_REGION_SIZE, .slot_count = TEST_SLOTS, .name = "test"};
+                       .region_size = TEST_REGION_SIZE, .slot_count = TEST_SLOTS, .name = "test",
+                       .shelf_size = TEST_SHELF_SIZE};
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        char bytes[CMSG_SPACE(3 * sizeof(int))];
     } control = {.bytes = {0}};
-    const int fds[2] = {h->region_fd, h->account_fd};
+    const int fds[3] = {h->region_fd, h->account_fd, h->shelf_fd};
     struct iovec io = {&m, sizeof(m)};
     struct msghdr msg = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = &control,
                          .msg_controllen = sizeof(control)};

@@ -18,6 +18,7 @@
 #include "vg_sock.h"
 
 #define TEST_REGION_SIZE (16u << 20)
+#define TEST_SHELF_SIZE (4u << 20)
 #define TEST_SLOTS       2u
 #define TEST_WAIT_MS     20000
 
@@ -30,6 +31,7 @@ struct host {
     struct vg_ring_producer ring;
     struct vg_stats *stats;
     int account_fd;
+    int shelf_fd;                           /* empty at first */
     struct vg_account *account;             /* of the VM: no limits; the executor has seat 0 */
     uint32_t seq;
     struct vg_msg said;                     /* its latest message while it started */

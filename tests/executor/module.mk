@@ -15,7 +15,7 @@ check-cubin-libs := libvgexec.a libvgproto.a
 check-cubin-pkgs := check
 check-cubin-ldlibs := -ldl
 check-executor-src  := $(addprefix tests/executor/,check_process.c check_work.c check_ahead.c \
-    check_array.c check_aside.c check_graph.c check_limits.c harness.c) \
+    check_array.c check_aside.c check_graph.c check_limits.c check_images.c harness.c) \
     mediator/limit/account.c
 check-executor-libs := libvgproto.a
 check-executor-pkgs := check

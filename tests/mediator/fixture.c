@@ -52,8 +52,9 @@ static void exec_daemon(const struct daemon *d, const char *mode, const char *co
                                    "--backend", "soft", "--set", executor, "--set", state,
                                    "--set", "soft_library=/nowhere/libvgpu-softcuda.so",
                                    "--set", "telemetry=/nowhere/vgpu-telemetry",
-                                   "--set", "prestart=0", "--set", "keep=never" };
-    unsigned n = 22;
+                                   "--set", "prestart=0", "--set", "keep=never",
+                                   "--set", "image_cache_mib=0" };
+    unsigned n = 24;
 
     build_path(program, sizeof(program), "bin/vgpu-mediator");
     strcpy(executor, "executor=");
