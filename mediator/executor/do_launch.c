@@ -63,7 +63,7 @@ static bool decode_launch(struct vg_req *r, struct launch *l)
 {
     const uint64_t *w = r->call.arg;
 
-    memset(l, 0, sizeof(*l));
+    memset(&l->config, 0, sizeof(l->config)); /* not the attributes: most launches have none */
     l->func = (CUfunction)(uintptr_t)w[VG_LAUNCH_FUNC];
     l->config.gridDimX = low(w[VG_LAUNCH_GRID_XY]);
     l->config.gridDimY = high(w[VG_LAUNCH_GRID_XY]);
@@ -109,8 +109,11 @@ static CUresult check_launch(struct vg_exec *x, const struct launch *l)
 static CUresult launch_extended(struct vg_exec *x, struct launch *l, void **extra)
 {
     if (l->flags & VG_LAUNCH_F_COOPERATIVE) {
-        l->attr[l->attr_count].id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
-        l->attr[l->attr_count++].value.cooperative = 1;
+        CUlaunchAttribute *a = &l->attr[l->attr_count++];
+
+        memset(a, 0, sizeof(*a));
+        a->id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
+        a->value.cooperative = 1;
     }
     l->config.attrs = l->attr;
     l->config.numAttrs = l->attr_count;

@@ -240,10 +240,13 @@ static bool is_owned(struct vg_exec *x, const struct vg_call *c, uint64_t bytes)
 bool vg_gate_next(struct vg_exec *x, struct vg_call *ret_call)
 {
     struct vg_gatekeeper *k = &x->keeper;
-    uint64_t whole = vg_work_divisible(&k->call);
-    uint64_t left = whole - k->done;
 
     *ret_call = k->call;
+    k->held = false;
+    if (k->call.call == VG_CALL_LAUNCH)
+        return true;
+    uint64_t whole = vg_work_divisible(&k->call);
+    uint64_t left = whole - k->done;
     k->held = k->grant.mode == VG_GATE_TURN && left > PART_BYTES &&
               (k->done > 0 || (!is_captured(x, &k->call) && is_owned(x, &k->call, whole)));
     if (k->held) {
