@@ -164,7 +164,7 @@ check-xen:
 check-unit: build-tests
 	@tools/run-tests.sh $(B) $(tests)
 
-bench: build
+bench: build $(bench-files)
 	@VG_BUILD=$(B) tests/bench/bench.sh
 
 clean:

@@ -63,6 +63,23 @@ turns() {
 
 echo "measuring, $rounds rounds ..." >&2
 bench_start >"$out/host" || exit 1
+# What gate and meter add to a launch in the executor, ns of processor time: the least of five.
+least_ns() { # PROGRAM [turns]
+    local i program=$build/tests/$1 TIMEFORMAT=%U
+    shift
+    for i in 1 2 3 4 5; do
+        { time "$program" 5000000 "$@" >/dev/null; } 2>&1
+    done | sort -n | awk 'NR == 1 { print $1 * 200 }'
+}
+
+bench_scheduler() {
+    local free
+    free=$(least_ns launches-free)
+    awk -v f="$free" -v o="$(least_ns launches)" -v t="$(least_ns launches turns)" 'BEGIN {
+        printf "executor_launch %.1f ns\nscheduled_alone %.1f ns\nscheduled_turns %.1f ns\n", f, o - f, t - f }'
+}
+
+bench_scheduler >>"$out/host"
 VGPU_BACKEND=$backend mediator_start --set region_mib=1024 || exit 1
 turns --start && turns "$@" || exit 1
 "$bin/vgpu-run" --backend "$backend" -- "$costs" --start | sed 's/^first/under_vgpu_run_first/' >>"$out/host"
@@ -106,6 +123,9 @@ BEGIN {
 cat <<'END'
 
 vgpu_run_adds      vgpu-run -- true, compared with true alone
+executor_launch    processor time that the executor takes for a launch, without driver and scheduler
+scheduled_alone    what measuring and the gate add to it for a VM that has the GPU to itself
+scheduled_turns    the same where another VM had work less than a second ago
 first_call         the same with a program that asks for the free memory
 first_context      from the start of a program to its CUDA context, a mediator running
 first_kernel       the same to the end of its first kernel, which comes as PTX

@@ -27,3 +27,18 @@ check-gate-src  := tests/executor/check_gate.c
 check-gate-libs := libvgexec.a libvgproto.a
 check-gate-pkgs := check
 check-gate-ldlibs := -ldl
+
+# Not tests themselves: cost.sh counts the instructions of the serve loop with gate and meter, and
+# without. vg_now is theirs.
+define launches_rule
+$(B)/tests/$(1): $(2) $(B)/lib/libvgexec.a $(B)/lib/libvgproto.a
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LDFLAGS) -pthread -Wl,--wrap=vg_now -o $$@ $$^ -ldl
+endef
+$(eval $(call launches_rule,launches,$(OBJ)/tests/executor/launches.o))
+$(eval $(call launches_rule,launches-free,$(OBJ)/tests/executor/launches.o $(OBJ)/tests/executor/without_gate.o))
+objects          += $(OBJ)/tests/executor/launches.o $(OBJ)/tests/executor/without_gate.o
+bench-files      := $(B)/tests/launches $(B)/tests/launches-free
+extra-test-files += $(bench-files)
+test-scripts     += tests/executor/cost.sh
