@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "guest-shim/call.h"
+#include "guest-shim/flow.h"
 #include "guest-shim/function.h"
 #include "guest-shim/known.h"
 #include "guest-shim/launch_pack.h"
@@ -227,8 +228,10 @@ static CUresult send(const struct launch *l, struct vg_func *f, uint64_t stream)
         return r;
     fill(tx.call, l, stream, bytes);
     write_payload(tx.payload, l, f, packed, bytes);
-    if (VG_LIKELY(!doubtful))
-        return vg_post(&tx);
+    if (VG_LIKELY(!doubtful)) {
+        r = vg_post(&tx);
+        return VG_LIKELY(!r) ? vg_flow_launched(stream) : r;
+    }
     r = vg_finish(&tx, NULL);
     if (!r && is_home(stream))
         note_accepted(f, attributes_key(l));

@@ -100,6 +100,7 @@ uintptr_t vg_mem_place(size_t size, size_t alignment);
  * held by one thread until vg_stage_release, or handed to the host, which frees it
  * when the GPU has read it.
  */
+#define VG_STAGE_CHUNKS 16u  /* staging indexes in use; the others are flow.c's */
 struct vg_stage {
     unsigned index;         /* arg of COPY_IN is index + 1 */
     uint8_t *bytes;         /* valid at the same address in the executor */

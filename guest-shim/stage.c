@@ -14,7 +14,6 @@
 /* Bytes: large enough to hide a call's cost in its copy; few of them hide a long one's. */
 #define CHUNK_WANT  (512u << 10)
 #define CHUNK_MIN   VG_EXTENT_SIZE
-#define CHUNKS_MAX  16u
 #define SHARE       8u                  /* one process stages through 1/8 of the region at most */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -22,7 +21,7 @@ static struct {
     uint8_t *bytes;
     size_t size;
     bool held;
-} chunks[CHUNKS_MAX];
+} chunks[VG_STAGE_CHUNKS];
 static unsigned chunk_count;
 static size_t chunk_bytes;
 
@@ -41,7 +40,7 @@ static bool add_chunk(void)
 {
     size_t size;
 
-    if (chunk_count == CHUNKS_MAX)
+    if (chunk_count == VG_STAGE_CHUNKS)
         return false;
     if (chunk_count >= 2 && chunk_bytes + CHUNK_WANT > vg_process.layout.size / SHARE)
         return false;

@@ -68,6 +68,7 @@ enum vg_gone_reason {
 
 /* The slot's control page. Each writer has cache lines of its own. */
 /* What a host may offer besides. */
+#define VG_HOST_MARKS_STREAMS 2u /* VG_CALL_MARK */
 #define VG_HOST_KEEPS_IMAGES 1u  /* images may be named instead of sent, see VG_IMAGE_KNOWN */
 
 struct vg_slot {

@@ -90,6 +90,8 @@ enum vg_internal_call {
                                       of those known; reply payload: int32_t[VG_FUNC_ATTRS] */
     VG_CALL_FUNCTION_NAME = 0x0014, /* arg0 handle, 1 enum vg_image_kind. BULK reply: the name, NUL */
     VG_CALL_LINK_READ    = 0x0015, /* arg0 CUlinkState, 1 position. BULK reply: bytes of its image */
+    VG_CALL_MARK         = 0x0016, /* arg0 stream, 1 stage: cleared when the stream has come here.
+                                      Only where the slot's features have VG_HOST_MARKS_STREAMS */
     VG_CALL_INTERNAL_END = 0x0100,
 };
 

@@ -49,6 +49,20 @@ static bool stage_ok(struct vg_req *r, uint64_t stage)
     return false;
 }
 
+/* A capture, of this stream or of one that the legacy stream waits for, must not notice. */
+CUresult vg_do_MARK(struct vg_exec *x, struct vg_req *r)
+{
+    const uint64_t *w = r->call.arg;
+
+    if (!stage_ok(r, w[1]))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (!x->ctx || x->captures > 0 || vg_own_stream(x, (CUstream)(uintptr_t)w[0]) != CUDA_SUCCESS)
+        clear_stage(x, w[1]);
+    else
+        release_stage(x, (CUstream)(uintptr_t)w[0], w[1]);
+    return CUDA_SUCCESS;
+}
+
 /* ---- Linear copies ---- */
 
 static CUresult copy_in(struct vg_exec *x, CUdeviceptr dst, const void *src, uint64_t bytes,
