@@ -1,121 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Registers, slots and mediator link of the device vgpu-stub.  Runs wherever
- * its host serialises it (QEMU: vCPU threads and main loop under the big lock).
- * Must not block, allocate, do I/O of its own, or trust the region.
+ * Mediator link and life of the device vgpu-stub.  Runs wherever its host
+ * serialises it (QEMU: vCPU threads and main loop under the big lock), as
+ * vgpu_stub_slot.c, _regs.c and _region.c do, which belong to it.
+ * None of them must block, allocate, do I/O of its own, or trust the region.
  */
-#include "vgpu_stub_core.h"
+#include "vgpu_stub_int.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "vg_atomic.h"
-
-#define BIT(state) (1u << (state))
-
-static const uint8_t legal_next[VG_STUB_STATES] = {
-    [VG_STUB_FREE]      = BIT(VG_STUB_CLAIMED),
-    [VG_STUB_CLAIMED]   = BIT(VG_STUB_ATTACHING) | BIT(VG_STUB_LOST) |
-                          BIT(VG_STUB_FREE),
-    [VG_STUB_ATTACHING] = BIT(VG_STUB_ATTACHED) | BIT(VG_STUB_LOST) |
-                          BIT(VG_STUB_RELEASING) | BIT(VG_STUB_FREE),
-    [VG_STUB_ATTACHED]  = BIT(VG_STUB_LOST) | BIT(VG_STUB_RELEASING) |
-                          BIT(VG_STUB_FREE),
-    [VG_STUB_LOST]      = BIT(VG_STUB_FREE),
-    [VG_STUB_RELEASING] = BIT(VG_STUB_FREE),
-};
-
-static void event(struct vg_stub *s, enum vg_stub_event what, uint64_t a,
+void vg_stub_note(struct vg_stub *s, enum vg_stub_event what, uint64_t a,
                   uint64_t b)
 {
     s->host->event(s->opaque, what, a, b);
 }
 
-static void guest_error(struct vg_stub *s, const char *what, uint64_t value)
+void vg_stub_guest_error(struct vg_stub *s, const char *what, uint64_t value)
 {
     s->host->guest_error(s->opaque, what, value);
-}
-
-/* ---- slots ---- */
-
-static uint32_t slot_token(const struct vg_stub *s, unsigned i)
-{
-    return VG_TOKEN(i, s->slot[i].generation);
-}
-
-static void slot_publish(struct vg_stub *s, unsigned i,
-                         enum vg_slot_state state)
-{
-    vg_store_release(&vg_region_slot(s->region, &s->layout, i)->state, state);
-}
-
-static void slot_drop_doorbell(struct vg_stub *s, unsigned i)
-{
-    struct vg_stub_slot *slot = &s->slot[i];
-
-    if (slot->doorbell >= 0) {
-        s->host->fd_close(s->opaque, slot->doorbell);
-    }
-    slot->doorbell = -1;
-    slot->rung = false;
-}
-
-/* The only writer of a slot's state.  False: not a legal step, nothing done. */
-static bool slot_set(struct vg_stub *s, unsigned i,
-                     enum vg_stub_slot_state next)
-{
-    struct vg_stub_slot *slot = &s->slot[i];
-
-    if (!(legal_next[slot->state] & BIT(next))) {
-        return false;
-    }
-    slot->state = next;
-    if (next != VG_STUB_ATTACHING && next != VG_STUB_ATTACHED) {
-        slot_drop_doorbell(s, i);
-    }
-    event(s, VG_STUB_EV_SLOT, slot_token(s, i), next);
-    return true;
-}
-
-/* A late release with an old token must not hit the slot's next owner. */
-static void slot_free(struct vg_stub *s, unsigned i)
-{
-    struct vg_stub_slot *slot = &s->slot[i];
-
-    if (!slot_set(s, i, VG_STUB_FREE)) {
-        return;
-    }
-    slot->generation = slot->generation == UINT16_MAX ? 1
-                                                      : slot->generation + 1;
-    vg_slot_reset(s->region, &s->layout, i, slot->generation);
-}
-
-/* The mediator may have published a better reason already: keep that one. */
-static void slot_lose(struct vg_stub *s, unsigned i, enum vg_gone_reason why)
-{
-    struct vg_slot *shared = vg_region_slot(s->region, &s->layout, i);
-
-    if (!slot_set(s, i, VG_STUB_LOST)) {
-        return;
-    }
-    if (vg_load_acquire(&shared->state) == VG_SLOT_GONE) {
-        return;
-    }
-    vg_store_relaxed(&shared->reason, why);
-    slot_publish(s, i, VG_SLOT_GONE);
-}
-
-static bool slot_find(const struct vg_stub *s, uint32_t token,
-                      unsigned *ret_i)
-{
-    unsigned i = VG_TOKEN_SLOT(token);
-
-    if (i >= s->layout.slot_count || s->slot[i].state == VG_STUB_FREE ||
-        s->slot[i].generation != VG_TOKEN_GEN(token)) {
-        return false;
-    }
-    *ret_i = i;
-    return true;
 }
 
 /* ---- the link ---- */
@@ -151,7 +54,7 @@ static void connect_later(struct vg_stub *s, int error)
     if (s->disabled) {
         return;
     }
-    event(s, VG_STUB_EV_LINK_DOWN, (uint64_t)-error, s->retry_ms);
+    vg_stub_note(s, VG_STUB_EV_LINK_DOWN, (uint64_t)-error, s->retry_ms);
     s->host->connect_later(s->opaque, s->retry_ms);
     s->retry_ms = s->retry_ms * 2 < VG_STUB_RETRY_MAX_MS
                       ? s->retry_ms * 2 : VG_STUB_RETRY_MAX_MS;
@@ -186,10 +89,10 @@ static void forget_executors(struct vg_stub *s)
         switch (s->slot[i].state) {
         case VG_STUB_ATTACHING:
         case VG_STUB_ATTACHED:
-            slot_lose(s, i, VG_GONE_MEDIATOR);
+            vg_stub_slot_lose(s, i, VG_GONE_MEDIATOR);
             break;
         case VG_STUB_RELEASING:
-            slot_free(s, i);
+            vg_stub_slot_free(s, i);
             break;
         default:
             break;
@@ -210,14 +113,24 @@ void vg_stub_link_lost(struct vg_stub *s, int error)
 
 /* Nothing can wait for room in the socket: a mediator that does not read it
  * (there are at most two messages a slot) is as good as gone. */
-static void tell_mediator(struct vg_stub *s, enum vg_msg_type type,
-                          uint32_t token)
+void vg_stub_tell_mediator(struct vg_stub *s, enum vg_msg_type type,
+                           uint32_t token)
 {
     int rc = send_msg(s, type, token);
 
     if (rc < 0) {
         vg_stub_link_lost(s, rc);
     }
+}
+
+void vg_stub_disable(struct vg_stub *s, const char *what, const char *detail)
+{
+    if (s->disabled) {
+        return;
+    }
+    s->disabled = true;
+    s->host->complain(s->opaque, what, detail);
+    vg_stub_link_lost(s, -EIO);
 }
 
 /* ---- messages of the mediator ---- */
@@ -246,7 +159,7 @@ static void on_welcome(struct vg_stub *s, const struct vg_msg *msg)
     s->refused = false;
     s->retry_ms = VG_STUB_RETRY_MIN_MS;
     s->epoch++;
-    event(s, VG_STUB_EV_LINK_UP, s->epoch, 0);
+    vg_stub_note(s, VG_STUB_EV_LINK_UP, s->epoch, 0);
 }
 
 /* True if it keeps `fd`.  The guest may have released the slot meanwhile. */
@@ -255,7 +168,7 @@ static bool on_attached(struct vg_stub *s, unsigned i, int fd)
     struct vg_stub_slot *slot = &s->slot[i];
 
     if (slot->state != VG_STUB_ATTACHING || fd < 0 ||
-        !slot_set(s, i, VG_STUB_ATTACHED)) {
+        !vg_stub_slot_set(s, i, VG_STUB_ATTACHED)) {
         return false;
     }
     slot->doorbell = fd;
@@ -272,7 +185,7 @@ static bool on_slot_message(struct vg_stub *s, const struct vg_msg *msg,
 {
     unsigned i;
 
-    if (!slot_find(s, msg->token, &i)) {
+    if (!vg_stub_slot_find(s, msg->token, &i)) {
         return false;
     }
     switch (msg->type) {
@@ -280,16 +193,16 @@ static bool on_slot_message(struct vg_stub *s, const struct vg_msg *msg,
         return on_attached(s, i, fd);
     case VG_MSG_REFUSED:
         if (s->slot[i].state == VG_STUB_ATTACHING) {
-            slot_lose(s, i, VG_GONE_REFUSED);
+            vg_stub_slot_lose(s, i, VG_GONE_REFUSED);
         } else if (s->slot[i].state == VG_STUB_RELEASING) {
             /* Sent before our RESET arrived: there never was an executor. */
-            slot_free(s, i);
+            vg_stub_slot_free(s, i);
         }
         return false;
     default: /* SLOT_FREE; from CLAIMED and LOST only the guest can free */
         if (s->slot[i].state != VG_STUB_CLAIMED &&
             s->slot[i].state != VG_STUB_LOST) {
-            slot_free(s, i);
+            vg_stub_slot_free(s, i);
         }
         return false;
     }
@@ -337,243 +250,6 @@ void vg_stub_message(struct vg_stub *s, const struct vg_msg *msg, size_t len,
     }
 }
 
-/* ---- registers ---- */
-
-static uint32_t read_magic(struct vg_stub *s)
-{
-    (void)s;
-    return VG_REG_MAGIC_VALUE;
-}
-
-static uint32_t read_version(struct vg_stub *s)
-{
-    (void)s;
-    return VG_PROTOCOL_VERSION;
-}
-
-/* No optional feature is defined in this protocol version. */
-static uint32_t read_features(struct vg_stub *s)
-{
-    (void)s;
-    return 0;
-}
-
-static uint32_t read_status(struct vg_stub *s)
-{
-    return (s->link == VG_STUB_LINK_UP ? VG_STATUS_MEDIATOR : 0) |
-           (s->refused || s->disabled ? VG_STATUS_REFUSED : 0);
-}
-
-static uint32_t read_epoch(struct vg_stub *s)
-{
-    return s->epoch;
-}
-
-static uint32_t read_slot_count(struct vg_stub *s)
-{
-    return s->layout.slot_count;
-}
-
-static uint32_t read_region_lo(struct vg_stub *s)
-{
-    return (uint32_t)s->layout.size;
-}
-
-static uint32_t read_region_hi(struct vg_stub *s)
-{
-    return (uint32_t)(s->layout.size >> 32);
-}
-
-static uint32_t read_traps(struct vg_stub *s)
-{
-    return s->traps;
-}
-
-static uint32_t read_region_traps(struct vg_stub *s)
-{
-    return s->region_traps;
-}
-
-static uint32_t read_claim(struct vg_stub *s)
-{
-    uint32_t token = VG_CLAIM_NONE;
-    unsigned i;
-
-    for (i = 0; i < s->layout.slot_count; i++) {
-        if (s->slot[i].state == VG_STUB_FREE &&
-            slot_set(s, i, VG_STUB_CLAIMED)) {
-            slot_publish(s, i, VG_SLOT_CLAIMED);
-            token = slot_token(s, i);
-            break;
-        }
-    }
-    event(s, VG_STUB_EV_CLAIM, token, 0);
-    return token;
-}
-
-static void write_attach(struct vg_stub *s, uint32_t token)
-{
-    unsigned i;
-
-    if (!slot_find(s, token, &i) || s->slot[i].state != VG_STUB_CLAIMED) {
-        guest_error(s, "attach of a slot that is not claimed", token);
-        return;
-    }
-    event(s, VG_STUB_EV_ATTACH, token, 0);
-    if (s->link != VG_STUB_LINK_UP) {
-        slot_lose(s, i, s->refused ? VG_GONE_REFUSED : VG_GONE_MEDIATOR);
-        return;
-    }
-    slot_set(s, i, VG_STUB_ATTACHING);
-    slot_publish(s, i, VG_SLOT_ATTACHING);
-    tell_mediator(s, VG_MSG_ATTACH, token);
-}
-
-static void write_release(struct vg_stub *s, uint32_t token)
-{
-    unsigned i;
-
-    if (!slot_find(s, token, &i) || s->slot[i].state == VG_STUB_RELEASING) {
-        guest_error(s, "release of a slot that is not held", token);
-        return;
-    }
-    event(s, VG_STUB_EV_RELEASE, token, 0);
-    if (slot_set(s, i, VG_STUB_RELEASING)) {
-        tell_mediator(s, VG_MSG_RELEASE, token);
-    } else {
-        slot_free(s, i);
-    }
-}
-
-/* The executor may ask for a doorbell before its eventfd has reached us. */
-static void write_doorbell(struct vg_stub *s, uint32_t token)
-{
-    struct vg_stub_slot *slot;
-    unsigned i;
-
-    if (!slot_find(s, token, &i)) {
-        guest_error(s, "doorbell of a slot that is not held", token);
-        return;
-    }
-    slot = &s->slot[i];
-    if (slot->state == VG_STUB_ATTACHED) {
-        s->host->fd_signal(s->opaque, slot->doorbell);
-    }
-    slot->rung = slot->state == VG_STUB_ATTACHING;
-    event(s, VG_STUB_EV_DOORBELL, token, slot->state == VG_STUB_ATTACHED);
-}
-
-static const struct vg_stub_reg {
-    uint32_t (*read)(struct vg_stub *s);
-    void (*write)(struct vg_stub *s, uint32_t value);
-} regs[VG_REG_END / 4] = {
-    [VG_REG_MAGIC / 4]      = { read_magic, NULL },
-    [VG_REG_VERSION / 4]    = { read_version, NULL },
-    [VG_REG_FEATURES / 4]   = { read_features, NULL },
-    [VG_REG_STATUS / 4]     = { read_status, NULL },
-    [VG_REG_EPOCH / 4]      = { read_epoch, NULL },
-    [VG_REG_SLOT_COUNT / 4] = { read_slot_count, NULL },
-    [VG_REG_REGION_LO / 4]  = { read_region_lo, NULL },
-    [VG_REG_REGION_HI / 4]  = { read_region_hi, NULL },
-    [VG_REG_CLAIM / 4]      = { read_claim, NULL },
-    [VG_REG_ATTACH / 4]     = { NULL, write_attach },
-    [VG_REG_RELEASE / 4]    = { NULL, write_release },
-    [VG_REG_DOORBELL / 4]   = { NULL, write_doorbell },
-    [VG_REG_TRAPS / 4]      = { read_traps, NULL },
-    [VG_REG_REGION_TRAPS / 4] = { read_region_traps, NULL },
-};
-
-/* Whoever looks at the counters must not change them. */
-static bool is_counter(uint64_t offset)
-{
-    return offset == VG_REG_TRAPS || offset == VG_REG_REGION_TRAPS;
-}
-
-static const struct vg_stub_reg *reg_at(uint64_t offset, unsigned size)
-{
-    if (size != 4 || offset % 4 != 0 || offset >= VG_REG_END) {
-        return NULL;
-    }
-    return &regs[offset / 4];
-}
-
-uint64_t vg_stub_read(struct vg_stub *s, uint64_t offset, unsigned size)
-{
-    const struct vg_stub_reg *reg = reg_at(offset, size);
-    uint64_t value = UINT64_MAX;
-
-    s->traps += !is_counter(offset);
-    if (reg && reg->read) {
-        value = reg->read(s);
-    } else {
-        guest_error(s, "bad register read", offset);
-    }
-    event(s, VG_STUB_EV_READ, offset, value);
-    return value;
-}
-
-void vg_stub_write(struct vg_stub *s, uint64_t offset, uint64_t value,
-                   unsigned size)
-{
-    const struct vg_stub_reg *reg = reg_at(offset, size);
-
-    s->traps += !is_counter(offset);
-    event(s, VG_STUB_EV_WRITE, offset, value);
-    if (reg && reg->write) {
-        reg->write(s, (uint32_t)value);
-    } else {
-        guest_error(s, "bad register write", offset);
-    }
-}
-
-/* ---- the region, where the guest cannot reach it by itself ---- */
-
-static bool region_has(const struct vg_stub *s, uint64_t offset, unsigned size)
-{
-    return size <= 8 && offset <= s->layout.size &&
-           size <= s->layout.size - offset;
-}
-
-uint64_t vg_stub_region_read(struct vg_stub *s, uint64_t offset, unsigned size)
-{
-    uint64_t value = 0;
-
-    s->region_traps++;
-    if (!region_has(s, offset, size)) {
-        return UINT64_MAX;
-    }
-    memcpy(&value, (char *)s->region + offset, size);
-    return value;
-}
-
-void vg_stub_region_write(struct vg_stub *s, uint64_t offset, uint64_t value,
-                          unsigned size)
-{
-    s->region_traps++;
-    if (region_has(s, offset, size)) {
-        memcpy((char *)s->region + offset, &value, size);
-    }
-}
-
-void vg_stub_moved(struct vg_stub *s, uint64_t gfn)
-{
-    s->region_gfn = gfn;
-    event(s, VG_STUB_EV_MOVED, gfn, 0);
-    if (s->link != VG_STUB_LINK_DOWN) {
-        tell_mediator(s, VG_MSG_MOVED, 0);
-    }
-}
-
-void vg_stub_disable(struct vg_stub *s, const char *what, const char *detail)
-{
-    if (s->disabled) {
-        return;
-    }
-    s->disabled = true;
-    s->host->complain(s->opaque, what, detail);
-    vg_stub_link_lost(s, -EIO);
-}
-
 /* ---- life ---- */
 
 bool vg_stub_init(struct vg_stub *s, const struct vg_stub_host *host,
@@ -610,28 +286,7 @@ void vg_stub_fini(struct vg_stub *s)
     }
     s->link = VG_STUB_LINK_DOWN;
     for (i = 0; i < s->layout.slot_count; i++) {
-        slot_drop_doorbell(s, i);
-    }
-}
-
-/* Extents of slots with a living executor come back when it is gone. */
-static void region_restore(struct vg_stub *s)
-{
-    uint16_t *owner = (uint16_t *)((char *)s->region + s->layout.owners_off);
-    uint32_t e;
-    unsigned i;
-
-    memcpy(s->region, &s->header, sizeof(s->header));
-    for (i = 0; i < s->layout.slot_count; i++) {
-        if (s->slot[i].state == VG_STUB_FREE) {
-            vg_slot_reset(s->region, &s->layout, i, s->slot[i].generation);
-        }
-    }
-    for (e = 0; e < s->layout.extent_count; e++) {
-        i = vg_load_relaxed(&owner[e]) - 1u;
-        if (i >= s->layout.slot_count || s->slot[i].state == VG_STUB_FREE) {
-            vg_store_relaxed(&owner[e], 0);
-        }
+        vg_stub_slot_drop_doorbell(s, i);
     }
 }
 
@@ -640,21 +295,21 @@ void vg_stub_reset(struct vg_stub *s)
     bool busy = false;
     unsigned i;
 
-    event(s, VG_STUB_EV_RESET, 0, 0);
+    vg_stub_note(s, VG_STUB_EV_RESET, 0, 0);
     for (i = 0; i < s->layout.slot_count; i++) {
         if (s->slot[i].state == VG_STUB_RELEASING) {
             continue;
         }
-        if (slot_set(s, i, VG_STUB_RELEASING)) {
+        if (vg_stub_slot_set(s, i, VG_STUB_RELEASING)) {
             busy = true;
         } else {
-            slot_free(s, i);
+            vg_stub_slot_free(s, i);
         }
     }
     s->traps = 0;
     s->region_traps = 0;
     if (busy) {
-        tell_mediator(s, VG_MSG_RESET, 0);
+        vg_stub_tell_mediator(s, VG_MSG_RESET, 0);
     }
-    region_restore(s);
+    vg_stub_region_restore(s);
 }
