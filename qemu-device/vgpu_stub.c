@@ -38,6 +38,8 @@ typedef struct VgStubState {
     char *vm;
     uint64_t size;
     uint32_t slots;
+    uint64_t try_parking;   /* for tests, see vgpu_stub_backing.h */
+    uint32_t fail_place;
 
     MemoryRegion regs;
     MemoryRegion ram;
@@ -356,6 +358,8 @@ static bool vg_stub_open_region(VgStubState *s, Error **errp)
         return false;
     }
     s->backing.ops = vg_stub_backing_here();
+    s->backing.try_parking = s->try_parking / 4096;
+    s->backing.fail_place = s->fail_place;
     rc = s->backing.ops->open(&s->backing, s->size);
     if (rc < 0) {
         error_setg_errno(errp, -rc, "cannot make the shared region");
@@ -397,8 +401,8 @@ static void vg_stub_realize(PCIDevice *pdev, Error **errp)
     /* Neither a mediator that is not there yet is a reason to keep the VM
      * down, nor memory that it could not share. */
     if (s->backing.fd < 0 && !s->backing.gfn) {
-        warn_report("vgpu-stub: stays offline: cannot make the shared region:"
-                    " %s", strerror(s->backing.why));
+        vg_stub_disable(&s->core, "stays offline: cannot make the shared "
+                        "region", strerror(s->backing.why));
         return;
     }
     vg_stub_connect(&s->core);
@@ -431,6 +435,8 @@ static Property vg_stub_properties[] = {
     DEFINE_PROP_STRING("vm", VgStubState, vm),
     DEFINE_PROP_SIZE("size", VgStubState, size, 64 * MiB),
     DEFINE_PROP_UINT32("slots", VgStubState, slots, VG_SLOTS_DEFAULT),
+    DEFINE_PROP_SIZE("x-parking", VgStubState, try_parking, 0),
+    DEFINE_PROP_UINT32("x-fail-move", VgStubState, fail_place, 0),
     DEFINE_PROP_END_OF_LIST(),
 };
 

@@ -32,6 +32,10 @@ struct vg_stub_backing {
     int why;                /* errno, then */
     uint64_t gfn;           /* Xen: the guest's first frame of it, now */
     uint64_t parking;       /* Xen: the same, while no BAR is mapped */
+
+    /* For tests, set before open: */
+    uint64_t try_parking;   /* Xen: frame that is tried first; 0: none */
+    uint32_t fail_place;    /* Xen: this move from now fails half-way; 0: none */
 };
 
 /* A sealed memfd: nobody who gets it can shrink it under QEMU's feet. */

@@ -91,17 +91,35 @@ static int populate_at(uint64_t gfn, uint64_t count)
     return 0;
 }
 
+/*
+ * Xen would replace what the guest has there by our pages and say nothing.
+ * Above the domain's highest frame there is nothing, whatever memory it has.
+ */
+static int park_at(struct vg_stub_backing *b, uint64_t gfn)
+{
+    xen_pfn_t highest;
+    int rc;
+
+    if (xc_domain_maximum_gpfn(xen_xc, xen_domid, &highest) < 0) {
+        return -errno;
+    }
+    if (gfn <= highest) {
+        return -EADDRINUSE;
+    }
+    rc = populate_at(gfn, pages_of(b));
+    if (rc == 0) {
+        b->parking = b->gfn = gfn;
+    }
+    return rc;
+}
+
 static int populate(struct vg_stub_backing *b)
 {
     unsigned i;
-    int rc = -EINVAL;
+    int rc = b->try_parking ? park_at(b, b->try_parking) : -EINVAL;
 
-    for (i = 0; i < ARRAY_SIZE(parking_places); i++) {
-        rc = populate_at(parking_places[i], pages_of(b));
-        if (rc == 0) {
-            b->parking = b->gfn = parking_places[i];
-            return 0;
-        }
+    for (i = 0; rc < 0 && i < ARRAY_SIZE(parking_places); i++) {
+        rc = park_at(b, parking_places[i]);
     }
     return rc;
 }
@@ -176,6 +194,19 @@ static bool overlap(uint64_t a, uint64_t b, uint64_t count)
     return a < b + count && b < a + count;
 }
 
+/* All of them, or as many as a test wants before it fails. */
+static int relocate(struct vg_stub_backing *b, uint64_t to)
+{
+    uint64_t n = pages_of(b);
+    bool fail = b->fail_place && --b->fail_place == 0;
+
+    if (xendevicemodel_relocate_memory(xen_dmod, xen_domid, fail ? n / 2 : n,
+                                       b->gfn, to) < 0) {
+        return -errno;
+    }
+    return fail ? -EIO : 0;
+}
+
 /*
  * Xen moves page after page and says only that it has failed somewhere, so a
  * failure leaves the pages nobody knows where; the device must not go on.
@@ -183,6 +214,7 @@ static bool overlap(uint64_t a, uint64_t b, uint64_t count)
 static int xen_backing_place(struct vg_stub_backing *b, uint64_t gfn)
 {
     uint64_t to = gfn ? gfn : b->parking, n = pages_of(b);
+    int rc;
 
     if (!b->gfn || to == b->gfn) {
         return 0;
@@ -190,8 +222,9 @@ static int xen_backing_place(struct vg_stub_backing *b, uint64_t gfn)
     if (overlap(to, b->gfn, n)) {
         return -EADDRINUSE;
     }
-    if (xendevicemodel_relocate_memory(xen_dmod, xen_domid, n, b->gfn, to) < 0) {
-        return -errno;
+    rc = relocate(b, to);
+    if (rc < 0) {
+        return rc;
     }
     b->gfn = to;
     /* A guest whose own settings count (AMD) would else read it uncached. */
