@@ -17,6 +17,7 @@
 #include "guest-shim/ctx.h"
 #include "guest-shim/entry.h"
 #include "guest-shim/integrity.h"
+#include "guest-shim/jitcache.h"
 #include "guest-shim/state.h"
 #include "vg_api.h"
 
@@ -264,6 +265,49 @@ static void __attribute__((constructor)) fill_tables(void)
     tools_module_table[7] = SLOT(visit_functions);
 }
 
+/* ---- what compilers have compiled before ----------------------------------------- */
+
+/* kind: 1, to machine code; 2, to PTX. More arguments follow, of which the compiler's address
+ * tells enough. */
+static CUresult compiled_open(struct vg_jitcache **out, unsigned kind, const void *input,
+                              size_t bytes, const char *options, const char *target)
+{
+    return vg_jitcache_open(out, kind, input, bytes, options, target, __builtin_return_address(0));
+}
+
+static CUresult compiled_close(struct vg_jitcache *c)
+{
+    vg_jitcache_close(c);
+    return CUDA_SUCCESS;
+}
+
+static CUresult compiled_find(const struct vg_jitcache *c, uint64_t flags, void **out,
+                              uint32_t *bytes)
+{
+    if (!c || !out || !bytes)
+        return CUDA_ERROR_INVALID_VALUE;
+    return flags ? CUDA_ERROR_NOT_FOUND : vg_jitcache_find(c, out, bytes);
+}
+
+static CUresult compiled_put(const struct vg_jitcache *c, uint64_t flags, const void *data,
+                             size_t bytes)
+{
+    if (!c)
+        return CUDA_ERROR_INVALID_VALUE;
+    return flags ? CUDA_SUCCESS : vg_jitcache_put(c, data, bytes);
+}
+
+static CUresult compiled_free(void *data)
+{
+    vg_jitcache_free(data);
+    return CUDA_SUCCESS;
+}
+
+static vg_function *const compiled_table[] = {
+    SIZE(7), SLOT(compiled_open), SLOT(compiled_close), SLOT(compiled_find), SLOT(compiled_put),
+    NO, SLOT(compiled_free),
+};
+
 /* ---- the lookup ----------------------------------------------------------------- */
 
 static const struct {
@@ -280,6 +324,7 @@ static const struct {
     {"\x6e\x16\x3f\xbe\xb9\x58\x44\x4d\x83\x5c\xe1\x82\xaf\xf1\x99\x1e", tools_module_table},
     {"\xf8\xcf\xf9\x51\x21\x46\x8b\x4e\xb9\xe2\xfb\x46\x9e\x7c\x0d\xd9", start_table},
     {"\x17\x34\xdc\x26\x80\x0d\x47\x45\x87\x26\xc0\xf1\xe7\xdd\x8b\xca", topology_table},
+    {"\xda\x91\x51\xd3\x3a\xe6\xcc\x41\xa5\xc0\x4f\x26\xd5\x33\xe3\x28", compiled_table},
 };
 
 /* Asked for by libraries that run without: what they lose. */
@@ -298,8 +343,6 @@ static const struct {
     {"\xbf\xdb\x43\x2d\xbf\x3c\x5a\x4a\x94\x5e\xb3\x40\x29\xe8\x1e\x75", PROFILING},
     {"\xcc\x52\x9e\x94\x5c\x4e\x9d\x46\x83\x7c\x96\x25\x86\x83\x34\xe4", PROFILING},
     {"\x69\xa2\x8e\x9f\x24\x49\x8b\x47\xb0\x30\xc5\xda\x33\x0e\xa4\xe9", PROFILING},
-    {"\xda\x91\x51\xd3\x3a\xe6\xcc\x41\xa5\xc0\x4f\x26\xd5\x33\xe3\x28",
-     "the driver's compiler for nvJitLink and NVRTC, which use their own"},
     {"\x9a\xf0\x70\x7b\x8e\x2d\xd8\x4c\x8e\x4e\xb9\x94\xc8\x2d\xdc\x35", "optical flow"},
 };
 

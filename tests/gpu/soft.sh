@@ -9,7 +9,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-clients.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 CUDA_CACHE_PATH=$work/cache
 failures=0
 
 python=$("$here/../../tools/client-libraries.sh" --find) ||
@@ -26,4 +26,10 @@ cases() {
 cases 80 numba cuda-python/{bindings,bindings_runtime,core,core_linker}
 # The PTX inside cuBLAS and cuRAND is for 12.0 and 12.1 only.
 cases 121 cupy/{device,raw_kernel,elementwise,handles,memory,graphs,textures}
+
+# What NVRTC compiled in a case is found by the next that compiles the same.
+if [ -z "$(ls "$work/cache/vgpu")" ]; then
+    echo "NVRTC's cache is empty"
+    failures=$((failures + 1))
+fi
 [ $failures = 0 ]

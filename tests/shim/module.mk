@@ -8,11 +8,14 @@ check-shim-pkgs := check
 check-shim-ldlibs := -ldl
 
 # Parts that stand alone.
-tests += check-image check-handle-map check-launch
+tests += check-image check-handle-map check-launch check-jitcache
 check-image-src       := tests/shim/check_image.c guest-shim/image.c
 check-handle-map-src  := tests/shim/check_handle_map.c guest-shim/handle_map.c guest-shim/lock.c
 check-launch-src      := tests/shim/check_launch.c guest-shim/launch_pack.c guest-shim/jit.c
 check-launch-libs     := libvgproto.a
+check-jitcache-src    := tests/shim/check_jitcache.c guest-shim/jitcache.c
+check-jitcache-ldlibs := -ldl
+check-jitcache-pkgs   := check
 check-image-pkgs      := check
 check-handle-map-pkgs := check
 check-launch-pkgs     := check
