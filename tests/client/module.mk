@@ -4,7 +4,7 @@
 # needed; they open libcuda.so.1 at run time.
 
 client-names := copies worker victim fault vmm share peers costs ways quiet tensormap profiler
-client-names += link crossings storm
+client-names += link crossings storm ollama
 client-names += green batch legacy limits flood
 client-names += hostile spin resend backlog
 clients      := $(client-names:%=$(B)/client/%)

@@ -22,4 +22,9 @@ mediator_start
 check 'running mediator' host "$build/client/nvml" --queries
 check 'queries use no executor' no_executor
 check 'with CUDA' host "$build/client/nvml"
+check 'as Ollama asks' host "$build/client/ollama"
+admin register-vm small --memory=1024 >/dev/null
+as_small() { VGPU_SOCKET=$work/mediator.sock "$bin/vgpu-run" --vm small -- "$build/client/ollama" | tee "$work/small"; }
+check 'as Ollama asks, in a VM with a limit' as_small
+check 'it is told of that much' grep -q 'engine: .* 1024 MiB' "$work/small"
 [ $failures = 0 ]

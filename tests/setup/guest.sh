@@ -155,6 +155,45 @@ check_passes() {
         grep -q 'all is well' "$work/said" && ! grep -q FAIL "$work/said"
 }
 
+# ---- Ollama -----------------------------------------------------------------
+
+# as_ollama VARIABLE...: what Ollama does before it uses a GPU.
+as_ollama() {
+    "${enter[@]}" "$root" /bin/env -i PATH=/bin VGPU_SOCKET=/var/vgpu/mediator.sock "$@" >"$work/said" 2>&1
+    local rc=$?
+    cat "$work/said"
+    return $rc
+}
+
+# Its unit has the path from us; its old versions need that, others do not.
+ollama_finds() {
+    with_product
+    cp "$build/client/ollama" "$root/bin/"
+    put_libraries "$build/client/ollama"
+    mediator_stop
+    mediator_start --socket "$root/var/vgpu/mediator.sock" || return 1
+    setup --with-ollama "$@" || return 1
+    local unit
+    unit=$(sed -n 's/^Environment="\(.*\)"/\1/p' "$root/etc/systemd/system/ollama.service.d/vgpu.conf")
+    as_ollama "$unit" /bin/ollama --all && as_ollama /bin/ollama && ! as_ollama /bin/ollama --all &&
+        as_ollama /bin/sh -c '. /etc/profile.d/vgpu-cuda.sh; ollama --all'
+}
+
+# It is started anew once, so that it finds the GPU; and when the path goes.
+ollama_restarts() {
+    with_product
+    touch "$root/ollama"
+    setup --with-ollama && grep -q 'restart ollama' "$root/systemctl.log" || return 1
+    : >"$root/systemctl.log"
+    setup --uninstall && grep -q 'restart ollama' "$root/systemctl.log" || return 1
+    : >"$root/systemctl.log"
+    setup && ! grep -q 'restart ollama' "$root/systemctl.log"
+}
+ollama_line() {
+    fails_line "Ollama's unit finds" || return 1
+    setup --with-ollama >/dev/null && setup --check | grep -q "^pass  Ollama's unit finds"
+}
+
 check 'installs' installs
 check 'the loader takes it' loader_has_ours
 check 'all users may use the device' device_is_open
@@ -171,4 +210,8 @@ check '--check before' check_fails_before
 check '--check without a host' check_without_host
 mediator_start --socket "$root/var/vgpu/mediator.sock"
 check '--check with all in place' check_passes
+check 'Ollama, in its unit and in a shell' ollama_finds
+check 'Ollama, with another prefix' ollama_finds --prefix /opt/gpu
+check "Ollama's server is started anew" ollama_restarts
+check '--check of its unit' ollama_line
 [ "$failures" = 0 ]
