@@ -11,39 +11,10 @@
 
 #include "mediator/executor/aside.h"
 #include "mediator/executor/executor.h"
+#include "mediator/executor/wait_private.h"
 #include "vg_atomic.h"
 
 #define CONSOLE_PATIENCE_NS 1000000000ull /* who fetches nothing for so long never will */
-
-enum wait_kind { WAIT_REPLY, WAIT_REDO, WAIT_STAGE, WAIT_CONSOLE, WAIT_ASIDE };
-
-struct wait_event {
-    CUevent event;
-    CUstream stream;
-    uint64_t serial; /* for the meter; with this, the stream */
-    bool ours; /* from the pool; else the guest's, which may end meanwhile */
-};
-
-struct vg_wait {
-    struct vg_wait *next;
-    CUcontext ctx;
-    enum wait_kind kind;
-    bool rings; /* the doorbell tells of each of its events */
-    bool mute;  /* shall ring, and has not been given its bell yet */
-    bool after_asides; /* REDO: when nothing is done aside any more */
-    CUstream stream; /* of a mute one: nothing came behind its event */
-    struct {
-        uint64_t target, head, since;
-        CUresult result;
-    } console;              /* CONSOLE: wanted and last seen position, when it moved, the answer */
-    unsigned stage;         /* STAGE */
-    struct vg_aside *aside; /* ASIDE */
-    unsigned cap;           /* places for events */
-    unsigned count, passed; /* events, and how many of them are known to have passed */
-    struct vg_req req;      /* REPLY, REDO */
-    uint8_t *payload;       /* REDO: copy of the request's payload */
-    struct wait_event event[];
-};
 
 void vg_waits_init(struct vg_waits *w)
 {
@@ -69,7 +40,7 @@ void vg_waits_fini(struct vg_waits *w)
 
 /* ---- Making waits ---- */
 
-static struct vg_wait *wait_new(struct vg_exec *x, enum wait_kind kind, unsigned events)
+struct vg_wait *vg_wait_new(struct vg_exec *x, enum wait_kind kind, unsigned events)
 {
     struct vg_wait *w = calloc(1, sizeof(*w) + events * sizeof(w->event[0]));
 
@@ -130,7 +101,7 @@ static CUresult mark_quietly(struct vg_exec *x, struct vg_wait *w, CUstream stre
 }
 
 /* The same, with a bell. */
-static CUresult mark_stream(struct vg_exec *x, struct vg_wait *w, CUstream stream)
+CUresult vg_wait_mark(struct vg_exec *x, struct vg_wait *w, CUstream stream)
 {
     CUresult rc = mark_quietly(x, w, stream);
 
@@ -139,21 +110,19 @@ static CUresult mark_stream(struct vg_exec *x, struct vg_wait *w, CUstream strea
     return rc;
 }
 
-static CUresult wait_drop(struct vg_exec *x, struct vg_wait *w, CUresult rc)
+CUresult vg_wait_drop(struct vg_exec *x, struct vg_wait *w, CUresult rc)
 {
     release_events(x, w);
     wait_free(w);
     return rc;
 }
 
-static void answer_later(struct vg_exec *x, struct vg_wait *w, struct vg_req *r)
+void vg_wait_answer_later(struct vg_exec *x, struct vg_wait *w, struct vg_req *r)
 {
     w->req = *r;
     r->later = true;
     wait_push(x, w);
 }
-
-static CUresult wait_look(struct vg_exec *x, struct vg_wait *w);
 
 /*
  * The event goes in at once: asking the stream first costs more than an event that is
@@ -161,20 +130,20 @@ static CUresult wait_look(struct vg_exec *x, struct vg_wait *w);
  */
 CUresult vg_wait_stream(struct vg_exec *x, struct vg_req *r, CUstream stream)
 {
-    struct vg_wait *w = wait_new(x, WAIT_REPLY, 1);
+    struct vg_wait *w = vg_wait_new(x, WAIT_REPLY, 1);
 
     r->sync = true;
     if (!w)
         return CUDA_ERROR_OUT_OF_MEMORY;
     CUresult rc = mark_quietly(x, w, stream);
     if (rc == CUDA_SUCCESS)
-        rc = wait_look(x, w);
+        rc = vg_wait_look(x, w);
     if (rc != CUDA_ERROR_NOT_READY)
-        return wait_drop(x, w, rc);
+        return vg_wait_drop(x, w, rc);
     w->mute = x->opt.software;
     w->stream = stream;
     x->waits.mute += w->mute;
-    answer_later(x, w, r);
+    vg_wait_answer_later(x, w, r);
     return CUDA_SUCCESS;
 }
 
@@ -220,129 +189,16 @@ CUresult vg_wait_event(struct vg_exec *x, struct vg_req *r, CUevent event)
         return x->cuda.cuEventSynchronize(event);
     if (rc != CUDA_ERROR_NOT_READY)
         return rc;
-    struct vg_wait *w = wait_new(x, WAIT_REPLY, 1);
+    struct vg_wait *w = vg_wait_new(x, WAIT_REPLY, 1);
     if (!w)
         return CUDA_ERROR_OUT_OF_MEMORY;
     w->event[w->count++].event = event;
-    answer_later(x, w, r);
+    vg_wait_answer_later(x, w, r);
     return CUDA_SUCCESS;
-}
-
-/*
- * The streams of the current context. Captured ones execute nothing and must not be
- * touched. The legacy stream stands for all blocking ones, unless one of those is
- * being captured: then touching the legacy stream would break the capture.
- */
-struct census {
-    struct vg_exec *x;
-    unsigned to_mark; /* streams that need a mark of their own */
-    bool no_legacy;
-};
-
-static bool is_here(const struct vg_exec *x, const struct vg_obj *o)
-{
-    return o->parent == (uintptr_t)x->home;
-}
-
-static bool is_captured(const struct vg_exec *x, const struct vg_obj *o)
-{
-    return vg_own_is_capturing(x, (CUstream)(uintptr_t)o->handle);
-}
-
-static void find_blocking_capture(struct vg_obj *o, void *arg)
-{
-    struct census *c = arg;
-
-    if (is_here(c->x, o) && !(o->info & VG_STREAM_NON_BLOCKING) && is_captured(c->x, o))
-        c->no_legacy = true;
-}
-
-static bool must_mark(const struct census *c, const struct vg_obj *o)
-{
-    if (!is_here(c->x, o) || is_captured(c->x, o))
-        return false;
-    return (o->info & VG_STREAM_NON_BLOCKING) || c->no_legacy;
-}
-
-static void count_stream(struct vg_obj *o, void *arg)
-{
-    struct census *c = arg;
-
-    if (must_mark(c, o))
-        c->to_mark++;
-}
-
-static void take_census(struct vg_exec *x, struct census *c)
-{
-    *c = (struct census){.x = x};
-    if (x->captures > 0)
-        vg_obj_each(&x->obj, VG_OBJ_CUstream, find_blocking_capture, c);
-    vg_obj_each(&x->obj, VG_OBJ_CUstream, count_stream, c);
-}
-
-struct stream_mark {
-    const struct census *census;
-    struct vg_wait *w;
-    CUresult rc;
-};
-
-static void mark_one(struct vg_obj *o, void *arg)
-{
-    struct stream_mark *m = arg;
-
-    if (m->rc == CUDA_SUCCESS && must_mark(m->census, o))
-        m->rc = mark_stream(m->census->x, m->w, (CUstream)(uintptr_t)o->handle);
-}
-
-/* Marks all work of the current context. */
-static CUresult mark_context(struct vg_exec *x, enum wait_kind kind, struct vg_wait **ret_wait)
-{
-    struct census c;
-
-    take_census(x, &c);
-    struct vg_wait *w = wait_new(x, kind, c.to_mark + 1);
-    if (!w)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    struct stream_mark m = {.census = &c, .w = w};
-    if (!c.no_legacy)
-        m.rc = mark_stream(x, w, CU_STREAM_LEGACY);
-    vg_obj_each(&x->obj, VG_OBJ_CUstream, mark_one, &m);
-    if (m.rc != CUDA_SUCCESS)
-        return wait_drop(x, w, m.rc);
-    *ret_wait = w;
-    return CUDA_SUCCESS;
-}
-
-struct stream_ask {
-    const struct census *census;
-    CUresult rc;
-};
-
-static void ask_one(struct vg_obj *o, void *arg)
-{
-    struct stream_ask *q = arg;
-
-    if (q->rc == CUDA_SUCCESS && must_mark(q->census, o))
-        q->rc = q->census->x->cuda.cuStreamQuery((CUstream)(uintptr_t)o->handle);
-}
-
-/* True if nothing is queued in the current context: the usual case, and a cheap question. */
-static bool context_idle(struct vg_exec *x)
-{
-    const struct census c = {.x = x};
-    struct stream_ask q = {.census = &c};
-
-    if (!x->ctx || x->captures > 0)
-        return false;
-    q.rc = x->cuda.cuStreamQuery(CU_STREAM_LEGACY);
-    vg_obj_each(&x->obj, VG_OBJ_CUstream, ask_one, &q);
-    if (q.rc == CUDA_SUCCESS)
-        vg_meter_idle(x);
-    return q.rc == CUDA_SUCCESS;
 }
 
 /* NOT_READY while an event has not passed; else the result of the wait. */
-static CUresult wait_look(struct vg_exec *x, struct vg_wait *w)
+CUresult vg_wait_look(struct vg_exec *x, struct vg_wait *w)
 {
     for (; w->passed < w->count; w->passed++) {
         const struct wait_event *e = &w->event[w->passed];
@@ -358,51 +214,20 @@ static CUresult wait_look(struct vg_exec *x, struct vg_wait *w)
     return CUDA_SUCCESS;
 }
 
-CUresult vg_wait_context(struct vg_exec *x, struct vg_req *r)
-{
-    struct vg_wait *w;
-
-    r->sync = true;
-    if (context_idle(x))
-        return x->cuda.cuCtxSynchronize();
-    CUresult rc = mark_context(x, WAIT_REPLY, &w);
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    rc = wait_look(x, w);
-    if (rc != CUDA_ERROR_NOT_READY)
-        return wait_drop(x, w, rc);
-    answer_later(x, w, r);
-    return CUDA_SUCCESS;
-}
-
 /* False: no memory for that; the wait has gone. */
-static bool redo_later(struct vg_exec *x, struct vg_wait *w, struct vg_req *r)
+bool vg_wait_redo_later(struct vg_exec *x, struct vg_wait *w, struct vg_req *r)
 {
     w->payload = malloc(r->call.payload_len + 1u);
     if (!w->payload) {
-        wait_drop(x, w, CUDA_SUCCESS);
+        vg_wait_drop(x, w, CUDA_SUCCESS);
         return false;
     }
     memcpy(w->payload, r->payload, r->call.payload_len);
-    answer_later(x, w, r);
+    vg_wait_answer_later(x, w, r);
     return true;
 }
 
-bool vg_wait_drained(struct vg_exec *x, struct vg_req *r)
-{
-    struct vg_wait *w;
-
-    /* Where the context's state cannot even be asked, the call itself will say why. */
-    if (r->drained || !x->ctx || context_idle(x) || mark_context(x, WAIT_REDO, &w) != CUDA_SUCCESS)
-        return true;
-    if (wait_look(x, w) != CUDA_ERROR_NOT_READY) {
-        wait_drop(x, w, CUDA_SUCCESS);
-        return true;
-    }
-    return !redo_later(x, w, r);
-}
-
-static bool has_asides(const struct vg_exec *x)
+bool vg_waits_have_asides(const struct vg_exec *x)
 {
     const struct vg_wait *w = x->waits.first;
 
@@ -411,27 +236,15 @@ static bool has_asides(const struct vg_exec *x)
     return w != NULL;
 }
 
-bool vg_wait_context_end(struct vg_exec *x, struct vg_req *r)
-{
-    if (!vg_wait_drained(x, r))
-        return false;
-    struct vg_wait *w = has_asides(x) ? wait_new(x, WAIT_REDO, 0) : NULL;
-    if (!w)
-        return true;
-    w->after_asides = true;
-    w->rings = true; /* what is done aside does */
-    return !redo_later(x, w, r);
-}
-
 CUresult vg_wait_stage(struct vg_exec *x, CUstream stream, unsigned stage)
 {
-    struct vg_wait *w = wait_new(x, WAIT_STAGE, 1);
+    struct vg_wait *w = vg_wait_new(x, WAIT_STAGE, 1);
 
     if (!w)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    CUresult rc = mark_stream(x, w, stream);
+    CUresult rc = vg_wait_mark(x, w, stream);
     if (rc != CUDA_SUCCESS)
-        return wait_drop(x, w, rc);
+        return vg_wait_drop(x, w, rc);
     w->stage = stage;
     wait_push(x, w);
     return CUDA_SUCCESS;
@@ -443,13 +256,13 @@ bool vg_wait_console(struct vg_exec *x, struct vg_req *r, CUresult result)
 
     if (vg_console_give(&x->console) >= target)
         return false;
-    struct vg_wait *w = wait_new(x, WAIT_CONSOLE, 0);
+    struct vg_wait *w = vg_wait_new(x, WAIT_CONSOLE, 0);
     if (!w)
         return false;
     w->console.target = target;
     w->console.since = vg_now();
     w->console.result = result;
-    answer_later(x, w, r);
+    vg_wait_answer_later(x, w, r);
     return true;
 }
 
@@ -469,7 +282,7 @@ static CUresult console_look(struct vg_exec *x, struct vg_wait *w)
 
 bool vg_wait_aside(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
 {
-    struct vg_wait *w = wait_new(x, WAIT_ASIDE, 0);
+    struct vg_wait *w = vg_wait_new(x, WAIT_ASIDE, 0);
 
     if (!w)
         return false;
@@ -479,7 +292,7 @@ bool vg_wait_aside(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
     }
     w->aside = a;
     w->rings = true;
-    answer_later(x, w, r);
+    vg_wait_answer_later(x, w, r);
     return true;
 }
 
@@ -553,10 +366,10 @@ static CUresult look(struct vg_exec *x, struct vg_wait *w)
     case WAIT_CONSOLE:
         return console_look(x, w);
     default:
-        if (w->after_asides && has_asides(x))
+        if (w->after_asides && vg_waits_have_asides(x))
             return CUDA_ERROR_NOT_READY;
         vg_context_set(x, w->ctx);
-        return wait_look(x, w);
+        return vg_wait_look(x, w);
     }
 }
 
