@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -77,6 +78,8 @@ static int become(const struct vg_proc *proc, pid_t parent, int *report)
     if (proc->session && setsid() < 0)
         return -errno;
     if (proc->no_core && setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }) < 0)
+        return -errno;
+    if (proc->maps_low && personality((unsigned long)personality(0xffffffff) | ADDR_COMPAT_LAYOUT) < 0)
         return -errno;
     if (proc->death_signal && prctl(PR_SET_PDEATHSIG, proc->death_signal) < 0)
         return -errno;

@@ -19,6 +19,7 @@ struct vg_proc {
     unsigned nfds;              /* everything from nfds on is closed */
     bool session;               /* in a session of its own: no terminal, no shared signals */
     bool no_core;               /* no core file: it would hold a guest's data */
+    bool maps_low;              /* its memory from a third of the address space upwards */
     int death_signal;           /* what it gets when its parent dies, 0: nothing */
 };
 

@@ -114,9 +114,14 @@ static int spawn(struct vg_session *s, const struct vg_spawn *sp)
     const int fds[] = { -1, -1, sp->log, sp->control, s->doorbell_fd, s->stats_fd, s->gate_fd,
                         s->bell_fd };
     vg_auto_free char **envp = vg_proc_env(vg_backend_env, extra);
-    /* No death signal: at the end of its control socket it tells its guest, then goes. */
+    /*
+     * No death signal: at the end of its control socket it tells its guest, then goes. Device
+     * pointers are addresses of its own space, and must be free in the guest's, whose stacks
+     * and libraries come from the top downwards.
+     */
     struct vg_proc proc = { .path = sp->program, .argv = argv, .envp = envp, .fds = fds,
-                            .nfds = VG_ARRAY_LEN(fds), .session = true, .no_core = true };
+                            .nfds = VG_ARRAY_LEN(fds), .session = true, .no_core = true,
+                            .maps_low = true };
     unsigned n = 5;
 
     /* First in the list, so it is found before what we were started with. */

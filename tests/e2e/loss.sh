@@ -14,6 +14,17 @@ start_load() {
     within 20 eval '[ "$(executors)" -ge 1 ]'
 }
 
+# Device pointers are addresses of the executor's: a program has its own far above them.
+memory_lies_low() {
+    local executor
+    start_load "$work/low" || return 1
+    executor=$(pgrep -P "$mediator" -x vgpu-executor | head -n 1)
+    grep 'libc[.-]' "/proc/$executor/maps" | head -n 1 | tee "$work/libc"
+    pkill -KILL -f 'client/worker 51'
+    wait $load
+    grep -q '^2[ab]' "$work/libc" && within 5 no_executors
+}
+
 executor_killed() {
     local rc=0
     start_load "$work/victim" || return 1
@@ -56,6 +67,7 @@ clean_shutdown() {
 
 # What survives a mediator is restart.sh's matter.
 mediator_start --set keep=never || { echo "no mediator"; exit 1; }
+check 'memory of executors lies low' memory_lies_low
 check 'executor killed: clear error, others work' executor_killed
 check 'program killed: its executor ends' program_killed
 check 'mediator killed: programs end, a new one serves' mediator_killed

@@ -70,7 +70,7 @@ BESIDE = [
     *python("triton", "triton_work", "add softmax matmul atomics descriptors"),
     *python("numba", "numba_work", "device vectors shared atomics matrices functions streams"),
     *python("cuda-python", "cudapy_work", "bindings bindings_runtime core core_linker "
-            "compiled_for_this_gpu"),
+            "compiled_twice compiled_for_this_gpu"),
     *python("nvml", "nvml_work", "identity measured"),
     Case("nvml/statuses", ["{product}/client/nvml-answers"], limit=30),
     Case("onnx/cuda", ["{py}", "{work}/onnx_work.py"]),

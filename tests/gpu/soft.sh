@@ -23,7 +23,7 @@ cases() {
         --product "$VG_BUILD" --jobs 2 "$@" || failures=$((failures + 1))
 }
 
-cases 80 numba cuda-python/{bindings,bindings_runtime,core,core_linker}
+cases 80 numba cuda-python/{bindings,bindings_runtime,core,core_linker,compiled_twice}
 # The PTX inside cuBLAS and cuRAND is for 12.0 and 12.1 only.
 cases 121 cupy/{device,raw_kernel,elementwise,handles,memory,graphs,textures}
 

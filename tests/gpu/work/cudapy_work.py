@@ -25,8 +25,8 @@ def ok(answer):
     return values[0] if len(values) == 1 else values
 
 
-def compile_ptx(architecture):
-    program = ok(nvrtc.nvrtcCreateProgram(SOURCE.encode(), b"saxpy.cu", 0, [], []))
+def compile_ptx(architecture, source=SOURCE):
+    program = ok(nvrtc.nvrtcCreateProgram(source.encode(), b"saxpy.cu", 0, [], []))
     options = [f"--gpu-architecture=compute_{architecture}".encode()]
     ok(nvrtc.nvrtcCompileProgram(program, len(options), options))
     size = ok(nvrtc.nvrtcGetPTXSize(program))
@@ -101,6 +101,15 @@ def core():
     device.sync()
 
 
+def compiled_twice():
+    """A program so long that NVRTC asks the driver whether it has been compiled before."""
+    loops = "\n".join(f"for (int j = i; j < n; j += {k + 1}) y[j] += sinf(x[j]) * {k}.0f;"
+                      for k in range(40))
+    source = SOURCE[:SOURCE.rindex("}")] + loops + "}"
+    first, second = compile_ptx("80", source), compile_ptx("80", source)
+    put("compiled_twice", len(first) > 10000, first == second)
+
+
 def core_linker():
     """Two objects linked: by nvJitLink, or by the driver where that is not there."""
     from cuda.core import Device, Linker, LinkerOptions, Program, ProgramOptions
@@ -127,4 +136,4 @@ def compiled_for_this_gpu():
 
 
 if __name__ == "__main__":
-    main([bindings, bindings_runtime, core, core_linker, compiled_for_this_gpu])
+    main([bindings, bindings_runtime, core, core_linker, compiled_twice, compiled_for_this_gpu])
