@@ -73,6 +73,8 @@ void vg_sched_report(struct vg_sched *s, struct vg_sched_proc *p, const struct v
     p->waiting = r->waiting;
     p->flight_ops = r->flight_ops;
     p->flight_ns = r->flight_ns;
+    if (p->flight_ns)
+        p->turn_expected = p->turn_used + p->flight_ns;
     p->idle_since = idle_since;
     p->used_turn = r->used_turn;
     if (r->ops)

@@ -114,6 +114,7 @@ struct vg_sched_vm {
     uint64_t v, vmin;           /* its own, and what its working processes have all reached */
     unsigned attached, working; /* processes; of these, with work */
     uint64_t served_at;         /* last time it was on the GPU or began to want it */
+    uint64_t woke_at;           /* it has had work since then */
 };
 
 enum vg_sched_state {
@@ -157,6 +158,7 @@ struct vg_sched_proc {
     bool renew;                 /* its turn is just over, and it could use another */
     uint64_t budget;
     uint64_t turn_at, turn_used, turn_gap;
+    uint64_t turn_expected;     /* GPU time of this turn when what is in flight has ended; 0: unknown */
     uint64_t overrun;           /* charged since its turn was over */
     uint64_t use;               /* of one segment of time, while that is charged */
     uint64_t not_before;        /* it left a turn unused: no other until then */
@@ -172,7 +174,7 @@ struct vg_sched_tuning {
     uint64_t cycle;             /* many VMs: shorter turns, so that all have one in so long */
     uint64_t quantum_lower;     /* at most, below a class that has lately worked */
     uint64_t window;            /* in flight */
-    uint64_t window_lower;      /* the same, below a class that has lately worked */
+    uint64_t window_lower;      /* the same, below a class that has lately worked; twice with slices */
     unsigned window_ops, window_ops_lower;
     uint64_t lead;              /* the next turn begins when so much of the last is left */
     uint64_t hold;              /* an idle process keeps its turn for at most so long */
@@ -182,6 +184,8 @@ struct vg_sched_tuning {
     uint64_t linger;            /* "lately"; alone for so long: no limits */
     unsigned crowd;             /* beside other VMs at most so many processes of one run at a time */
     uint64_t floor_quantum;     /* a turn paid by a floor or by age */
+    uint64_t kernel_long;       /* without slices: no kernel of a peer is waited for that is longer, */
+    uint64_t newcomer;          /* nor any by one who has had work for less than that */
     uint64_t patience;          /* it waits for a kernel of a higher class, but not longer */
     unsigned floor_ppm[VG_CLASSES];     /* of the pool's time, where a higher class has work */
     uint64_t age;               /* a VM that has waited for so long is next */

@@ -100,7 +100,7 @@ static void join_vm(struct vg_sched *s, struct vg_sched_vm *vm, uint64_t now)
     if (!pool->working)
         pool->v = woken(pool->v, s->vmin, vg_v_of(s->tuning.quantum, pool->share));
     vm->v = woken(vm->v, vg_sched_level_of(vm)->vmin, vg_v_of(s->tuning.quantum, vm->weight));
-    vm->served_at = now;
+    vm->served_at = vm->woke_at = now;
     count_working(s, vm, 1);
 }
 

@@ -16,7 +16,7 @@ static void init_turns(struct vg_sched_tuning *t)
     t->cycle = MS(30);              /* three rounds in 100 ms */
     t->quantum_lower = MS(2);
     t->window = MS(1);              /* covers the executor's poll many times over */
-    t->window_lower = US(400);      /* what a high VM waits for without slices */
+    t->window_lower = US(200);   /* what a high VM waits for without slices */
     t->window_ops = 256;            /* only a fence against estimates that are far too small */
     t->window_ops_lower = 64;
 }
@@ -36,6 +36,8 @@ static void init_classes(struct vg_sched_tuning *t)
 {
     t->floor_quantum = US(500);
     t->patience = MS(20);
+    t->kernel_long = MS(55);        /* H200: beside another context, slices of 2 ms lose 7 % in switches */
+    t->newcomer = MS(100);
     t->floor_ppm[VG_CLASS_HIGH] = 0;
     t->floor_ppm[VG_CLASS_MEDIUM] = 62000;  /* 5 % promised; switches take some of it */
     t->floor_ppm[VG_CLASS_LOW] = 26000;     /* 2 % promised */

@@ -45,7 +45,7 @@ static void start_clock(struct vg_sched_proc *p, enum vg_sched_kind kind, uint64
 {
     p->kind = kind;
     p->turn_at = now;
-    p->turn_used = p->turn_gap = 0;
+    p->turn_used = p->turn_gap = p->turn_expected = 0;
 }
 
 /* It had nothing to do, and its gate may have stood open meanwhile. */
@@ -210,6 +210,38 @@ static bool floor_waits(const struct vg_sched *s, const struct vg_sched_proc *p,
     return false;
 }
 
+/* Somebody waits who had nothing to do a moment ago: he has not had his share, and may be in a hurry. */
+static bool newcomer_waits(const struct vg_sched *s, uint64_t now)
+{
+    const struct vg_sched_proc *q;
+
+    vg_list_for_each(q, &s->live, live) {
+        if (vg_sched_wants(q, now) && now - q->vm->woke_at < s->tuning.newcomer)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * How far an end may be that is waited for. Beside another context each slice ends with a
+ * switch; where slices cannot be made long, that costs more than waiting, which is repaid.
+ */
+static uint64_t near(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    if (p->lever || p->flight_ns <= s->tuning.quantum_min || vg_sched_beside_overrun(s) ||
+        newcomer_waits(s, now))
+        return s->tuning.quantum_min;
+    return s->tuning.kernel_long;
+}
+
+/* A long kernel that is waited for takes longer than the one before it did: not by much. */
+static bool overdue(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    return !p->lever && p->flight_ops && !p->flight_ns &&
+           p->turn_expected > p->budget + s->tuning.quantum_min &&
+           p->turn_used < p->turn_expected + p->turn_expected / 4 && !newcomer_waits(s, now);
+}
+
 /*
  * An end that is known and near is waited for; and nothing of a higher class is cut in
  * two to pay a lower one its floor, unless it runs on and on.
@@ -218,15 +250,17 @@ static uint64_t grace(const struct vg_sched *s, const struct vg_sched_proc *p, u
 {
     if (p->kind == VG_TURN_FAIR && floor_waits(s, p, now))
         return s->tuning.patience;
-    if (!p->flight_ns || p->flight_ns > s->tuning.quantum_min)
+    if (!p->flight_ns || p->flight_ns > near(s, p, now))
         return 0;
-    return p->flight_ns + s->tuning.lead;
+    return p->flight_ns > s->tuning.quantum_min ? s->tuning.kernel_long : p->flight_ns + s->tuning.lead;
 }
 
 bool vg_sched_over(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 {
     if (!vg_sched_has_work(p) && !peer_waits(s, p, now))
         return false;       /* it thinks; how long that may take is looked at elsewhere */
+    if (overdue(s, p, now))
+        return false;
     if (p->turn_used >= p->budget && p->turn_used - p->budget >= grace(s, p, now))
         return true;
     if (spent(p) && now >= nearly_drained(s, p))

@@ -215,6 +215,72 @@ START_TEST(a_second_place_is_never_for_the_overrunner)
 }
 END_TEST
 
+/* Both have had work for a while; then i's turn is used up, and so much is left of its kernel. */
+static unsigned uses_up_its_turn(uint64_t left)
+{
+    unsigned i;
+
+    two_share(50, 50);
+    for (unsigned n = 0; n < 200; n++)
+        run_for(holder(), MS, 2);
+    i = holder();
+    for (unsigned n = 0; n < 6 && holder() == i; n++) {
+        struct vg_sched_report r = { .t0 = proc[i].told_at, .t1 = now + 5 * MS, .busy_ns = 5 * MS,
+                                     .flight_ops = 1, .flight_ns = left, .waiting = true };
+
+        now += 5 * MS;
+        vg_sched_report(&sched, &proc[i], &r, now);
+        tell(!i, 0, 0, true);
+        decide();
+    }
+    return i;
+}
+
+START_TEST(a_long_kernel_is_waited_for_where_slices_are_short)
+{
+    unsigned i = uses_up_its_turn(20 * MS);
+
+    ck_assert_int_eq(proc[i].state, VG_PROC_RUNNING);
+    ck_assert_uint_eq(turns_held(2), 1);
+    now += sched.tuning.kernel_long;
+    tell(i, sched.tuning.kernel_long, 1, true);
+    tell(!i, 0, 0, true);
+    decide();
+    ck_assert_int_eq(proc[!i].state, VG_PROC_RUNNING);  /* it said 20 ms, and it has not ended */
+}
+END_TEST
+
+START_TEST(a_longer_one_is_joined)
+{
+    unsigned i = uses_up_its_turn(500 * MS);
+
+    ck_assert_int_eq(proc[i].state, VG_PROC_DRAINING);
+    ck_assert_int_eq(proc[!i].state, VG_PROC_RUNNING);
+}
+END_TEST
+
+START_TEST(a_crowd_runs_a_few_at_a_time)
+{
+    unsigned held = 0;
+
+    two_share(50, 50);
+    tell(0, 0, 0, false);
+    for (unsigned i = 2; i < 6; i++) {
+        vg_sched_add_proc(&sched, &vm[1], &proc[i], now);
+        tell(i, 0, 0, true);
+    }
+    now += 10 * MS;
+    tell(0, 0, 0, false);
+    decide();
+    ck_assert_int_eq(sched.mode, VG_SCHED_CROWD);
+    for (unsigned i = 1; i < 6; i++) {
+        held += proc[i].state == VG_PROC_RUNNING;
+        ck_assert_uint_le(proc[i].grant.window_ns, sched.tuning.window / sched.tuning.crowd);
+    }
+    ck_assert_uint_eq(held, sched.tuning.crowd);
+}
+END_TEST
+
 START_TEST(a_killed_holder_leaves_its_turn)
 {
     two_share(50, 50);
@@ -494,7 +560,8 @@ static Suite *suite(void)
         nobody_below_a_class_that_is_there_is_let_alone);
     ADD(s, "turns", weights_are_kept_over_many_turns, a_spent_turn_passes_on,
         an_overrun_is_joined_and_repaid, a_second_place_is_never_for_the_overrunner,
-        a_killed_holder_leaves_its_turn, a_turn_left_unused_goes_to_the_next,
+        a_long_kernel_is_waited_for_where_slices_are_short, a_longer_one_is_joined,
+        a_crowd_runs_a_few_at_a_time, a_killed_holder_leaves_its_turn, a_turn_left_unused_goes_to_the_next,
         an_idle_holder_is_waited_for_and_not_for_long);
     ADD(s, "waking and splitting", idleness_earns_at_most_one_turn,
         processes_share_what_is_their_vms);
