@@ -492,8 +492,8 @@ START_TEST(wrong_properties_are_named)
 
     for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
         bool found = false;
-        snprintf(command, sizeof(command), "%s -M pc -accel qtest -nodefaults -display none "
-                 "-device vgpu-stub,%s 2>&1", vg_qtest_binary(), wrong[i].properties);
+        snprintf(command, sizeof(command), "%s -M " VG_QTEST_MACHINE " -accel qtest -nodefaults "
+                 "-display none -device vgpu-stub,%s 2>&1", vg_qtest_binary(), wrong[i].properties);
         FILE *p = popen(command, "r");
         ck_assert_ptr_nonnull(p);
         while (fgets(line, sizeof(line), p))

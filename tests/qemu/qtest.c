@@ -68,7 +68,7 @@ static void exec_qemu(const struct vg_qtest *q, const char *binary, const char *
 {
     char qtest[128], device[256];
     const char *const argv[] = {
-        binary, "-M", "pc,usb=off", "-accel", "qtest", "-m", "64", "-nodefaults", "-no-user-config",
+        binary, "-M", VG_QTEST_MACHINE, "-accel", "qtest", "-m", "64", "-nodefaults", "-no-user-config",
         "-display", "none", "-qtest", qtest, "-qtest-log", "none", "-d", "guest_errors", "-D", q->log,
         "-device", device, q->home >= VG_QTEST_CONFINED ? "-chroot" : NULL, q->dir, "-runas",
         "65534:65534", NULL,
