@@ -5,6 +5,7 @@
 host-call-plugin plugin=vgpu fn=F [args:K=V]...: runs the plugin as XAPI does
 host-param-get, vm-param-get uuid=U param-name=P [param-key=K]
 vm-param-set uuid=U platform:K=V...
+vm-list name-label=L, host-list, pool-list params=master: one uuid; flags are ignored
 """
 import os
 import socket
@@ -16,6 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import xapi_server                                              # noqa: E402
 
 SESSION = 'OpaqueRef:root'
+HOST = 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee'       # serve.py's only one
 
 
 def fail(text):
@@ -69,13 +71,17 @@ def param_set(words):
 
 
 def main():
-    verb, words = sys.argv[1], dict(w.split('=', 1) for w in sys.argv[2:])
+    verb, words = sys.argv[1], dict(w.split('=', 1) for w in sys.argv[2:] if not w.startswith('--'))
     if verb == 'host-call-plugin':
         print(call_plugin(words))
     elif verb in ('host-param-get', 'vm-param-get'):
         print(param_get('VM' if verb[0] == 'v' else 'host', words))
     elif verb == 'vm-param-set':
         param_set(words)
+    elif verb == 'vm-list':
+        print(ask('VM.get_uuid', ask('VM.get_by_name_label', words['name-label'])[0]))
+    elif verb in ('host-list', 'pool-list'):
+        print(HOST)
     else:
         fail('Unknown command: ' + verb)
 
