@@ -73,6 +73,7 @@ static const struct setting settings[] = {
     NUMBER(max_streams, 1, 1048576), NUMBER(max_events, 1, 1048576),
     NUMBER(max_modules, 1, 1048576), NUMBER(max_graphs, 1, 1048576),
     NUMBER(context_mib, 0, 1048576), NUMBER(image_cache_mib, 0, 65536),
+    CHOICE(jit_cache, yes_no),
     NUMBER(start_timeout_s, 1, 3600), NUMBER(spin_us, 0, 1000000),
 };
 

@@ -108,7 +108,7 @@ static int spawn(struct vg_session *s, const struct vg_spawn *sp)
     char spin[24], visible[sizeof(s->gpus) + 32], nvml[PATH_MAX], mib[24];
     char *order = vg_backend_order(), *limit = s->gpus[0] ? visible : NULL;
     char *extra[] = { order ? order : limit, order ? limit : NULL, NULL };
-    char *argv[13] = { (char *)"vgpu-executor", (char *)"--backend",
+    char *argv[16] = { (char *)"vgpu-executor", (char *)"--backend",
                       (char *)(uintptr_t)vg_backend_name(&s->backend),
                       (char *)"--driver", s->backend.library };
     const int fds[] = { -1, -1, sp->log, sp->control, s->doorbell_fd, s->stats_fd, s->gate_fd,
@@ -128,6 +128,8 @@ static int spawn(struct vg_session *s, const struct vg_spawn *sp)
     snprintf(visible, sizeof(visible), "CUDA_VISIBLE_DEVICES=%s", s->gpus);
     if (s->ahead && config->prestart_context)
         argv[n++] = (char *)"--warm";
+    if (config->jit_cache && !s->backend.software)
+        argv[n++] = (char *)"--jit-cache";
     if (config->spin_us != VG_SPIN_DEFAULT) {
         snprintf(spin, sizeof(spin), "%" PRIu64, config->spin_us);
         argv[n++] = (char *)"--spin-us";

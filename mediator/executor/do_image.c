@@ -9,6 +9,7 @@
 #include "mediator/executor/args.h"
 #include "mediator/executor/aside.h"
 #include "mediator/executor/image.h"
+#include "mediator/executor/jit_cache.h"
 #include "mediator/executor/load.h"
 #include "mediator/executor/managed.h"
 
@@ -130,11 +131,25 @@ static CUresult load_linked(struct vg_exec *x, unsigned kind, const void *image,
     return rc;
 }
 
+/* By code that was compiled before, or is now for later. False: what is wrong, the image must tell. */
+static bool make_compiled(struct vg_exec *x, struct load *l)
+{
+    uint8_t *code = x->opt.jit_cache && l->jit.count == 0 ? vg_jit_cached(x, l->image, l->len)
+                                                          : NULL;
+
+    if (!code)
+        return false;
+    l->rc = make_measured(x, l->kind, code, NULL, &l->handle, &l->bytes);
+    free(code);
+    return l->rc == CUDA_SUCCESS;
+}
+
 static void load_work(struct vg_exec *x, struct vg_aside *a)
 {
     struct load *l = (struct load *)a;
 
-    l->rc = make_measured(x, l->kind, l->image, &l->jit, &l->handle, &l->bytes);
+    if (!make_compiled(x, l))
+        l->rc = make_measured(x, l->kind, l->image, &l->jit, &l->handle, &l->bytes);
     if (l->rc == CUDA_SUCCESS && l->keep)
         vg_shelf_put(&x->shelf, l->digest, l->image, l->len);
 }

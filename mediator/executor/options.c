@@ -12,13 +12,14 @@
 #define SPIN_US_MAX     1000000u
 #define CONTEXT_MIB_MAX 1048576u
 
-enum { OPT_BACKEND = 1, OPT_DRIVER, OPT_SPIN, OPT_WARM, OPT_NVML, OPT_CONTEXT };
+enum { OPT_BACKEND = 1, OPT_DRIVER, OPT_SPIN, OPT_WARM, OPT_NVML, OPT_CONTEXT, OPT_JIT_CACHE };
 
 static const struct option long_options[] = {
     {"backend", required_argument, NULL, OPT_BACKEND},
     {"driver", required_argument, NULL, OPT_DRIVER},
     {"spin-us", required_argument, NULL, OPT_SPIN},
     {"warm", no_argument, NULL, OPT_WARM},
+    {"jit-cache", no_argument, NULL, OPT_JIT_CACHE},
     {"nvml", required_argument, NULL, OPT_NVML},
     {"context-mib", required_argument, NULL, OPT_CONTEXT},
     {NULL, 0, NULL, 0},
@@ -48,6 +49,7 @@ static bool take_option(struct vg_options *o, int opt, char *arg)
     case OPT_DRIVER:  o->driver = arg; return true;
     case OPT_BACKEND: return parse_backend(o, arg);
     case OPT_SPIN:    return parse_number(arg, SPIN_US_MAX, &o->spin_us);
+    case OPT_JIT_CACHE: o->jit_cache = true; return true;
     case OPT_WARM:    o->warm = true; return true;
     case OPT_NVML:    o->nvml = arg; return true;
     case OPT_CONTEXT: return parse_number(arg, CONTEXT_MIB_MAX, &o->context_mib);

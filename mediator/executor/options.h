@@ -21,6 +21,7 @@ enum vg_exec_fd {
 struct vg_options {
     const char *driver; /* path or soname for dlopen */
     bool software;      /* the driver is the software GPU */
+    bool jit_cache;     /* keep on the VM's shelf what the driver compiles, see jit_cache.h */
     bool warm;          /* make a context before there is a guest to make it for */
     const char *nvml;   /* to measure with what a context costs (overhead.h); NULL: do not */
     uint32_t context_mib; /* what it is taken to cost meanwhile */

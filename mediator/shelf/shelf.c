@@ -16,6 +16,7 @@
 
 #define END UINT32_MAX
 #define NONE UINT32_MAX
+#define ANY UINT64_MAX
 #define HEAD_BYTES 4096u
 #define BLOCKS_PER_ENTRY 2u
 
@@ -102,16 +103,22 @@ static bool look(const struct vg_shelf_entry *e, struct vg_shelf_entry *ret_copy
     return seq % 2 == 0 && vg_load_relaxed(&e->seq) == seq;
 }
 
+static bool is_it(const struct vg_shelf_entry *e, const uint8_t *digest, uint64_t size)
+{
+    uint64_t has = vg_load_relaxed(&e->size);
+
+    return has > 0 && (size == ANY || has == size) &&
+           memcmp(e->digest, digest, VG_DIGEST_BYTES) == 0;
+}
+
+/* size: ANY if it is not known. */
 static uint32_t find(const struct vg_shelf *s, const uint8_t *digest, uint64_t size,
                      struct vg_shelf_entry *ret_copy)
 {
-    for (uint32_t i = 0; i < s->entries; i++) {
-        const struct vg_shelf_entry *e = &s->entry[i];
-        if (vg_load_relaxed(&e->size) == size && memcmp(e->digest, digest, VG_DIGEST_BYTES) == 0 &&
-            look(e, ret_copy) && ret_copy->size == size &&
-            memcmp(ret_copy->digest, digest, VG_DIGEST_BYTES) == 0)
+    for (uint32_t i = 0; i < s->entries; i++)
+        if (is_it(&s->entry[i], digest, size) && look(&s->entry[i], ret_copy) &&
+            is_it(ret_copy, digest, size))
             return i;
-    }
     return NONE;
 }
 
@@ -124,7 +131,14 @@ bool vg_shelf_has(const struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTES
 {
     struct vg_shelf_entry copy;
 
-    return size > 0 && find(s, digest, size, &copy) != NONE;
+    return size != ANY && find(s, digest, size, &copy) != NONE;
+}
+
+uint64_t vg_shelf_size(const struct vg_shelf *s, const uint8_t name[VG_DIGEST_BYTES])
+{
+    struct vg_shelf_entry copy;
+
+    return find(s, name, ANY, &copy) != NONE ? copy.size : 0;
 }
 
 /* A chain of exactly so many bytes; each step is checked, and there are no more steps than blocks. */
@@ -146,7 +160,7 @@ bool vg_shelf_take(struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTES], ui
                    void *dst)
 {
     struct vg_shelf_entry e;
-    uint32_t i = size > 0 ? find(s, digest, size, &e) : NONE;
+    uint32_t i = size != ANY ? find(s, digest, size, &e) : NONE;
 
     if (i == NONE || !copy_chain(s, e.first, size, dst))
         return false;
@@ -297,18 +311,29 @@ static bool is_digest_of(const uint8_t *digest, const void *image, uint64_t size
     return memcmp(own, digest, VG_DIGEST_BYTES) == 0;
 }
 
-bool vg_shelf_put(struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTES], const void *image,
-                  uint64_t size)
+static bool fits(const struct vg_shelf *s, uint64_t size)
+{
+    return s->map && size > 0 && size <= (uint64_t)s->blocks * VG_SHELF_BLOCK / 2;
+}
+
+bool vg_shelf_put_as(struct vg_shelf *s, const uint8_t name[VG_DIGEST_BYTES], const void *bytes,
+                     uint64_t size)
 {
     bool kept = false;
 
-    if (!s->map || size == 0 || size > (uint64_t)s->blocks * VG_SHELF_BLOCK / 2 ||
-        !is_digest_of(digest, image, size) || pthread_mutex_trylock(&s->writers) != 0)
+    if (!fits(s, size) || pthread_mutex_trylock(&s->writers) != 0)
         return false;
     if (lock_file(s, F_WRLCK)) {
-        kept = put_locked(s, digest, image, size);
+        kept = put_locked(s, name, bytes, size);
         lock_file(s, F_UNLCK);
     }
     pthread_mutex_unlock(&s->writers);
     return kept;
+}
+
+bool vg_shelf_put(struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTES], const void *image,
+                  uint64_t size)
+{
+    return fits(s, size) && is_digest_of(digest, image, size) &&
+           vg_shelf_put_as(s, digest, image, size);
 }

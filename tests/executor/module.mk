@@ -42,3 +42,10 @@ objects          += $(OBJ)/tests/executor/launches.o $(OBJ)/tests/executor/witho
 bench-files      := $(B)/tests/launches $(B)/tests/launches-free
 extra-test-files += $(bench-files)
 test-scripts     += tests/executor/cost.sh
+
+# Code that is compiled once, on a driver whose compiler the test is.
+tests += check-jit
+check-jit-src  := tests/executor/check_jit.c
+check-jit-libs := libvgexec.a libvgproto.a
+check-jit-pkgs := check
+check-jit-ldlibs := -ldl

@@ -214,6 +214,22 @@ START_TEST(garbage_is_survived)
 }
 END_TEST
 
+/* What is made of an image has a name that is not the digest of its bytes. */
+START_TEST(what_is_made_has_a_name_of_its_own)
+{
+    const struct image *m = image(1, IMAGE_BYTES);
+    uint8_t name[VG_DIGEST_BYTES] = {1, 2, 3};
+    static uint8_t copy[IMAGE_BYTES];
+
+    ck_assert_uint_eq(vg_shelf_size(&shelf, name), 0);
+    ck_assert(vg_shelf_put_as(&shelf, name, m->bytes, m->size));
+    ck_assert_uint_eq(vg_shelf_size(&shelf, name), m->size);
+    ck_assert(vg_shelf_take(&shelf, name, m->size, copy));
+    ck_assert_int_eq(memcmp(copy, m->bytes, m->size), 0);
+    ck_assert(!vg_shelf_has(&shelf, m->digest, m->size));
+}
+END_TEST
+
 START_TEST(no_shelf_is_an_empty_one)
 {
     struct vg_shelf none;
@@ -246,6 +262,7 @@ int main(void)
     tcase_add_test(c, a_killed_writer_spoils_nothing);
     tcase_add_test(c, an_unfinished_change_clears_it);
     tcase_add_test(c, garbage_is_survived);
+    tcase_add_test(c, what_is_made_has_a_name_of_its_own);
     tcase_add_test(c, no_shelf_is_an_empty_one);
     suite_add_tcase(s, c);
     srunner_run_all(r, CK_ENV);
