@@ -76,6 +76,7 @@ struct vg_exec {
     bool no_register;      /* the driver refused to register the region */
     bool no_register_told; /* said so in the log: once is enough */
     bool no_write_value;   /* the driver refused stream memory operations */
+    uint64_t touches;      /* calls that named a stream */
     unsigned captures;     /* streams being captured */
     unsigned thread_captures; /* of them, threads' own default streams, which are no objects */
     uint64_t captured_bytes;    /* in copies for graphs; driver threads take away from it */
@@ -129,6 +130,13 @@ CUresult vg_own_handle(struct vg_exec *x, enum vg_obj_type type, uint64_t handle
 /* None of them may be NULL. */
 CUresult vg_own_nodes(struct vg_exec *x, const CUgraphNode *node, uint64_t count);
 CUresult vg_own_stream(struct vg_exec *x, CUstream stream);
+
+/*
+ * The number of the last call that named this stream, if one did since it was seen to be idle;
+ * else 0. And: what it was given up to that call has ended.
+ */
+uint64_t vg_own_stream_touched(const struct vg_exec *x, CUstream stream);
+void vg_own_stream_idle(struct vg_exec *x, CUstream stream, uint64_t touched);
 CUresult vg_own_range(struct vg_exec *x, uint64_t addr, uint64_t len);
 CUresult vg_own_add(struct vg_exec *x, enum vg_obj_type type, uint64_t handle, uint64_t parent,
                     uint32_t info);

@@ -52,6 +52,8 @@ struct vg_obj {
                         context: device ordinal, VG_CTX_PRIMARY; memory handle: index in
                         struct vg_vmm; graph, node: VG_GRAPH_INNER; array,
                         mipmapped array: KiB of memory */
+    uint64_t touched; /* stream: number of the last call that named it, 0: none since all
+                         that it had been given was seen to have ended */
 };
 
 #define VG_STREAM_NON_BLOCKING 1u /* does not synchronise with the legacy stream */

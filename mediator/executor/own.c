@@ -50,15 +50,38 @@ CUresult vg_own_nodes(struct vg_exec *x, const CUgraphNode *node, uint64_t count
     return rc;
 }
 
+static bool is_object(CUstream stream)
+{
+    return stream && stream != CU_STREAM_LEGACY && stream != CU_STREAM_PER_THREAD;
+}
+
 CUresult vg_own_stream(struct vg_exec *x, CUstream stream)
 {
-    CUresult rc = CUDA_SUCCESS;
+    if (is_object(stream)) {
+        struct vg_obj *o = vg_obj_find(&x->obj, VG_OBJ_CUstream, (uintptr_t)stream);
+        if (!o)
+            return refused(x, not_a_handle(VG_OBJ_CUstream));
+        o->touched = ++x->touches;
+    }
+    vg_meter_stream(x, stream);
+    return CUDA_SUCCESS;
+}
 
-    if (stream != CU_STREAM_LEGACY && stream != CU_STREAM_PER_THREAD)
-        rc = vg_own_handle(x, VG_OBJ_CUstream, (uintptr_t)stream);
-    if (rc == CUDA_SUCCESS)
-        vg_meter_stream(x, stream);
-    return rc;
+uint64_t vg_own_stream_touched(const struct vg_exec *x, CUstream stream)
+{
+    const struct vg_obj *o =
+        is_object(stream) ? vg_obj_find(&x->obj, VG_OBJ_CUstream, (uintptr_t)stream) : NULL;
+
+    return o ? o->touched : 0;
+}
+
+void vg_own_stream_idle(struct vg_exec *x, CUstream stream, uint64_t touched)
+{
+    struct vg_obj *o =
+        is_object(stream) ? vg_obj_find(&x->obj, VG_OBJ_CUstream, (uintptr_t)stream) : NULL;
+
+    if (o && o->touched == touched)
+        o->touched = 0;
 }
 
 CUresult vg_own_range(struct vg_exec *x, uint64_t addr, uint64_t len)

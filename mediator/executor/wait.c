@@ -96,7 +96,10 @@ static CUresult mark_quietly(struct vg_exec *x, struct vg_wait *w, CUstream stre
         vg_event_put(x, x->ctx, false, event);
         return rc;
     }
-    w->event[w->count++] = (struct wait_event){event, stream, vg_meter_covered(x, stream), true};
+    w->event[w->count++] = (struct wait_event){.event = event, .stream = stream,
+                                               .serial = vg_meter_covered(x, stream),
+                                               .touched = vg_own_stream_touched(x, stream),
+                                               .ours = true};
     return CUDA_SUCCESS;
 }
 
@@ -210,6 +213,7 @@ CUresult vg_wait_look(struct vg_exec *x, struct vg_wait *w)
         if (rc != CUDA_SUCCESS)
             return rc;
         vg_meter_passed(x, e->stream, e->serial);
+        vg_own_stream_idle(x, e->stream, e->touched);
     }
     return CUDA_SUCCESS;
 }

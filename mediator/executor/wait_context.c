@@ -11,6 +11,10 @@
  * The streams of the current context. Captured ones execute nothing and must not be
  * touched. The legacy stream stands for all blocking ones, unless one of those is
  * being captured: then touching the legacy stream would break the capture.
+ *
+ * Streams that were given nothing since they were seen idle are left out: PyTorch has 32 at
+ * once, and marks in all of them made the GPU turn from stream to stream for 0.5 ms while it
+ * computed in one (H200).
  */
 struct census {
     struct vg_exec *x;
@@ -38,7 +42,7 @@ static void find_blocking_capture(struct vg_obj *o, void *arg)
 
 static bool must_mark(const struct census *c, const struct vg_obj *o)
 {
-    if (!is_here(c->x, o) || is_captured(c->x, o))
+    if (o->touched == 0 || !is_here(c->x, o) || is_captured(c->x, o))
         return false;
     return (o->info & VG_STREAM_NON_BLOCKING) || c->no_legacy;
 }
@@ -101,17 +105,23 @@ static void ask_one(struct vg_obj *o, void *arg)
 {
     struct stream_ask *q = arg;
 
-    if (q->rc == CUDA_SUCCESS && must_mark(q->census, o))
-        q->rc = q->census->x->cuda.cuStreamQuery((CUstream)(uintptr_t)o->handle);
+    if (q->rc != CUDA_SUCCESS || !must_mark(q->census, o))
+        return;
+    q->rc = q->census->x->cuda.cuStreamQuery((CUstream)(uintptr_t)o->handle);
+    if (q->rc == CUDA_SUCCESS)
+        o->touched = 0;
 }
 
-/* True if nothing is queued in the current context: the usual case, and a cheap question. */
+/*
+ * True if nothing is queued in the current context: the usual case, and a cheap question,
+ * but for nothing where a real GPU was given work that is not known to have ended.
+ */
 static bool context_idle(struct vg_exec *x)
 {
     const struct census c = {.x = x};
     struct stream_ask q = {.census = &c};
 
-    if (!x->ctx || x->captures > 0)
+    if (!x->ctx || x->captures > 0 || (!x->opt.software && x->meter.active > 0))
         return false;
     q.rc = x->cuda.cuStreamQuery(CU_STREAM_LEGACY);
     vg_obj_each(&x->obj, VG_OBJ_CUstream, ask_one, &q);

@@ -14,6 +14,7 @@ struct wait_event {
     CUevent event;
     CUstream stream;
     uint64_t serial; /* for the meter; with this, the stream */
+    uint64_t touched; /* the last call to the stream before it */
     bool ours; /* from the pool; else the guest's, which may end meanwhile */
 };
 

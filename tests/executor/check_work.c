@@ -125,6 +125,37 @@ START_TEST(a_wait_blocks_nobody_else)
 }
 END_TEST
 
+/* Streams seen idle are not asked again, until they are given something. */
+START_TEST(a_stream_given_something_is_waited_for)
+{
+    struct vg_result res;
+    uint64_t off, stream[3];
+
+    host_ready(&h);
+    off = guest_extents(&h, 1);
+    uint32_t *word = (uint32_t *)guest_at(&h, off);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuStreamCreate, 1, CU_STREAM_NON_BLOCKING),
+                         CUDA_SUCCESS);
+        stream[i] = res.val[0];
+    }
+    for (uint32_t round = 1; round < 7; round++) {
+        ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuStreamWaitValue32_v2, stream[round % 3],
+                             (uintptr_t)word, round, CU_STREAM_WAIT_VALUE_EQ),
+                         CUDA_SUCCESS);
+        uint32_t a =
+            guest_send(&h, VG_CALL_SYNC, WORDS(VG_SYNC_CONTEXT), NULL, 0, VG_F_REPLY, 1);
+        uint32_t b =
+            guest_send(&h, VG_CALL_SYNC, WORDS(VG_SYNC_CONTEXT), NULL, 0, VG_F_REPLY, 2);
+        ck_assert(!guest_done(&h, 1, a, 30) && !guest_done(&h, 2, b, 0));
+        vg_store_release(word, round);
+        ck_assert(guest_done(&h, 1, a, TEST_WAIT_MS) && guest_done(&h, 2, b, TEST_WAIT_MS));
+        ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SYNC, VG_SYNC_CONTEXT), CUDA_SUCCESS);
+    }
+    stop_cleanly();
+}
+END_TEST
+
 /* More waits than the executor keeps: the ring stops, nothing is lost. */
 START_TEST(many_waits_are_all_answered)
 {
@@ -433,6 +464,7 @@ TCase *work_cases(void)
     tcase_add_test(work, gives_staging_chunks_back);
     tcase_add_test(work, latches_the_first_error);
     tcase_add_test(work, a_wait_blocks_nobody_else);
+    tcase_add_test(work, a_stream_given_something_is_waited_for);
     tcase_add_test(work, many_waits_are_all_answered);
     tcase_add_test(work, launches_a_kernel);
     tcase_add_test(work, variables_are_memory_of_the_module);
