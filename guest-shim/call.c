@@ -345,14 +345,19 @@ static CUresult verdict(void)
     return r ? r : take_latched();
 }
 
-/* A capture ends by a rejected call, so the program must learn of it from that call. */
-CUresult vg_post(struct vg_tx *tx)
+CUresult vg_post_trusted(struct vg_tx *tx)
 {
     publish(tx);
     CUresult r = fatal_error();
-    if (VG_UNLIKELY(r))
-        return r;
-    return VG_UNLIKELY(vg_capture_possible()) ? verdict() : take_latched();
+    return VG_UNLIKELY(r) ? r : take_latched();
+}
+
+/* A capture ends by a rejected call, so the program must learn of it from that call. */
+CUresult vg_post(struct vg_tx *tx)
+{
+    CUresult r = vg_post_trusted(tx);
+
+    return VG_UNLIKELY(vg_capture_possible()) && !r ? verdict() : r;
 }
 
 /* The reserved record was never published: the next one is written over it. */

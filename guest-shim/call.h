@@ -73,6 +73,9 @@ CUresult vg_begin_quiet(struct vg_tx *tx, uint32_t id, size_t payload)
 /* Publishes a call begun by vg_begin. Returns and clears a latched error, if there is one. */
 CUresult vg_post(struct vg_tx *tx);
 
+/* The same where nothing speaks against it that the host takes the call, be it a part of a capture. */
+CUresult vg_post_trusted(struct vg_tx *tx);
+
 /* Gives the ring back without a call (the encoder overflowed, say). */
 void vg_drop(struct vg_tx *tx);
 

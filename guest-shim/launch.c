@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "guest-shim/call.h"
+#include "guest-shim/capture.h"
 #include "guest-shim/flow.h"
 #include "guest-shim/function.h"
 #include "guest-shim/known.h"
@@ -212,6 +213,46 @@ static void write_payload(uint8_t *to, const struct launch *l, const struct vg_f
         memcpy(to + padded, l->attrs, l->attr_count * sizeof(*l->attrs));
 }
 
+/* ---- launches in a capture ----------------------------------------------------------- */
+
+/*
+ * A capture that breaks must be told by the call that breaks it. But of launches one after the other to
+ * one stream, if the host has taken the first, it takes the next. So that one is noted: the
+ * number of its record and its stream. Any other record in between has the next number.
+ */
+static uint64_t taken;
+
+static uint64_t taken_by(uint32_t seq, uint64_t stream)
+{
+    return (uint64_t)seq << 32 | (uint32_t)(stream ^ stream >> 32);
+}
+
+/* False for one that must ask; true: post_captured may find that it must after all. */
+static bool may_follow(uint64_t stream)
+{
+    return stream > (uintptr_t)CU_STREAM_PER_THREAD &&
+           (uint32_t)vg_load_relaxed(&taken) == (uint32_t)taken_by(0, stream);
+}
+
+/* The caller holds the ring, so the number is the last one. */
+static CUresult post_captured(struct vg_tx *tx, uint64_t stream)
+{
+    bool follows = vg_load_relaxed(&taken) == taken_by(tx->seq - 1, stream);
+
+    vg_store_relaxed(&taken, follows ? taken_by(tx->seq, stream) : 0);
+    return follows ? vg_post_trusted(tx) : vg_post(tx);
+}
+
+/* ---- sending --------------------------------------------------------------------------- */
+
+static CUresult post(struct vg_tx *tx, uint64_t stream)
+{
+    if (VG_UNLIKELY(vg_capture_possible()))
+        return post_captured(tx, stream);
+    CUresult r = vg_post(tx);
+    return VG_LIKELY(!r) ? vg_flow_launched(stream) : r;
+}
+
 static CUresult send(const struct launch *l, struct vg_func *f, uint64_t stream)
 {
     const void *packed;
@@ -221,18 +262,18 @@ static CUresult send(const struct launch *l, struct vg_func *f, uint64_t stream)
 
     if (VG_UNLIKELY(r))
         return r;
-    bool doubtful = is_doubtful(l, f, stream, bytes);
+    bool doubtful = is_doubtful(l, f, stream, bytes) ||
+                    (VG_UNLIKELY(vg_capture_possible()) && !may_follow(stream));
     size_t payload = ((bytes + 7) & ~(size_t)7) + l->attr_count * sizeof(*l->attrs);
     r = (VG_UNLIKELY(doubtful) ? vg_begin_quiet : vg_begin)(&tx, VG_CALL_LAUNCH, payload);
     if (VG_UNLIKELY(r))
         return r;
     fill(tx.call, l, stream, bytes);
     write_payload(tx.payload, l, f, packed, bytes);
-    if (VG_LIKELY(!doubtful)) {
-        r = vg_post(&tx);
-        return VG_LIKELY(!r) ? vg_flow_launched(stream) : r;
-    }
+    if (VG_LIKELY(!doubtful))
+        return post(&tx, stream);
     r = vg_finish(&tx, NULL);
+    vg_store_relaxed(&taken, r ? 0 : taken_by(tx.seq, stream));
     if (!r && is_home(stream))
         note_accepted(f, attributes_key(l));
     return r;
