@@ -23,6 +23,8 @@
 #define RM_CONTROL  0x2au
 #define RM_ALLOC    0x2bu
 #define GROUP_CLASS 0xa06cu     /* a channel group */
+#define GROUP_ENGINE 12u        /* where its parameters have the engine, u32 */
+#define ENGINE_LAST 8u          /* 1 to this run kernels; 0 is no engine; others copy, decode ... */
 #define SET_SLICE   0xa06c0103u /* parameter: one u64, us */
 
 struct rm_alloc {
@@ -57,11 +59,15 @@ static struct {
     pthread_mutex_t lock;
     struct group at[VG_SLICE_GROUPS];
     uint32_t changes;       /* counts; read without the lock */
+    uint32_t wanted_us, wanted_at; /* the serve thread's: what it has asked for */
     uint32_t applied_us, applied_at;
+    bool posted, running;   /* for the thread; there is one */
+    uint32_t posted_us;
+    pthread_cond_t wake;
     enum vg_gate_slice works;
     struct vg_slice_seen seen;
     vg_slice_device *device;
-} slices = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} slices = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
 static int call_device(int fd, unsigned long request, void *arg)
 {
@@ -87,6 +93,16 @@ static void has_changed(void)
     vg_store_release(&slices.changes, slices.changes + 1);
 }
 
+/* Unknown is taken for one that does. */
+static bool runs_kernels(const struct rm_alloc *a)
+{
+    uint32_t engine = 0;
+
+    if (a->params)
+        memcpy(&engine, (const char *)(uintptr_t)a->params + GROUP_ENGINE, sizeof(engine));
+    return engine <= ENGINE_LAST;
+}
+
 static void note_alloc(int fd, const void *arg, size_t size)
 {
     struct rm_alloc a;
@@ -99,6 +115,10 @@ static void note_alloc(int fd, const void *arg, size_t size)
            sizeof(status));
     if (a.class != GROUP_CLASS || status != 0)
         return;
+    if (!runs_kernels(&a)) {
+        slices.seen.others++;
+        return;
+    }
     for (unsigned i = 0; i < VG_SLICE_GROUPS; i++) {
         if (slices.at[i].there)
             continue;
@@ -185,18 +205,22 @@ __attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, 
 
 /* ---- setting ---- */
 
-static bool call_driver(const struct group *g, uint32_t us)
+/* Without the lock while it lasts: the library goes on meanwhile. */
+static bool call_driver(struct group group, uint32_t us)
 {
     uint64_t value = us, from = vg_now();
-    struct rm_control c = {.client = g->client, .object = g->object, .command = SET_SLICE,
+    struct rm_control c = {.client = group.client, .object = group.object, .command = SET_SLICE,
                            .params = (uintptr_t)&value, .size = sizeof(value)};
-    int rc = call_device(g->fd, _IOWR(NV_TYPE, RM_CONTROL, struct rm_control), &c);
 
+    pthread_mutex_unlock(&slices.lock);
+    int rc = call_device(group.fd, _IOWR(NV_TYPE, RM_CONTROL, struct rm_control), &c);
+    int error = errno;
+    pthread_mutex_lock(&slices.lock);
     slices.seen.settings++;
     slices.seen.took_ns += vg_now() - from;
     if (rc >= 0 && c.status == 0)
         return true;
-    slices.seen.error = rc < 0 ? errno : 0;
+    slices.seen.error = rc < 0 ? error : 0;
     slices.seen.status = c.status;
     return false;
 }
@@ -206,9 +230,11 @@ static bool set_one(struct group *g, uint32_t us)
 {
     if (g->set == us || (us == 0 && g->set == 0))
         return true;
-    if (!call_driver(g, us ? us : g->found))
+    uint32_t value = us ? us : g->found, at = slices.changes;
+    if (!call_driver(*g, value))
         return false;
-    g->set = us ? us : g->found;
+    if (slices.changes == at)
+        g->set = value;
     return true;
 }
 
@@ -225,22 +251,77 @@ static void set_all(uint32_t us)
         *(g->there ? &good : &bad) += 1;
     }
     if (slices.works == VG_GATE_SLICE_UNKNOWN && us != 0 && good + bad > 0)
-        slices.works = good > 0 ? VG_GATE_SLICE_WORKS : VG_GATE_SLICE_FAILS;
+        __atomic_store_n(&slices.works, good > 0 ? VG_GATE_SLICE_WORKS : VG_GATE_SLICE_FAILS,
+                         __ATOMIC_RELAXED);
+}
+
+static void apply(uint32_t us)
+{
+    uint32_t changes = slices.changes;
+
+    if (slices.works == VG_GATE_SLICE_FAILS ||
+        (us == slices.applied_us && changes == slices.applied_at))
+        return;
+    set_all(us);
+    slices.applied_us = us;
+    slices.applied_at = changes;
 }
 
 enum vg_gate_slice vg_slice_apply(uint32_t us)
 {
+    pthread_mutex_lock(&slices.lock);
+    apply(us);
+    enum vg_gate_slice works = slices.works;
+    pthread_mutex_unlock(&slices.lock);
+    return works;
+}
+
+/* ---- the thread ---- */
+
+static void *apply_what_is_posted(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&slices.lock);
+    for (;;) {
+        while (!slices.posted)
+            pthread_cond_wait(&slices.wake, &slices.lock);
+        slices.posted = false;
+        apply(slices.posted_us);
+    }
+    return NULL;
+}
+
+static bool has_thread(void)
+{
+    pthread_t thread;
+
+    if (!slices.running && pthread_create(&thread, NULL, apply_what_is_posted, NULL) == 0) {
+        pthread_detach(thread);
+        slices.running = true;
+    }
+    return slices.running;
+}
+
+static void post(uint32_t us)
+{
+    pthread_mutex_lock(&slices.lock);
+    slices.posted_us = us;
+    slices.posted = true;
+    if (has_thread())
+        pthread_cond_signal(&slices.wake);
+    pthread_mutex_unlock(&slices.lock);
+}
+
+enum vg_gate_slice vg_slice_want(uint32_t us)
+{
     uint32_t changes = vg_load_acquire(&slices.changes);
 
-    if (slices.works == VG_GATE_SLICE_FAILS ||
-        (us == slices.applied_us && changes == slices.applied_at))
-        return slices.works;
-    pthread_mutex_lock(&slices.lock);
-    set_all(us);
-    slices.applied_us = us;
-    slices.applied_at = changes;
-    pthread_mutex_unlock(&slices.lock);
-    return slices.works;
+    if (us != slices.wanted_us || (us != 0 && changes != slices.wanted_at)) {
+        post(us);
+        slices.wanted_us = us;
+        slices.wanted_at = changes;
+    }
+    return __atomic_load_n(&slices.works, __ATOMIC_RELAXED);
 }
 
 void vg_slice_set_device(vg_slice_device *device)
@@ -266,6 +347,7 @@ void vg_slice_reset(void)
     memset(slices.at, 0, sizeof(slices.at));
     memset(&slices.seen, 0, sizeof(slices.seen));
     slices.changes = slices.applied_us = slices.applied_at = 0;
+    slices.wanted_us = slices.wanted_at = 0;
     slices.works = VG_GATE_SLICE_UNKNOWN;
     slices.device = NULL;
     pthread_mutex_unlock(&slices.lock);

@@ -8,7 +8,10 @@
  * The groups are learned by watching: this program has an `ioctl` of its own, to which the driver
  * library, loaded later, is bound. It makes the call and looks at what came of it.
  *
- * Watching happens on whatever thread calls; everything else on the serve thread.
+ * The driver takes more than a millisecond to set one (H200), many while others start, so a thread
+ * does that, and only groups of the engine that runs kernels are set.
+ *
+ * Watching happens on whatever thread calls; wanting on the serve thread.
  */
 #ifndef VG_SLICE_H
 #define VG_SLICE_H
@@ -18,7 +21,7 @@
 
 #include "mediator/vg_gate.h"
 
-#define VG_SLICE_GROUPS 64u   /* of one process; a context has four */
+#define VG_SLICE_GROUPS 64u   /* of one process; a context has one */
 #define VG_SLICE_FOUND  1024u /* us, of a group of which the driver's library has set nothing */
 
 /* What makes the call; tests put a device of their own here. NULL: the kernel. */
@@ -26,14 +29,18 @@ typedef int vg_slice_device(int fd, unsigned long request, void *arg);
 void vg_slice_set_device(vg_slice_device *device);
 
 /*
- * Gives the groups that there are slices of so many us, 0: those that they had. Cheap where
- * nothing has changed. Whether it works, as far as it is known.
+ * The groups that there are shall have slices of so many us, 0: those that they had. Waits for
+ * nothing, cheap where nothing has changed. Whether it works, as far as it is known.
  */
+enum vg_gate_slice vg_slice_want(uint32_t us);
+
+/* The same, done when it returns. */
 enum vg_gate_slice vg_slice_apply(uint32_t us);
 
 /* What has been seen, for the log. */
 struct vg_slice_seen {
     unsigned groups;    /* that are there */
+    unsigned others;    /* that were left alone: of engines that run no kernels */
     uint64_t calls;     /* of the driver's library, of any kind, to the driver */
     uint64_t settings;  /* ours */
     uint64_t took_ns;   /* all of ours */

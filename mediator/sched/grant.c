@@ -4,42 +4,36 @@
 
 /* ---- slices ---- */
 
-/* Beside whoever has the turn, its part becomes what its weight is of all; less in debt. */
-static uint64_t overrun_slice(const struct vg_sched *s, const struct vg_sched_proc *p,
-                              uint64_t slice)
+/* Kernels that are longer than turns run beside each other: short slices would cost them much. */
+static bool has_overruns(const struct vg_sched *s, uint64_t now)
 {
-    uint64_t others = s->working > 1 ? s->working - 1 : 1;
-
-    return slice / others * s->tuning.quantum / (s->tuning.quantum + 2 * vg_sched_debt(p));
+    return s->overran_at && now - s->overran_at < s->tuning.slice_linger;
 }
 
-/* By weight against the mean of the class; long where nobody else comes in between. */
+static bool is_about(const struct vg_sched *s, unsigned class_, uint64_t now)
+{
+    return s->class_working[class_] ||
+           (s->class_attached[class_] && s->worked_at[class_] &&
+            now - s->worked_at[class_] < s->tuning.slice_linger);
+}
+
+/*
+ * For long, and the same for all of a class: to set one takes the driver more than a millisecond, so
+ * it must be there before it is needed. Weights are the turns' to keep.
+ */
 static unsigned slice_for(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
-    const struct vg_sched_tuning *t = &s->tuning;
-    const struct vg_sched_level *level = vg_sched_level_of(p->vm);
-    uint64_t slice;
+    unsigned class_ = p->vm->class_;
+    unsigned slice = has_overruns(s, now) ? s->tuning.slice_long_us : 0;
 
-    if (vg_sched_below(s, p, now))
-        return t->slice_short_us;
-    /* One that works in bursts must not have it set at the beginning of each. */
-    if (p->state == VG_PROC_IDLE && p->grant.slice_us)
-        return p->grant.slice_us;
-    if (s->mode != VG_SCHED_SHARED || p->state == VG_PROC_IDLE)
-        return t->slice_long_us;
-    slice = (uint64_t)t->slice_mean_us * p->vm->weight * level->working / level->weights;
-    if (!vg_sched_overruns(s, p))
-        return (unsigned)vg_clamp64(slice, t->slice_least_us, t->slice_long_us);
-    slice = overrun_slice(s, p, slice);
-    return (unsigned)vg_clamp64(slice, t->slice_short_us, t->slice_long_us);
-}
-
-/* A change by less than a quarter is not worth a call of the driver. */
-static unsigned settled_slice(unsigned old, unsigned slice)
-{
-    unsigned by = old > slice ? old - slice : slice - old;
-
-    return old && by < old / 4 ? old : slice;
+    for (unsigned c = 0; c < VG_CLASSES; c++) {
+        if (c == class_ || !is_about(s, c, now))
+            continue;
+        if (c < class_)
+            return s->tuning.slice_short_us;
+        slice = s->tuning.slice_long_us;
+    }
+    return slice;
 }
 
 /* ---- standing turns ---- */
@@ -106,7 +100,8 @@ static void limit_window(const struct vg_sched *s, const struct vg_sched_proc *p
                          struct vg_grant *g, uint64_t now)
 {
     bool lower = vg_sched_below(s, p, now);
-    uint64_t least = p->lever ? 2 * s->tuning.window_lower : s->tuning.window_lower;
+    bool gives_way = vg_sched_slice(s, p) < s->tuning.slice_found_us;
+    uint64_t least = gives_way ? 2 * s->tuning.window_lower : s->tuning.window_lower;
 
     g->window_ns = (lower ? least : s->tuning.window) / windows(s);
     g->window_ops = lower ? s->tuning.window_ops_lower : s->tuning.window_ops;
@@ -147,6 +142,12 @@ static void grant_turn(const struct vg_sched *s, const struct vg_sched_proc *p,
     limit_window(s, p, g, now);
 }
 
+/* What it did while its gate stood open is over, and it has the same once more. */
+static bool used_up(const struct vg_sched_proc *p)
+{
+    return p->state == VG_PROC_IDLE && p->used_turn == p->grant.turn;
+}
+
 static struct vg_grant wanted(const struct vg_sched *s, const struct vg_sched_proc *p,
                               uint64_t now)
 {
@@ -160,8 +161,8 @@ static struct vg_grant wanted(const struct vg_sched *s, const struct vg_sched_pr
         grant_standing(s, p, &g, now);
     else
         g.ask = VG_ASK_IDLE | (p->waiting ? 0 : VG_ASK_WORK);
-    g.slice_us = settled_slice(p->grant.slice_us, slice_for(s, p, now));
-    if (g.mode == VG_GRANT_TURN && (p->fresh || p->grant.mode != VG_GRANT_TURN))
+    g.slice_us = slice_for(s, p, now);
+    if (g.mode == VG_GRANT_TURN && (p->fresh || p->grant.mode != VG_GRANT_TURN || used_up(p)))
         g.turn++;
     return g;
 }
@@ -178,6 +179,11 @@ void vg_sched_grant_all(struct vg_sched *s, uint64_t now)
 {
     struct vg_sched_proc *p;
 
+    vg_list_for_each(p, &s->live, live) {
+        if (s->mode == VG_SCHED_SHARED && vg_sched_overruns(s, p) &&
+            p->overrun >= 2 * s->tuning.quantum)
+            s->overran_at = now;
+    }
     vg_list_for_each(p, &s->all, all) {
         struct vg_grant g = wanted(s, p, now);
 

@@ -60,7 +60,7 @@ struct vg_grant {
     unsigned window_ops;    /* and fewer ops than this */
     uint64_t hold_ns;       /* idle for so long before ASK_IDLE rings */
     uint64_t lead_ns;       /* see VG_ASK_USED */
-    unsigned slice_us;      /* hardware time slice of each of its channel groups, where it can */
+    unsigned slice_us;      /* hardware time slice of its work, where it can; 0: as found */
 };
 
 /* ---- what a process tells ----------------------------------------------------------- */
@@ -174,7 +174,7 @@ struct vg_sched_tuning {
     uint64_t cycle;             /* many VMs: shorter turns, so that all have one in so long */
     uint64_t quantum_lower;     /* at most, below a class that has lately worked */
     uint64_t window;            /* in flight */
-    uint64_t window_lower;      /* the same, below a class that has lately worked; twice with slices */
+    uint64_t window_lower;      /* the same, below a class that has lately worked; twice with short slices */
     unsigned window_ops, window_ops_lower;
     uint64_t lead;              /* the next turn begins when so much of the last is left */
     uint64_t hold;              /* an idle process keeps its turn for at most so long */
@@ -184,15 +184,16 @@ struct vg_sched_tuning {
     uint64_t linger;            /* "lately"; alone for so long: no limits */
     unsigned crowd;             /* beside other VMs at most so many processes of one run at a time */
     uint64_t floor_quantum;     /* a turn paid by a floor or by age */
-    uint64_t kernel_long;       /* without slices: no kernel of a peer is waited for that is longer, */
+    uint64_t kernel_long;       /* without long slices: no kernel of a peer is waited for that is longer, */
     uint64_t newcomer;          /* nor any by one who has had work for less than that */
     uint64_t patience;          /* it waits for a kernel of a higher class, but not longer */
     unsigned floor_ppm[VG_CLASSES];     /* of the pool's time, where a higher class has work */
     uint64_t age;               /* a VM that has waited for so long is next */
     uint64_t debt;              /* overuse beyond so much of its time is forgotten */
-    unsigned slice_short_us, slice_mean_us, slice_long_us;
-    unsigned slice_least_us;    /* of those that take turns: the rest of one shall not be cut */
-    unsigned slice_found_us;    /* of a process without the lever */
+    unsigned slice_short_us;    /* below a class that is about */
+    unsigned slice_long_us;     /* above one, and of kernels that run beside each other */
+    unsigned slice_found_us;    /* else, and without the lever */
+    uint64_t slice_linger;      /* what was so in the last so long is so */
 };
 
 void vg_sched_tuning_init(struct vg_sched_tuning *t);
@@ -222,6 +223,7 @@ struct vg_sched {
     unsigned running;           /* processes that have a turn */
     unsigned class_working[VG_CLASSES], class_attached[VG_CLASSES];     /* VMs, of all pools */
     uint64_t worked_at[VG_CLASSES];
+    uint64_t overran_at;        /* last time that somebody ran beside a kernel longer than its turn */
     uint64_t vmin;              /* of the pools */
 };
 

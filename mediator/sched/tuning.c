@@ -48,10 +48,9 @@ static void init_classes(struct vg_sched_tuning *t)
 static void init_slices(struct vg_sched_tuning *t)
 {
     t->slice_short_us = 200;    /* H200: a waiting neighbour gets in after 0.19 ms; shorter: the same */
-    t->slice_mean_us = 8000;    /* H200: 2 ms each lose 8 %, 5 ms 3 %, 20 ms nothing */
-    t->slice_long_us = 20000;
-    t->slice_least_us = 1500;   /* more than what is in flight at the end of a turn */
+    t->slice_long_us = 8000;    /* what is in flight below waits for a kernel, but not for its class */
     t->slice_found_us = 2048;   /* what a CUDA process asks for by itself */
+    t->slice_linger = MS(10000);    /* H200: to set one takes 1.5 ms, many times that while others start */
 }
 
 void vg_sched_tuning_init(struct vg_sched_tuning *t)

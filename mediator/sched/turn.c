@@ -222,13 +222,18 @@ static bool newcomer_waits(const struct vg_sched *s, uint64_t now)
     return false;
 }
 
+static bool has_long_slices(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return vg_sched_slice(s, p) > s->tuning.slice_found_us;
+}
+
 /*
  * How far an end may be that is waited for. Beside another context each slice ends with a
- * switch; where slices cannot be made long, that costs more than waiting, which is repaid.
+ * switch; where slices are not long, that costs more than waiting, which is repaid.
  */
 static uint64_t near(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
-    if (p->lever || p->flight_ns <= s->tuning.quantum_min || vg_sched_beside_overrun(s) ||
+    if (has_long_slices(s, p) || p->flight_ns <= s->tuning.quantum_min || vg_sched_beside_overrun(s) ||
         newcomer_waits(s, now))
         return s->tuning.quantum_min;
     return s->tuning.kernel_long;
@@ -237,7 +242,7 @@ static uint64_t near(const struct vg_sched *s, const struct vg_sched_proc *p, ui
 /* A long kernel that is waited for takes longer than the one before it did: not by much. */
 static bool overdue(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
-    return !p->lever && p->flight_ops && !p->flight_ns &&
+    return !has_long_slices(s, p) && p->flight_ops && !p->flight_ns &&
            p->turn_expected > p->budget + s->tuning.quantum_min &&
            p->turn_used < p->turn_expected + p->turn_expected / 4 && !newcomer_waits(s, now);
 }
@@ -308,6 +313,12 @@ uint64_t vg_sched_debt(const struct vg_sched_proc *p)
     return ahead > 0 ? (uint64_t)ahead * p->vm->weight / VG_V_ONE : 0;
 }
 
+/* The hardware gives it little beside any other. */
+static bool is_cut_short(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return vg_sched_slice(s, p) < s->tuning.slice_found_us;
+}
+
 /*
  * One kernel that runs on and on gets what the hardware gives it: half, beside one
  * other. Where slices cannot be told apart, more others run at once, so that its part
@@ -321,7 +332,7 @@ unsigned vg_sched_allowed(const struct vg_sched *s)
     vg_list_for_each(p, &s->live, live) {
         unsigned entitled, beside;
 
-        if (!vg_sched_overruns(s, p) || p->lever || p->overrun < s->tuning.quantum ||
+        if (!vg_sched_overruns(s, p) || is_cut_short(s, p) || p->overrun < s->tuning.quantum ||
             vg_sched_debt(p) < s->tuning.quantum)
             continue;
         entitled = vg_sched_entitled(s, p->vm);

@@ -245,18 +245,18 @@ static const char *check_places(const struct world *w)
 }
 
 /*
- * What a VM may be ahead or behind a fluid server: a turn, its window, and what it had
- * started while it was alone.
+ * What a VM may be ahead or behind a fluid server: a turn, its window, a slice of the
+ * hardware's beside that, and what it had started while it was alone.
  */
 static double slack(const struct world *w, unsigned vm, double weights)
 {
     const struct vg_sched_tuning *t = &m.core.tuning;
     double turn = (double)t->quantum * w->weight[vm] * m.vms / weights;
-    double op = (double)w->proc[vm].load.op * 1.3;
+    double op = (double)w->proc[vm].load.op * 1.3, slice = t->slice_found_us * 1e3;
 
     turn = turn < (double)t->quantum_min ? (double)t->quantum_min : turn;
     turn = turn > (double)t->quantum_max ? (double)t->quantum_max : turn;
-    return (turn + (w->proc[vm].load.depth + 2) * op + 3 * (double)t->window) / w->weight[vm];
+    return (turn + (w->proc[vm].load.depth + 2) * op + 3 * (double)t->window + slice) / w->weight[vm];
 }
 
 static const char *check_lag(const struct world *w)

@@ -428,14 +428,14 @@ START_TEST(short_slices_linger)
     tell(0, MS, 0, false);
     tell(1, 0, 0, true);
     decide();
-    now += sched.tuning.linger / 2;
+    now += sched.tuning.slice_linger / 2;
     tell(1, 0, 0, true);
     decide();
     ck_assert_uint_eq(proc[1].grant.slice_us, sched.tuning.slice_short_us);
-    now += sched.tuning.linger;
+    now += sched.tuning.slice_linger;
     tell(1, 0, 1, true);
     decide();
-    ck_assert_uint_eq(proc[1].grant.slice_us, sched.tuning.slice_long_us);
+    ck_assert_uint_eq(proc[1].grant.slice_us, 0);
 }
 END_TEST
 

@@ -289,8 +289,9 @@ void sim_exec_grant(struct sim *m, unsigned i)
     }
     if (g->mode != p->grant.mode || g->ask != p->grant.ask || g->turn != p->grant.turn)
         p->rang_work = p->rang_used = p->rang_idle = false;
+    if (g->slice_us != p->grant.slice_us)
+        sim_post(m, m->now + m->costs.slice, SIM_SLICE, i);
     p->grant = *g;
-    sim_gpu_slices(m);
     sim_exec_step(m, i);
 }
 

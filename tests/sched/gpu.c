@@ -21,7 +21,7 @@ static unsigned others_with_work(const struct sim *m, unsigned i)
 static uint64_t slice_of(const struct sim *m, unsigned i)
 {
     const struct sim_proc *p = &m->proc[i];
-    unsigned us = p->lever && m->gated && p->grant.slice_us ? p->grant.slice_us : 2048;
+    unsigned us = p->lever && m->gated && p->slice_us ? p->slice_us : 2048;
 
     return us * SIM_US;
 }
@@ -191,11 +191,12 @@ void sim_gpu_submit(struct sim *m, unsigned i)
         cut_lone_slice(m);
 }
 
-void sim_gpu_slices(struct sim *m)
+void sim_gpu_slice(struct sim *m, unsigned i)
 {
     uint64_t end;
 
-    if (m->cur == NONE || m->switching || m->slice_end == VG_SCHED_FOREVER)
+    m->proc[i].slice_us = m->proc[i].grant.slice_us;
+    if (m->cur != i || m->switching || m->slice_end == VG_SCHED_FOREVER)
         return;
     end = m->now + slice_of(m, m->cur);
     if (end >= m->slice_end)

@@ -190,6 +190,8 @@ static void dispatch(struct sim *m, const struct sim_event *e)
         sim_exec_notice(m, i);
     } else if (e->kind == SIM_GRANT) {
         sim_exec_grant(m, i);
+    } else if (e->kind == SIM_SLICE) {
+        sim_gpu_slice(m, i);
     } else if (e->kind == SIM_STEP) {
         sim_exec_step(m, i);
     } else {
@@ -238,6 +240,7 @@ void sim_costs_init(struct sim_costs *c)
     c->gate_max = 15 * SIM_US;
     c->meter_min = 1 * SIM_US;
     c->meter_max = 8 * SIM_US;
+    c->slice = 1500 * SIM_US;
     c->stale = 5 * SIM_US;
 }
 

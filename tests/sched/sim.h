@@ -27,6 +27,7 @@ struct sim_costs {
     uint64_t ring_min, ring_max;    /* executor rings, daemon decides */
     uint64_t gate_min, gate_max;    /* daemon grants, executor sees it */
     uint64_t meter_min, meter_max;  /* op completes, executor sees it */
+    uint64_t slice;         /* from a grant until the driver has set the slice */
     uint64_t stale;         /* a look at a page finds it so old */
 };
 
@@ -63,6 +64,7 @@ struct sim_proc {
 
     /* The executor. */
     struct vg_grant grant;          /* as it sees it */
+    unsigned slice_us;              /* as the driver has it; 0: as found */
     uint64_t flight_est;            /* of what it believes in flight */
     uint64_t flight_since;          /* the first of these runs since */
     uint64_t turn_busy;             /* busy time when the turn began */
@@ -134,7 +136,8 @@ void sim_fini(struct sim *m);
 
 /* ---- between the files of the simulator ---- */
 
-enum sim_kind { SIM_ARRIVE, SIM_BEGIN, SIM_KILL, SIM_GPU, SIM_NOTICE, SIM_GRANT, SIM_STEP, SIM_DECIDE };
+enum sim_kind { SIM_ARRIVE, SIM_BEGIN, SIM_KILL, SIM_GPU, SIM_NOTICE, SIM_GRANT, SIM_STEP, SIM_DECIDE,
+                SIM_SLICE };
 
 void sim_post(struct sim *m, uint64_t at, enum sim_kind kind, unsigned proc);
 uint64_t sim_between(struct sim *m, uint64_t low, uint64_t high);
@@ -143,7 +146,7 @@ uint64_t sim_random(struct sim *m);
 void sim_gpu_submit(struct sim *m, unsigned proc);      /* one more op is queued */
 void sim_gpu_event(struct sim *m);
 void sim_gpu_kill(struct sim *m, unsigned proc);
-void sim_gpu_slices(struct sim *m);                     /* a grant changed some */
+void sim_gpu_slice(struct sim *m, unsigned proc);       /* its slice has been set */
 void sim_vm_looks(struct sim *m, unsigned vm);          /* keeps its want_since */
 
 void sim_exec_begin(struct sim *m, unsigned proc);

@@ -250,8 +250,8 @@ struct limits {
 /* The contract for VMs that always have work: two, or up to eight. */
 #define TWO   { 1.0, 2.0, 0.999, 0.97, 2.0, 0, 0, 60 }
 #define EIGHT { 1.0, 2.0, 0.999, 0.93, 3.0, 0, 0, 400 }
-/* Without slices the others wait for a long kernel, if its end is known: they are repaid. */
-#define LONG_GATED  { 2.0, 5.0, 0.99, 0.95, 3.0, 0, 0, 80 }
+/* The others wait for a long kernel, if its end is known: they are repaid, but not within 100 ms. */
+#define LONG_GATED  { 2.0, 5.0, 0.99, 0, 3.0, 0, 0, 80 }
 /* If it is not, the hardware's own slices of 2 ms cost what they cost natively. */
 #define UNKNOWN_GATED  { 2.0, 5.0, 0.99, 0.95, 9.0, 0, 0, 60 }
 #define LONG_SLICED { 3.0, 5.0, 0.99, 0.95, 3.0, 0, 0, 60 }
