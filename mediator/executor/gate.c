@@ -87,7 +87,9 @@ static void take_grant(struct vg_exec *x)
     }
     k->grant = g;
     k->rung = 0;
-    x->meter.fine = g.mode != VG_GATE_OPEN;
+    bool solo = g.mode == VG_GATE_TURN && g.budget_ns == UINT64_MAX && !x->opt.software;
+    x->meter.fine = g.mode != VG_GATE_OPEN && !solo;
+    x->meter.paced = solo;
     x->meter.off = g.unmeasured != 0;
     x->meter.next_look = 0;
     vg_store_relaxed(&k->page->now.seq, g.seq);
@@ -200,13 +202,14 @@ static bool pass_work(struct vg_exec *x, const struct vg_call *c)
 
     if (!is_granted(x, now) && !is_captured(x, c)) {
         starts_waiting(x, now);
-        if (k->grant.mode == VG_GATE_CLOSED)
+        if (k->grant.mode == VG_GATE_CLOSED || x->meter.running == 0)
             ring(k, VG_GATE_ASK_WORK);
         return false;
     }
     has_passed(x);
     k->worked = true;
     k->idle_since = 0;
+    k->rung &= ~VG_GATE_ASK_IDLE;
     if (k->grant.mode != VG_GATE_CLOSED && x->meter.running == 0)
         ring(k, VG_GATE_ASK_WORK);
     return true;
@@ -316,6 +319,7 @@ static void look_for_idleness(struct vg_exec *x, uint64_t now)
 {
     struct vg_gatekeeper *k = &x->keeper;
 
+    k->rung &= ~VG_GATE_ASK_WORK;
     if (k->idle_since == 0)
         k->idle_since = x->meter.ended ? x->meter.ended : now;
     if (k->idle_since > now)
@@ -328,8 +332,8 @@ static void log_slices(struct vg_exec *x, const char *event, const char *why)
 {
     struct vg_slice_seen s = vg_slice_seen();
 
-    vg_log(x, "event=%s why='%s' groups=%u status=0x%x errno=%d driver_calls=%llu set=%llu set_ns=%llu",
-           event, why, s.groups, s.status, s.error, (unsigned long long)s.calls,
+    vg_log(x, "event=%s why='%s' groups=%u others=%u status=0x%x errno=%d driver_calls=%llu set=%llu set_ns=%llu",
+           event, why, s.groups, s.others, s.status, s.error, (unsigned long long)s.calls,
            (unsigned long long)s.settings, (unsigned long long)s.took_ns);
 }
 
@@ -343,7 +347,7 @@ static bool has_missed_groups(const struct vg_exec *x)
 static void apply_slice(struct vg_exec *x)
 {
     struct vg_gatekeeper *k = &x->keeper;
-    enum vg_gate_slice works = vg_slice_apply(k->grant.slice_us);
+    enum vg_gate_slice works = vg_slice_want(k->grant.slice_us);
 
     if (has_missed_groups(x) && works == VG_GATE_SLICE_UNKNOWN) {
         k->told_no_groups = true;

@@ -10,6 +10,8 @@
 #define MARK_NS       1000000u /* alone: a mark at most so often while calls come ... */
 #define MARK_QUIET_NS 20000u   /* ... and when none has come for so long */
 #define MARK_SOFT_NS  2000000u /* where the GPU is our processors: marks, and looks, are theirs to do */
+#define PACED_NS      250000u  /* within a window, which must not run dry between two */
+#define LOOK_PACED_NS 50000u
 #define FINE_NS       100000u  /* the same in turns */
 #define FINE_QUIET_NS 5000u
 #define LOOK_NS       100000u  /* between two looks at marks while calls come ... */
@@ -240,7 +242,7 @@ static bool is_due(const struct vg_exec *x, const struct vg_lane *l, uint64_t no
         return false;
     if (quiet)
         return age >= (m->fine ? FINE_QUIET_NS : x->opt.software ? MARK_SOFT_NS : MARK_QUIET_NS);
-    return age >= (m->fine ? FINE_NS : MARK_NS);
+    return age >= (m->fine ? FINE_NS : m->paced ? PACED_NS : MARK_NS);
 }
 
 static void look(struct vg_exec *x, uint64_t now, bool quiet)
@@ -253,7 +255,7 @@ static void look(struct vg_exec *x, uint64_t now, bool quiet)
             vg_lane_close(x, l, m->fine || quiet, now);
     }
     vg_lanes_take_stock(m, now);
-    m->next_look = now + (quiet || m->fine ? LOOK_QUIET_NS : LOOK_NS);
+    m->next_look = now + (quiet || m->fine ? LOOK_QUIET_NS : m->paced ? LOOK_PACED_NS : LOOK_NS);
 }
 
 void vg_meter_look(struct vg_exec *x, uint64_t now, bool quiet)
@@ -276,7 +278,7 @@ uint64_t vg_meter_nap(const struct vg_exec *x, uint64_t now)
         return x->opt.software && !m->fine ? MARK_SOFT_NS : NAP_MIN_NS;
     if (vg_lanes_are_heard(m))
         return UINT64_MAX;
-    if (m->fine)
+    if (m->fine || m->paced)
         return NAP_FINE_NS;
     uint64_t ns = (now > m->moved ? now - m->moved : 0) / NAP_SHARE;
     return ns < NAP_MIN_NS ? NAP_MIN_NS : ns < NAP_MAX_NS ? ns : NAP_MAX_NS;

@@ -195,7 +195,8 @@ static bool sleep_on_doorbell(struct vg_exec *x, struct loop *l)
 /* How long to poll before sleeping. */
 static uint64_t spin_ns(const struct vg_exec *x, const struct loop *l)
 {
-    bool waits = !x->opt.software && (x->waits.count > 0 || (x->meter.fine && vg_gate_is_busy(x)));
+    bool turns = x->meter.fine || x->meter.paced;
+    bool waits = !x->opt.software && (x->waits.count > 0 || (turns && vg_gate_is_busy(x)));
 
     return waits && l->spin < WAIT_SPIN_NS ? WAIT_SPIN_NS : l->spin;
 }

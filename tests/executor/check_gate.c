@@ -326,6 +326,43 @@ START_TEST(a_full_window_lets_one_more_through_in_time)
 }
 END_TEST
 
+/* The daemon may have looked before, or after all was over. */
+START_TEST(each_beginning_and_each_end_rings)
+{
+    x.keeper.bell_fd = eventfd(0, EFD_NONBLOCK);
+    grant(VG_GATE_TURN, 1, UINT64_MAX, 100, VG_GATE_ASK_WORK | VG_GATE_ASK_IDLE);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert(launch_passes() && launch_passes());
+        ck_assert_uint_eq(rings(x.keeper.bell_fd), 1);
+        vg_gate_tick(&x, vg_now() + 1000000, true);
+        look();
+        all_pass(some);
+        look();
+        vg_gate_tick(&x, vg_now() + 2000000, true);
+        ck_assert_uint_eq(rings(x.keeper.bell_fd), 1);
+    }
+    close(x.keeper.bell_fd);
+}
+END_TEST
+
+START_TEST(what_waits_on_an_idle_gpu_rings)
+{
+    x.keeper.bell_fd = eventfd(0, EFD_NONBLOCK);
+    grant(VG_GATE_TURN, 1, 1, 100, VG_GATE_ASK_WORK | VG_GATE_ASK_USED);
+    ck_assert(launch_passes());
+    ck_assert_uint_eq(rings(x.keeper.bell_fd), 1);
+    vg_gate_tick(&x, vg_now() + 1000000, true);
+    look();
+    all_pass(some);
+    look();
+    vg_gate_tick(&x, vg_now() + 2000000, true);
+    rings(x.keeper.bell_fd); /* the budget is used up */
+    ck_assert(!launch_passes());
+    ck_assert_uint_eq(rings(x.keeper.bell_fd), 1);
+    close(x.keeper.bell_fd);
+}
+END_TEST
+
 START_TEST(large_copies_are_given_in_parts)
 {
     const uint64_t whole = 20u << 20;
@@ -421,6 +458,32 @@ START_TEST(slices_are_set_on_the_groups_that_are_there)
 }
 END_TEST
 
+START_TEST(groups_that_copy_are_left_alone)
+{
+    uint32_t params[5] = {[3] = 9}; /* a copy engine */
+    uint64_t address = (uintptr_t)params;
+    uint32_t a[12] = {1, 2, 11, 0xa06c};
+
+    memcpy(&a[4], &address, sizeof(address));
+    ioctl(9, _IOWR('F', 0x2b, uint32_t[12]), a);
+    ck_assert(vg_slice_seen().groups == 0 && vg_slice_seen().others == 1);
+    params[3] = 1;
+    ioctl(9, _IOWR('F', 0x2b, uint32_t[12]), a);
+    ck_assert(vg_slice_seen().groups == 1 && vg_slice_seen().others == 1);
+}
+END_TEST
+
+START_TEST(wanting_does_not_wait)
+{
+    allocate(11, 0xa06c, 0, false);
+    vg_slice_want(300);
+    for (unsigned i = 0; i < 10000 && vg_slice_want(300) == VG_GATE_SLICE_UNKNOWN; i++)
+        usleep(1000);
+    ck_assert_int_eq(vg_slice_want(300), VG_GATE_SLICE_WORKS);
+    ck_assert(vg_slice_seen().settings == 1);
+}
+END_TEST
+
 START_TEST(a_device_without_slices_is_asked_once)
 {
     device.refuses = true;
@@ -451,9 +514,13 @@ int main(void)
     tcase_add_test(t, a_closed_gate_holds_work_and_nothing_else);
     tcase_add_test(t, a_turn_ends_with_its_budget);
     tcase_add_test(t, a_full_window_lets_one_more_through_in_time);
+    tcase_add_test(t, each_beginning_and_each_end_rings);
+    tcase_add_test(t, what_waits_on_an_idle_gpu_rings);
     tcase_add_test(t, large_copies_are_given_in_parts);
     tcase_add_checked_fixture(l, slices_setup, vg_slice_reset);
     tcase_add_test(l, slices_are_set_on_the_groups_that_are_there);
+    tcase_add_test(l, groups_that_copy_are_left_alone);
+    tcase_add_test(l, wanting_does_not_wait);
     tcase_add_test(l, a_device_without_slices_is_asked_once);
     suite_add_tcase(s, t);
     suite_add_tcase(s, l);
