@@ -81,6 +81,35 @@ host_programs_run() {
         mediator_stop -INT
 }
 
+# The daemon as its unit starts it, from where the package has put it.
+host_serves() {
+    "$root/usr/sbin/vgpu-mediator" --foreground --backend soft --socket "$work/mediator.sock" \
+        --control-socket "$work/control.sock" --set "state_dir=$root/var/lib/vgpu" --set keep=always \
+        >>"$work/mediator.log" 2>&1 &
+    mediator=$!
+    within 20 admin list
+}
+has_executors() { [ "$(executors)" = "$1" ]; }
+packaged() { VGPU_SOCKET=$work/mediator.sock "$root/usr/bin/vgpu-run" --vm "$1" -- "${@:2}"; }
+
+# A program that runs when the package is upgraded goes on, and one that comes later works.
+host_works_through() {
+    host_serves && admin register-vm old --weight=31 || return 1
+    touch "$work/go"
+    packaged old "$build/client/storm" launch "$work/go" >"$work/storm" 2>&1 &
+    local program=$! before
+    within 60 grep -q storm "$work/storm" || return 1
+    before=$(executors)
+    host_keeps_settings || return 1
+    mediator_stop -TERM
+    host_serves && kill -0 $program && within 20 has_executors "$before" || return 1
+    packaged new "$bin/vgpu-guest-probe" | grep -q 'cuda-kernel right' || return 1
+    admin show-vm old | grep -q 'weight *31' || return 1
+    rm "$work/go"
+    wait $program || { cat "$work/storm"; return 1; }
+    mediator_stop -INT
+}
+
 host_keeps_settings() {
     echo '# mine' >>"$root/etc/vgpu/mediator.conf"
     : >"$root/systemctl.log"
@@ -158,7 +187,7 @@ check 'lintian' deb_lint
 check 'no libxenstore, no libcuda of theirs' links_no_xen
 check 'Dom0: install' host_installs
 check 'Dom0: what is installed runs' host_programs_run
-check 'Dom0: upgrade' host_keeps_settings
+check 'Dom0: upgrade while a program runs' host_works_through
 check 'Dom0: remove' host_removes
 check 'guest: rpm, install to remove' rpm_guest
 check 'guest: deb, install to remove' deb_guest
