@@ -53,7 +53,9 @@ static unsigned add_stored(json_object *out, json_object *platform, json_object 
                 continue;
             count++;
             json_object_object_add(into, key, json_object_get(value));
-            if (!vg_keys_find(key, known))
+            if (!json_object_is_type(value, json_type_string))
+                snprintf(why, sizeof(why), "%s:%.80s is no text", names[i], key);
+            else if (!vg_keys_find(key, known))
                 snprintf(why, sizeof(why), "%s:%.80s is no key that means something", names[i],
                          key);
             else if (vg_keys_check(known, json_object_get_string(value), why, sizeof(why)))

@@ -88,7 +88,7 @@ class Hooks(Case):
     def test_what_cannot_be_carried(self):
         self.xapi.vms[self.vm]['other_config'] = {
             'gpu_weight': '900', 'gpu_a.b': '1', 'gpu_../../x': '1', 'gpu_pool': 'p' * 300,
-            'gpu_rate': 'a\nb', 'vm_uuid': 'i-2-9-VM'}
+            'gpu_rate': 'a\nb', 'gpu_enabled': None, 'gpu_memory_mib': {'x': 'y'}, 'vm_uuid': 'i-2-9-VM'}
         self.assertEqual(self.hook('vm-pre-start'), 0)
         self.assertEqual(self.tree(), dict(gpu_weight='900'))   # the watcher says what is wrong
         self.xapi.vms[self.vm]['other_config'] = {'gpu_%d' % i: str(i) for i in range(100)}
@@ -165,12 +165,12 @@ class Publish(Case):
         self.assertEqual(len(self.changes()), before)           # nothing new, nothing written
 
     def test_without_a_mediator(self):
-        self.host['tags'] = ['theirs', 'vgpu']
+        self.host['tags'] = ['theirs', None, 'vgpu']
         self.control_path = self.work + '/none'
         self.assertEqual(self.publish(), 0)
         self.assertEqual(self.host['other_config']['vgpu_status'], 'down')
         self.assertEqual(self.host['other_config']['vgpu_memory_free_mib'], '0')
-        self.assertEqual(self.host['tags'], ['theirs'])
+        self.assertEqual(self.host['tags'], ['theirs', None])
 
     def test_trouble(self):
         self.xapi.behave['host.add_tags'] = 'fail:DB_UNIQUENESS_CONSTRAINT_VIOLATION'

@@ -86,6 +86,14 @@ class Functions(Case):
         self.assertIn('only one', self.bad('get', vm_name='web', vm_uuid=VM)[3])
         self.assertIn('needs vm_uuid', self.bad('get')[3])
 
+    def test_what_is_no_text(self):
+        self.platform().update(gpu_weight=None, gpu_rate={'a': 'b'})
+        self.assertEqual(self.good('get', vm_uuid=VM)['problems'],
+                         ['platform:gpu_weight is no text', 'platform:gpu_rate is no text'])
+        self.assertTrue(any(v['vm_uuid'] == VM for v in self.good('list')['vms']))
+        for function in ('apply', 'unset'):
+            self.call(function, vm_uuid=VM, keys='gpu_weight,gpu_rate')
+
     def test_get(self):
         self.platform().update(gpu_enabled='true', gpu_weight='900', gpu_wieght='9')
         self.xapi.vms[self.vm]['other_config'].update(gpu_pool='B', folder='/x')

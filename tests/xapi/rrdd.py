@@ -122,6 +122,15 @@ class Rrdd(Case):
         self.assertGreaterEqual(values['vgpu_usage'], 0)
         self.assertLess(values['vgpu_usage'], 1000)
 
+    def test_one_owner_once(self):
+        """Who gives his process the uuid of a VM, in other letters, adds no second source."""
+        uuid = 'abcdefab-2222-3333-4444-555555555555'
+        for name in (uuid, uuid.upper(), VM):
+            self.admin('register-vm', '--vm-name=' + name)
+        self.start_rrdd()
+        self.assertTrue(within(30, lambda: self.owners() == sorted(['vm ' + VM, 'vm ' + uuid])))
+        self.assertEqual(len(self.look()[1]), 6)
+
     def test_many_vms_fit(self):
         self.start_rrdd()
         for i in range(40):

@@ -32,6 +32,8 @@ def value(v):
     if isinstance(v, (list, tuple)):
         inner = '<data>%s</data>' % ''.join(map(value, v)) if v else '<data/>'
         return '<value><array>%s</array></value>' % inner
+    if v is None:
+        return '<value><nil/></value>'
     return '<value>%s</value>' % escape(v) if v else '<value/>'
 
 

@@ -43,7 +43,8 @@ static void take_keys(json_object *keys, json_object *other_config)
     {
         if (strncmp(name, VG_KEYS_PREFIX, strlen(VG_KEYS_PREFIX)) != 0)
             continue;
-        if (can_be_node(name) && can_be_value(json_object_get_string(value)) &&
+        if (can_be_node(name) && json_object_is_type(value, json_type_string) &&
+            can_be_value(json_object_get_string(value)) &&
             json_object_object_length(keys) < (int)VG_CARRY_KEYS_MAX)
             json_object_object_add(keys, name, json_object_get(value));
         else

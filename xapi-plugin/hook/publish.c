@@ -194,7 +194,9 @@ static bool has_tag(json_object *tags)
                                                            : 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (strcmp(json_object_get_string(json_object_array_get_idx(tags, (int)i)), TAG) == 0)
+        const char *tag = json_object_get_string(json_object_array_get_idx(tags, (int)i));
+
+        if (tag && strcmp(tag, TAG) == 0)
             return true;
     }
     return false;

@@ -80,7 +80,7 @@ static size_t length(json_object *list)
 }
 
 /* XAPI's uuid of the VM of that name: the toolstack's, else the name if it is one; "" if none. */
-static const char *uuid_of(json_object *vms, const char *name)
+static const char *find_uuid(json_object *vms, const char *name)
 {
     for (size_t i = 0; i < length(vms); i++) {
         json_object *vm = json_object_array_get_idx(vms, (int)i);
@@ -91,7 +91,27 @@ static const char *uuid_of(json_object *vms, const char *name)
     return vg_uuid_ok(name) ? name : "";
 }
 
+/* In lower case, as XAPI writes them. */
+static bool uuid_of(json_object *vms, const char *name, char *uuid)
+{
+    vg_uuid_lower(uuid, find_uuid(vms, name));
+    return uuid[0] != '\0';
+}
+
 /* ---- sources ---- */
+
+/*
+ * Whoever may use the mediator's socket chooses his VM's name, so two can claim one uuid;
+ * xcp-rrdd would take both for the same source. The first is the one it keeps.
+ */
+static bool has_owner(const struct sample *s, const char *uuid)
+{
+    for (unsigned i = 0; i < s->count; i += PER_VM) {
+        if (strcmp(s->sources[i].owner + strlen("vm "), uuid) == 0)
+            return true;
+    }
+    return false;
+}
 
 static struct vg_rrd_source *add(struct sample *s, const char *uuid, const char *name)
 {
@@ -136,9 +156,9 @@ static int take(struct sample *s, const char *control, char *why, size_t cap)
     s->count = 0;
     for (size_t i = 0; i < length(loads) && s->count + PER_VM <= VMS_MAX * PER_VM; i++) {
         json_object *load = json_object_array_get_idx(loads, (int)i);
-        const char *uuid = uuid_of(get(list, "vms"), text_of(load, "name"));
+        char uuid[VG_UUID_MAX];
 
-        if (*uuid)
+        if (uuid_of(get(list, "vms"), text_of(load, "name"), uuid) && !has_owner(s, uuid))
             add_vm(s, load, uuid);
     }
     json_object_put(list);
