@@ -10,6 +10,7 @@
 
 #include "guest-shim/bulk.h"
 #include "guest-shim/call.h"
+#include "guest-shim/flow.h"
 #include "guest-shim/state.h"
 #include "guest-shim/transfer.h"
 #include "vg_api.h"
@@ -54,7 +55,7 @@ static CUresult in_inline(CUdeviceptr dst, const void *src, size_t bytes, uint64
     tx.call->arg[0] = dst;
     tx.call->arg[1] = stream;
     memcpy(tx.payload, src, bytes);
-    return vg_post(&tx);
+    return vg_flow_gave(stream, 1, vg_post(&tx));
 }
 
 static size_t piece_of(size_t total, size_t left, const struct vg_stage *stage)
@@ -137,7 +138,8 @@ static CUresult in_shared(CUdeviceptr dst, uintptr_t src, size_t bytes, uint64_t
 
     if (wait)
         return ask_copy(VG_CALL_COPY_IN, VG_WORDS(dst, off, bytes, stream, 0), bytes);
-    return vg_call_post(VG_CALL_COPY_IN, VG_WORDS(dst, off, bytes, stream, 0));
+    return vg_flow_gave(stream, 1,
+                        vg_call_post(VG_CALL_COPY_IN, VG_WORDS(dst, off, bytes, stream, 0)));
 }
 
 CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, uint64_t stream, bool wait)
@@ -231,7 +233,8 @@ static CUresult out_shared(uintptr_t dst, CUdeviceptr src, size_t bytes, uint64_
 
     if (wait)
         return ask_copy(VG_CALL_COPY_OUT, VG_WORDS(src, off, bytes, stream), bytes);
-    return vg_call_post(VG_CALL_COPY_OUT, VG_WORDS(src, off, bytes, stream));
+    return vg_flow_gave(stream, 1,
+                        vg_call_post(VG_CALL_COPY_OUT, VG_WORDS(src, off, bytes, stream)));
 }
 
 CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, uint64_t stream, bool wait)
@@ -251,7 +254,8 @@ CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, uint64_t stream, 
 
 static CUresult copy_on_gpu(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait)
 {
-    CUresult r = vg_call_post(VG_CALL_cuMemcpyDtoDAsync_v2, VG_WORDS(dst, src, bytes, stream));
+    CUresult r = vg_flow_gave(stream, 1, vg_call_post(VG_CALL_cuMemcpyDtoDAsync_v2,
+                                                      VG_WORDS(dst, src, bytes, stream)));
 
     if (r != CUDA_SUCCESS || !wait)
         return r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many launches a stream may have outstanding: natively about a thousand, then the
+ * How many launches and copies a stream may have outstanding: natively about a thousand, then the
  * launching thread waits, and no other. Here the host's one thread would wait in the driver, and
  * all threads of the process behind it; so the launching thread waits before that, in its own call.
  *
@@ -13,6 +13,7 @@
 #include "guest-shim/state.h"
 
 #define VG_FLOW_BLOCK   480u    /* launches; twice that is less than the driver holds */
+#define VG_FLOW_GRAPH   8u      /* what the launch of a graph counts as */
 #define VG_FLOW_STREAMS 32u     /* that are watched at a time; of others nothing is known */
 
 struct vg_flow {
@@ -31,18 +32,21 @@ static inline struct vg_flow *vg_flow_of(uint64_t key)
     return &vg_flows[(key * 0x9e3779b97f4a7c15u) >> 59];
 }
 
-/* The stream's count is full, or it is another stream's. As vg_flow_launched. */
+/* The stream's count is full, or it is another stream's. As vg_flow_gave. */
 CUresult vg_flow_turn(struct vg_flow *f, uint64_t key, uint64_t stream);
 
 /*
- * A launch has been posted to the stream, in the current context. The ring is not held. May
- * return an error of an earlier call (vg_post).
+ * Something has been posted to the stream, in the current context, that counts as so many launches;
+ * posted: what vg_post said. The ring is not held. That, or an error of an earlier call.
  */
-static inline CUresult vg_flow_launched(uint64_t stream)
+static inline CUresult vg_flow_gave(uint64_t stream, unsigned launches, CUresult posted)
 {
     uint64_t key = vg_flow_key(stream);
     struct vg_flow *f = vg_flow_of(key);
-    uint32_t n = vg_load_relaxed(&f->launches) + 1;
+    uint32_t n = vg_load_relaxed(&f->launches) + launches;
+
+    if (VG_UNLIKELY(posted))
+        return posted;
 
     vg_store_relaxed(&f->launches, n);
     if (VG_UNLIKELY(n >= VG_FLOW_BLOCK || vg_load_relaxed(&f->stream) != key))

@@ -9,6 +9,7 @@
 
 #include "guest-shim/call.h"
 #include "guest-shim/capture.h"
+#include "guest-shim/flow.h"
 #include "guest-shim/fwd.h"
 #include "guest-shim/known.h"
 #include "guest-shim/state.h"
@@ -323,7 +324,9 @@ CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream)
         return r;
     /* A capture may refuse it, which the call itself must say. */
     if (VG_LIKELY(vg_known(VG_KNOWN_EXEC, (uintptr_t)hGraph) && !vg_capture_possible()))
-        return vg_call_post(VG_CALL_cuGraphLaunch, VG_WORDS((uintptr_t)hGraph, stream));
+        return vg_flow_gave(stream, VG_FLOW_GRAPH,
+                            vg_call_post(VG_CALL_cuGraphLaunch,
+                                         VG_WORDS((uintptr_t)hGraph, stream)));
     r = vg_call_reply(VG_CALL_cuGraphLaunch, VG_WORDS((uintptr_t)hGraph, stream), NULL);
     if (!r)
         vg_known_add(VG_KNOWN_EXEC, (uintptr_t)hGraph);

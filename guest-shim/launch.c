@@ -249,8 +249,7 @@ static CUresult post(struct vg_tx *tx, uint64_t stream)
 {
     if (VG_UNLIKELY(vg_capture_possible()))
         return post_captured(tx, stream);
-    CUresult r = vg_post(tx);
-    return VG_LIKELY(!r) ? vg_flow_launched(stream) : r;
+    return vg_flow_gave(stream, 1, vg_post(tx));
 }
 
 static CUresult send(const struct launch *l, struct vg_func *f, uint64_t stream)

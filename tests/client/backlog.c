@@ -2,7 +2,8 @@
 /*
  * A thread that launches faster than its stream gets on waits in its own calls, and no other does:
  *
- *   backlog others      a stream is held up by a kernel, a thread launches LAUNCHES more behind it;
+ *   backlog others [graphs|copies]
+ *                       a stream is held up by a kernel, a thread launches LAUNCHES more behind it;
  *                       meanwhile the main thread's work on another stream goes on. Prints how many
  *                       of the launches had returned then.
  *   backlog alone       one thread launches so many behind the kernel, and only then lets it end
@@ -30,6 +31,10 @@ static CUfunction empty, endless;
 static CUstream held, other;
 static volatile uint32_t *flag; /* pinned: the kernel looks at it */
 static uint32_t launched;
+
+/* What the flood consists of besides kernels. */
+static CUgraphExec graph_of_one;
+static CUdeviceptr target;
 
 static void launch(CUfunction f, CUstream stream, void **args)
 {
@@ -59,12 +64,32 @@ static void hold_stream(void)
     launch(endless, held, args);
 }
 
+static void make_graph(void)
+{
+    CUgraph graph;
+
+    VG_CU(cuStreamBeginCapture_v2(other, CU_STREAM_CAPTURE_MODE_RELAXED));
+    launch(empty, other, NULL);
+    VG_CU(cuStreamEndCapture(other, &graph));
+    VG_CU(cuGraphInstantiateWithFlags(&graph_of_one, graph, 0));
+}
+
+static void post_one(uint32_t i)
+{
+    if (graph_of_one)
+        VG_CU(cuGraphLaunch(graph_of_one, held));
+    else if (target)
+        VG_CU(cuMemcpyHtoDAsync_v2(target, &i, sizeof(i), held));
+    else
+        launch(empty, held, NULL);
+}
+
 static void *flood(void *arg)
 {
     (void)arg;
     VG_CU(cuCtxSetCurrent(context));
     for (unsigned i = 0; i < LAUNCHES; i++) {
-        launch(empty, held, NULL);
+        post_one(i);
         __atomic_store_n(&launched, i + 1, __ATOMIC_RELEASE);
     }
     return NULL;
@@ -87,14 +112,18 @@ static void work_beside(void)
     }
 }
 
-static void others(void)
+static void others(const char *kind)
 {
     pthread_t thread;
 
+    if (strcmp(kind, "graphs") == 0)
+        make_graph();
+    else if (strcmp(kind, "copies") == 0)
+        target = vg_drv_alloc(4096);
     hold_stream();
     double begun = vg_drv_now();
     pthread_create(&thread, NULL, flood, NULL);
-    while (__atomic_load_n(&launched, __ATOMIC_ACQUIRE) < HELD_MAX / 2)
+    while (__atomic_load_n(&launched, __ATOMIC_ACQUIRE) < HELD_MAX / 16)
         usleep(1000);
     work_beside();
     uint32_t returned = __atomic_load_n(&launched, __ATOMIC_ACQUIRE);
@@ -144,13 +173,13 @@ int main(int argc, char **argv)
 
     start();
     if (strcmp(what, "others") == 0)
-        others();
+        others(argc > 2 ? argv[2] : "");
     else if (strcmp(what, "alone") == 0)
         alone();
     else if (strcmp(what, "capture") == 0)
         capture();
     else
-        vg_drv_fail("usage: backlog others|alone|capture");
+        vg_drv_fail("usage: backlog others [graphs|copies] | alone | capture");
     printf("backlog: ok\n");
     return 0;
 }

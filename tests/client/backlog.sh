@@ -9,6 +9,8 @@ client=$build/client/backlog
 run() { timeout 60 "$bin/vgpu-run" --backend "${VGPU_BACKEND:-soft}" -- "$@"; }
 
 check 'a flood holds up its own thread only' run "$client" others
+check 'a flood of graphs' run "$client" others graphs
+check 'a flood of copies' run "$client" others copies
 check 'a thread that floods its own stream gets on' run "$client" alone
 check 'a capture is not held up' eval 'VGPU_STATS=$work/stats run "$client" capture'
 
