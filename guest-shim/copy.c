@@ -279,7 +279,7 @@ CUresult vg_copy(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bo
     if (to == VG_END_BAD || from == VG_END_BAD)
         return CUDA_ERROR_INVALID_VALUE;
     if (to == VG_END_GPU && from == VG_END_GPU)
-        return copy_on_gpu(dst, src, bytes, stream, false);
+        return copy_on_gpu(dst, src, bytes, stream, wait && (vg_mem_syncs(dst) || vg_mem_syncs(src)));
     bool plain = to == VG_END_PLAIN || from == VG_END_PLAIN;
     CUresult r;
     if (plain && !wait && vg_transfer_capture_linear(dst, src, bytes, stream, &r))

@@ -44,3 +44,27 @@ CUresult cuEventSynchronize(CUevent hEvent)
         r = vg_capture_allows();
     return r ? r : vg_sync(VG_SYNC_EVENT, (uintptr_t)hEvent);
 }
+
+static CUresult post_ctx_record(VG_PARAMS(cuCtxRecordEvent))
+VG_POST_BODY(cuCtxRecordEvent)
+
+CUresult cuCtxRecordEvent(CUcontext hCtx, CUevent hEvent)
+{
+    CUresult r = vg_enter();
+
+    if (!r && !hCtx)
+        r = CUDA_ERROR_INVALID_CONTEXT;
+    return r ? r : post_ctx_record(hCtx, hEvent);
+}
+
+static CUresult post_ctx_wait(VG_PARAMS(cuCtxWaitEvent))
+VG_POST_BODY(cuCtxWaitEvent)
+
+CUresult cuCtxWaitEvent(CUcontext hCtx, CUevent hEvent)
+{
+    CUresult r = vg_enter();
+
+    if (!r && !hCtx)
+        r = CUDA_ERROR_INVALID_CONTEXT;
+    return r ? r : post_ctx_wait(hCtx, hEvent);
+}

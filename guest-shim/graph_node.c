@@ -340,6 +340,11 @@ VG_FWD_BODY(cuGraphDestroy)
 
 CUresult cuGraphDestroy(CUgraph hGraph)
 {
+    CUresult r = vg_enter();
+
+    /* No graph is none, also where an error sticks to every other call. */
+    if (!hGraph)
+        return r && r != vg_sticky() ? r : CUDA_ERROR_INVALID_VALUE;
     vg_node_forget_graph(hGraph);
     return host_destroy(hGraph);
 }

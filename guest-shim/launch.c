@@ -16,6 +16,7 @@
 #include "guest-shim/known.h"
 #include "guest-shim/launch_pack.h"
 #include "guest-shim/state.h"
+#include "guest-shim/stream.h"
 #include "vg_api.h"
 
 /* Everything that is said about one launch. */
@@ -278,13 +279,28 @@ static CUresult send(const struct launch *l, struct vg_func *f, uint64_t stream)
     return r;
 }
 
+static CUresult launch(const struct launch *l);
+
+/* A thread without a context may launch on a stream, which has one. */
+static CUresult launch_in_context_of(const struct launch *l, CUresult without)
+{
+    struct vg_ctx *ctx = vg_tls.ctx ? NULL : vg_stream_context(l->stream);
+
+    if (!ctx)
+        return without;
+    vg_tls.ctx = ctx;
+    CUresult r = launch(l);
+    vg_tls.ctx = NULL;
+    return r;
+}
+
 static CUresult launch(const struct launch *l)
 {
     uint64_t stream;
     CUresult r = vg_enter_ctx();
 
     if (VG_UNLIKELY(r))
-        return r;
+        return r == CUDA_ERROR_INVALID_CONTEXT ? launch_in_context_of(l, r) : r;
     struct vg_func *f = vg_func_find(l->f);
     if (VG_UNLIKELY(!f))
         return vg_sticky() ? vg_sticky() : CUDA_ERROR_INVALID_HANDLE;
@@ -318,6 +334,30 @@ CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned gridDimX, unsigned gri
                              .params = kernelParams};
 
     return launch(&l);
+}
+
+/*
+ * Of several devices, whose grids could wait for each other; deprecated since CUDA 11.3. With one it
+ * is a cooperative launch.
+ */
+CUresult cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS *launchParamsList,
+                                              unsigned numDevices, unsigned flags)
+{
+    const CUDA_LAUNCH_PARAMS *p = launchParamsList;
+    const unsigned known = CUDA_COOPERATIVE_LAUNCH_MULTI_DEVICE_NO_PRE_LAUNCH_SYNC |
+                           CUDA_COOPERATIVE_LAUNCH_MULTI_DEVICE_NO_POST_LAUNCH_SYNC;
+    CUresult r = vg_enter_ctx();
+
+    if (r)
+        return r;
+    if (!p || numDevices == 0 || numDevices > vg_process.snapshot->device_count || flags & ~known ||
+        !p->hStream)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (numDevices > 1)
+        return vg_unsupported("cuLaunchCooperativeKernelMultiDevice on several devices");
+    return cuLaunchCooperativeKernel(p->function, p->gridDimX, p->gridDimY, p->gridDimZ, p->blockDimX,
+                                     p->blockDimY, p->blockDimZ, p->sharedMemBytes, p->hStream,
+                                     p->kernelParams);
 }
 
 static CUresult launch_ex(const CUlaunchConfig *config, CUstream stream, CUfunction f,

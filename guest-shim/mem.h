@@ -37,6 +37,7 @@ struct vg_mem {
     enum vg_mem_kind kind;
     unsigned flags;         /* CU_MEMHOSTALLOC_* or CU_MEMHOSTREGISTER_* */
     bool registered;        /* made by cuMemHostRegister */
+    bool sync_memops;       /* CU_POINTER_ATTRIBUTE_SYNC_MEMOPS */
     CUcontext ctx;
     CUdevice dev;
     CUmemoryPool pool;      /* of POOLED */
@@ -63,6 +64,10 @@ bool vg_mem_find_run(uintptr_t p, size_t bytes, struct vg_mem *ret_mem);
 /* Sets or takes a device's access to the MAPPED ranges in [base, base+size); forgets them. */
 void vg_mem_set_access(uintptr_t base, size_t size, CUdevice dev, bool may);
 void vg_mem_forget_mapped(uintptr_t base, size_t size);
+
+/* Whether copies and memsets of the range around p which are not asynchronous wait for their end. */
+bool vg_mem_syncs(uintptr_t p);
+bool vg_mem_set_syncs(uintptr_t p, bool syncs);     /* false: no such range */
 
 /* Forgets the range that begins at base, if `kinds` (bits 1 << kind) has its kind. */
 bool vg_mem_take(uintptr_t base, unsigned kinds, struct vg_mem *ret_mem);

@@ -35,12 +35,15 @@ static CUresult check(struct area a, size_t count, size_t unit, bool *ret_empty)
     return vg_mem_on_gpu(a.at, bytes) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* The program may read host and managed memory as soon as a plain memset has returned. */
+/*
+ * The program may read host and managed memory as soon as a plain memset has returned, and wants to
+ * read other memory behind CUDA's back then where it said so.
+ */
 static CUresult settle(CUdeviceptr at)
 {
     struct vg_mem m;
 
-    return vg_mem_find(at, &m) && vg_mem_is(&m, VG_MEM_HOST | VG_MEM_SHARED)
+    return vg_mem_find(at, &m) && (m.sync_memops || vg_mem_is(&m, VG_MEM_HOST | VG_MEM_SHARED))
                ? cuStreamSynchronize(NULL)
                : CUDA_SUCCESS;
 }

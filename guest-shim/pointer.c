@@ -56,7 +56,7 @@ static struct answer look_up(CUpointer_attribute a, uintptr_t p, const struct vg
     case CU_POINTER_ATTRIBUTE_HOST_POINTER:
         return host || m->kind == VG_MEM_MANAGED ? value_of(p, 8) : absent(8);
     case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
-        return known ? value_of(0, 4) : absent(4);
+        return known ? value_of(m->sync_memops, 4) : absent(4);
     case CU_POINTER_ATTRIBUTE_BUFFER_ID:
         return known ? value_of(m->id, 8) : absent(8);
     case CU_POINTER_ATTRIBUTE_IS_MANAGED:
@@ -77,7 +77,8 @@ static struct answer look_up(CUpointer_attribute a, uintptr_t p, const struct vg
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
         return gpu_reaches(m) ? value_of(CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READWRITE, 4) : absent(4);
     case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
-        return m->kind == VG_MEM_POOLED ? value_of((uintptr_t)m->pool, 8) : absent(8);
+        return m->kind == VG_MEM_POOLED || m->kind == VG_MEM_DEVICE ? value_of((uintptr_t)m->pool, 8)
+                                                                    : absent(8);
     case CU_POINTER_ATTRIBUTE_MAPPING_SIZE:
         return known ? value_of(m->size, 8) : absent(8);
     case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR:
@@ -156,13 +157,13 @@ CUresult cuPointerGetAttributes(unsigned numAttributes, CUpointer_attribute *att
 
 CUresult cuPointerSetAttribute(const void *value, CUpointer_attribute attribute, CUdeviceptr ptr)
 {
-    struct vg_mem m;
+    unsigned syncs;
     CUresult r = vg_enter();
 
     if (r != CUDA_SUCCESS)
         return r;
-    if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS || !vg_mem_find(ptr, &m))
+    if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS)
         return CUDA_ERROR_INVALID_VALUE;
-    /* It is there for devices that read GPU memory behind CUDA's back; a VM has none. */
-    return vg_unsupported("cuPointerSetAttribute");
+    memcpy(&syncs, value, sizeof(syncs));
+    return vg_mem_set_syncs(ptr, syncs != 0) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }

@@ -10,6 +10,7 @@
 
 #include "guest-shim/mem.h"
 #include "guest-shim/state.h"
+#include "vg_atomic.h"
 
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct vg_mem *table;
@@ -125,6 +126,28 @@ void vg_mem_set_access(uintptr_t base, size_t size, CUdevice dev, bool may)
             table[at].access &= ~(1u << dev);
     }
     pthread_rwlock_unlock(&lock);
+}
+
+static uint32_t any_syncs;      /* some range ever did: 0 spares the search */
+
+bool vg_mem_set_syncs(uintptr_t p, bool syncs)
+{
+    pthread_rwlock_wrlock(&lock);
+    size_t at = position(p);
+    bool known = at < count && table[at].base <= p;
+    if (known)
+        table[at].sync_memops = syncs;
+    pthread_rwlock_unlock(&lock);
+    if (known && syncs)
+        vg_store_relaxed(&any_syncs, 1);
+    return known;
+}
+
+bool vg_mem_syncs(uintptr_t p)
+{
+    struct vg_mem m;
+
+    return vg_load_relaxed(&any_syncs) && vg_mem_find(p, &m) && m.sync_memops;
 }
 
 void vg_mem_forget_mapped(uintptr_t base, size_t size)

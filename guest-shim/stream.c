@@ -89,6 +89,17 @@ static bool is_special(CUstream handle)
     return !handle || handle == CU_STREAM_LEGACY || handle == CU_STREAM_PER_THREAD;
 }
 
+struct vg_ctx *vg_stream_context(CUstream handle)
+{
+    vg_lock(&lock);
+    struct note *n = is_special(handle) ? NULL : *bucket_of(handle);
+    while (n && n->handle != handle)
+        n = n->next;
+    struct vg_ctx *ctx = n ? n->ctx : NULL;
+    vg_unlock(&lock);
+    return ctx;
+}
+
 /* A copy of the note, or of what is known of a special handle. */
 static CUresult look_up(CUstream handle, struct note *ret_note)
 {

@@ -146,6 +146,9 @@ CUresult vg_do_cuMemFreeAsync(struct vg_exec *x, struct vg_req *r, struct vg_arg
     return rc;
 }
 
+/* How memory can be shared on Linux; other bits are none. */
+#define SHARED_HOW (CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR | CU_MEM_HANDLE_TYPE_FABRIC)
+
 /* A guest's pointers do not reach the driver, and host memory of a pool would not reach the guest. */
 CUresult vg_do_cuMemPoolCreate(struct vg_exec *x, struct vg_req *r,
                                struct vg_args_cuMemPoolCreate *a)
@@ -155,7 +158,9 @@ CUresult vg_do_cuMemPoolCreate(struct vg_exec *x, struct vg_req *r,
         return CUDA_ERROR_INVALID_VALUE;
     CUmemPoolProps props = *a->poolProps;
     props.win32SecurityAttributes = NULL;
-    if (props.handleTypes & ~(unsigned)CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
+    if (props.handleTypes & ~(unsigned)SHARED_HOW)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (props.handleTypes & CU_MEM_HANDLE_TYPE_FABRIC)
         return CUDA_ERROR_NOT_SUPPORTED;
     if (props.location.type == CU_MEM_LOCATION_TYPE_HOST ||
         props.location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA ||

@@ -68,6 +68,8 @@ int vg_obj_add(struct vg_objset *s, const struct vg_obj *o)
         return -ENOSPC;
     if ((s->used + 1) * 4 > s->size * 3 && grow(s) < 0)
         return -ENOMEM;
+    if (o->type == VG_OBJ_CUevent)
+        vg_obj_remove(s, VG_OBJ_DEAD_EVENT, o->handle);
     struct vg_obj *p = place(s, o->type, o->handle);
     if (p->type == VG_OBJ_NONE) {
         s->used++;
@@ -128,14 +130,25 @@ static size_t children_of(const struct vg_objset *s, uint64_t parent, struct vg_
     return n;
 }
 
+/* Without room for the note it is a wrong handle like any other. */
+static void bury(struct vg_objset *s, uint64_t event)
+{
+    const struct vg_obj o = {.handle = event, .type = VG_OBJ_DEAD_EVENT};
+
+    (void)!vg_obj_add(s, &o);
+}
+
 void vg_obj_orphan(struct vg_objset *s, uint64_t parent)
 {
     struct vg_obj child[ORPHANS_AT_ONCE];
     size_t n;
 
     while (parent && (n = children_of(s, parent, child, ORPHANS_AT_ONCE)) > 0)
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
             vg_obj_remove(s, child[i].type, child[i].handle);
+            if (child[i].type == VG_OBJ_CUevent)
+                bury(s, child[i].handle);
+        }
 }
 
 void vg_obj_each(struct vg_objset *s, enum vg_obj_type type,

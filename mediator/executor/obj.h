@@ -23,6 +23,7 @@ enum vg_obj_type {
     VG_OBJ_CUkernel,
     VG_OBJ_CUstream,
     VG_OBJ_CUevent,
+    VG_OBJ_DEAD_EVENT,  /* ended with its context: the driver still tells it from a wrong handle */
     VG_OBJ_CUgraph,
     VG_OBJ_CUgraphNode,
     VG_OBJ_CUgraphExec,

@@ -11,9 +11,12 @@ static CUresult refused(struct vg_exec *x, CUresult rc)
 }
 
 /* What the driver says of a handle that is none, by what it should be. */
-static CUresult not_a_handle(enum vg_obj_type type)
+static CUresult not_a_handle(const struct vg_exec *x, enum vg_obj_type type, uint64_t handle)
 {
     switch (type) {
+    case VG_OBJ_CUevent:
+        return vg_obj_find(&x->obj, VG_OBJ_DEAD_EVENT, handle) ? CUDA_ERROR_CONTEXT_IS_DESTROYED
+                                                               : CUDA_ERROR_INVALID_HANDLE;
     case VG_OBJ_CUcontext:
         return CUDA_ERROR_INVALID_CONTEXT;
     case VG_OBJ_CUgraph:
@@ -37,7 +40,7 @@ CUresult vg_own_handle(struct vg_exec *x, enum vg_obj_type type, uint64_t handle
     /* The driver takes a kernel where it takes a function. */
     if (type == VG_OBJ_CUfunction && vg_obj_find(&x->obj, VG_OBJ_CUkernel, handle))
         return CUDA_SUCCESS;
-    return refused(x, not_a_handle(type));
+    return refused(x, not_a_handle(x, type, handle));
 }
 
 CUresult vg_own_nodes(struct vg_exec *x, const CUgraphNode *node, uint64_t count)

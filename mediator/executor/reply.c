@@ -17,9 +17,11 @@ size_t vg_reply_capacity(const struct vg_call *c)
     return c->arg[7] < VG_OUT_MAX ? (size_t)c->arg[7] : VG_OUT_MAX;
 }
 
+/* The end of a context sticks to what was in it, not to the process. */
 static void note_sticky(struct vg_exec *x, CUresult result)
 {
-    if (!vg_cuda_is_sticky(result) || vg_load_relaxed(&x->guest.slot->sticky_error) != 0)
+    if (!vg_cuda_is_sticky(result) || result == CUDA_ERROR_CONTEXT_IS_DESTROYED ||
+        vg_load_relaxed(&x->guest.slot->sticky_error) != 0)
         return;
     vg_store_release(&x->guest.slot->sticky_error, (uint32_t)result);
     VG_STAT_ADD(x, gpu_faults, 1);

@@ -32,7 +32,6 @@ static const struct reason {
      {"cuMemBatchDecompressAsync*"}},
     {"functions that host and GPU both call: only where they share memory (Grace)",
      {"cuLibraryGetUnifiedFunction"}},
-    {"grids across devices: deprecated since CUDA 11.3", {"cuLaunchCooperativeKernelMultiDevice"}},
     {"checkpoints: the process that holds the GPU's state is the host's", {"cuCheckpoint*"}},
     {"core dumps of the GPU: they would be files of the host", {"cuCoredump*"}},
     {"a file written by the driver would be a file of the host", {"cuGraphDebugDotPrint"}},

@@ -55,6 +55,59 @@ static void one_block(CUfunction empty)
     VG_CU(cuCtxSynchronize());
 }
 
+/* A grid across devices, of one; some drivers have given it up. */
+static void across_devices(CUfunction empty)
+{
+    CUDA_LAUNCH_PARAMS p = {.function = empty, .gridDimX = 2, .gridDimY = 1, .gridDimZ = 1,
+                            .blockDimX = 32, .blockDimY = 1, .blockDimZ = 1};
+
+    VG_CU_IS(CUDA_ERROR_INVALID_VALUE, cuLaunchCooperativeKernelMultiDevice(NULL, 1, 0));
+    VG_CU(cuStreamCreate(&p.hStream, 0));
+    CUresult r = vg_drv.cuLaunchCooperativeKernelMultiDevice(&p, 1, 0);
+    if (r != CUDA_SUCCESS && r != CUDA_ERROR_NOT_SUPPORTED)
+        vg_drv_fail("a grid across one device: %d", (int)r);
+    VG_CU(cuStreamSynchronize(p.hStream));
+    VG_CU(cuStreamDestroy_v2(p.hStream));
+}
+
+/* The stream's context serves where the thread has none. */
+static void without_context(CUfunction empty)
+{
+    CUcontext ctx, now = NULL;
+    CUstream stream;
+
+    VG_CU(cuCtxGetCurrent(&ctx));
+    VG_CU(cuStreamCreate(&stream, 0));
+    VG_CU(cuCtxSetCurrent(NULL));
+    VG_CU(cuLaunchKernel(empty, 1, 1, 1, 32, 1, 1, 0, stream, NULL, NULL));
+    VG_CU(cuCtxGetCurrent(&now));
+    if (now)
+        vg_drv_fail("a launch made a context current");
+    VG_CU_IS(CUDA_ERROR_INVALID_CONTEXT,
+             cuLaunchKernel(empty, 1, 1, 1, 32, 1, 1, 0, NULL, NULL, NULL));
+    VG_CU(cuCtxSetCurrent(ctx));
+    VG_CU(cuStreamSynchronize(stream));
+    VG_CU(cuStreamDestroy_v2(stream));
+}
+
+static void synchronous_memory(void)
+{
+    CUdeviceptr p;
+    unsigned on = 1, now = 7;
+
+    VG_CU(cuMemAlloc_v2(&p, 4096));
+    VG_CU(cuPointerGetAttribute(&now, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p));
+    if (now != 0)
+        vg_drv_fail("memory is synchronous unasked: %u", now);
+    VG_CU(cuPointerSetAttribute(&on, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p));
+    VG_CU(cuPointerGetAttribute(&now, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p + 100));
+    if (now != 1)
+        vg_drv_fail("memory was made synchronous and says %u", now);
+    VG_CU(cuMemsetD8_v2(p, 5, 4096));
+    VG_CU(cuMemcpyDtoD_v2(p, p + 2048, 2048));
+    VG_CU(cuMemFree_v2(p));
+}
+
 static void attaching(void)
 {
     CUcontext ctx, same = NULL, now = NULL;
@@ -139,6 +192,9 @@ int main(void)
     CUmodule module = vg_drv_module(vg_client_ptx);
     launches(vg_drv_function(module, "mix"));
     one_block(vg_drv_function(module, "empty"));
+    across_devices(vg_drv_function(module, "empty"));
+    without_context(vg_drv_function(module, "empty"));
+    synchronous_memory();
     attaching();
     pinned();
     notifications();

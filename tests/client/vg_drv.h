@@ -69,7 +69,8 @@
     X(cuEventCreate) X(cuEventDestroy_v2) X(cuEventRecord) X(cuEventQuery)             \
     X(cuEventSynchronize) X(cuCtxGetCurrent)                                           \
     X(cuMemAllocPitch_v2) X(cuArrayCreate_v2) X(cuArrayDestroy) X(cuGraphCreate) \
-    X(cuGraphGetNodes) X(cuTensorMapEncodeTiled) X(cuTensorMapReplaceAddress)
+    X(cuGraphGetNodes) X(cuTensorMapEncodeTiled) X(cuTensorMapReplaceAddress)          \
+    X(cuLaunchCooperativeKernelMultiDevice) X(cuPointerSetAttribute)
 
 struct vg_drv {
 #define VG_DRV_MEMBER(name) __typeof__(name) *name;
