@@ -63,7 +63,7 @@ CUresult vg_own_stream(struct vg_exec *x, CUstream stream)
     if (is_object(stream)) {
         struct vg_obj *o = vg_obj_find(&x->obj, VG_OBJ_CUstream, (uintptr_t)stream);
         if (!o)
-            return refused(x, not_a_handle(VG_OBJ_CUstream));
+            return refused(x, CUDA_ERROR_INVALID_HANDLE);
         o->touched = ++x->touches;
     }
     vg_meter_stream(x, stream);
