@@ -225,17 +225,21 @@ static bool call_driver(struct group group, uint32_t us)
     return false;
 }
 
-/* Nothing is put back that nobody has changed. */
+/* Nothing is put back that nobody has changed. The group may have gone while we called. */
 static bool set_one(struct group *g, uint32_t us)
 {
+    const struct group was = *g;
+    uint32_t value = us ? us : g->found, at = slices.changes;
+
     if (g->set == us || (us == 0 && g->set == 0))
         return true;
-    uint32_t value = us ? us : g->found, at = slices.changes;
-    if (!call_driver(*g, value))
-        return false;
-    if (slices.changes == at)
+    bool ok = call_driver(was, value);
+    if (!g->there || g->fd != was.fd || g->client != was.client || g->object != was.object)
+        return ok;
+    if (ok && slices.changes == at)
         g->set = value;
-    return true;
+    g->there = ok;
+    return ok;
 }
 
 /* One that fails later has gone with its file; the first round says whether there is a lever. */
@@ -245,10 +249,8 @@ static void set_all(uint32_t us)
 
     for (unsigned i = 0; i < VG_SLICE_GROUPS; i++) {
         struct group *g = &slices.at[i];
-        if (!g->there)
-            continue;
-        g->there = set_one(g, us);
-        *(g->there ? &good : &bad) += 1;
+        if (g->there)
+            *(set_one(g, us) ? &good : &bad) += 1;
     }
     if (slices.works == VG_GATE_SLICE_UNKNOWN && us != 0 && good + bad > 0)
         __atomic_store_n(&slices.works, good > 0 ? VG_GATE_SLICE_WORKS : VG_GATE_SLICE_FAILS,
