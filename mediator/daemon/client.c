@@ -260,6 +260,7 @@ static const char *identify(struct vg_client *c, struct vg_msg *msg, int *fd, ch
                             size_t cap)
 {
     const char *why = take_name(c, msg);
+    struct vg_vm *vm;
 
     if (!why)
         why = msg->role == VG_ROLE_DEVICE    ? take_region(c, msg, fd)
@@ -267,9 +268,10 @@ static const char *identify(struct vg_client *c, struct vg_msg *msg, int *fd, ch
                                              : make_page(c);
     if (why || msg->role == VG_ROLE_MONITOR)
         return why;
-    c->vm = vm_of(c, msg->name, buf, cap);
-    if (!c->vm)
+    vm = vm_of(c, msg->name, buf, cap);
+    if (!vm || !vg_quota_may_pin(c->mediator, vm, c->layout.size, buf, cap))
         return buf;
+    c->vm = vm;
     c->vm->peers++;
     return NULL;
 }

@@ -72,6 +72,7 @@ static const struct setting settings[] = {
     NUMBER(max_processes, 1, VG_SEATS), NUMBER(max_contexts, 1, 65536),
     NUMBER(max_streams, 1, 1048576), NUMBER(max_events, 1, 1048576),
     NUMBER(max_modules, 1, 1048576), NUMBER(max_graphs, 1, 1048576),
+    NUMBER(max_pinned_mib, 0, 16777216),
     NUMBER(context_mib, 0, 1048576), NUMBER(image_cache_mib, 0, 65536),
     CHOICE(jit_cache, yes_no),
     NUMBER(start_timeout_s, 1, 3600), NUMBER(spin_us, 0, 1000000),
@@ -105,11 +106,11 @@ void vg_config_init(struct vg_config *c)
     c->spin_us = VG_SPIN_DEFAULT;
     c->log_level = VG_LOG_INFO;
     c->max_processes = 64;
-    c->max_contexts = 16;
-    c->max_streams = 4096;
-    c->max_events = 65536;
-    c->max_modules = 16384;
-    c->max_graphs = 16384;
+    c->max_contexts = 256;
+    c->max_streams = 16384;
+    c->max_events = 262144;
+    c->max_modules = 65536;
+    c->max_graphs = 65536;
     c->context_mib = VG_CONTEXT_AUTO;
     c->image_cache_mib = 64;
     vg_policy_init(&c->policy);

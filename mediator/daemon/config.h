@@ -72,7 +72,8 @@ struct vg_config {
     struct vg_places places;        /* GPUs of pools */
     struct vg_policy cap;           /* the most that a policy can grant; see vg_policy_clamp */
     uint64_t max_processes;         /* of one VM */
-    uint64_t max_contexts, max_streams, max_events, max_modules, max_graphs; /* of one process */
+    uint64_t max_contexts, max_streams, max_events, max_modules, max_graphs;
+    uint64_t max_pinned_mib;        /* of all regions of a VM, 0: no limit */
     uint64_t jit_cache;             /* bool: code compiled of PTX is kept there too */
     uint64_t image_cache_mib;       /* of each VM, 0: none */
     uint64_t context_mib;           /* GPU memory that a context costs; VG_CONTEXT_AUTO: by backend */

@@ -198,6 +198,27 @@ int vg_quota_check(struct vg_mediator *m, struct vg_vm *vm, char *why, size_t wh
     return -EDQUOT;
 }
 
+uint64_t vg_quota_pinned(const struct vg_mediator *m, const struct vg_vm *vm)
+{
+    const struct vg_client *c;
+    uint64_t sum = 0;
+
+    vg_list_for_each(c, &m->clients, link)
+        sum += c->vm == vm ? c->layout.size : 0;
+    return sum;
+}
+
+bool vg_quota_may_pin(struct vg_mediator *m, const struct vg_vm *vm, uint64_t bytes, char *why,
+                      size_t why_cap)
+{
+    uint64_t most = m->config.max_pinned_mib;
+
+    if (most == 0 || vg_quota_pinned(m, vm) + bytes <= most << MIB_SHIFT)
+        return true;
+    snprintf(why, why_cap, "the VM's regions would be more than max_pinned_mib (%" PRIu64 ")", most);
+    return false;
+}
+
 static bool seat_is_taken(const struct vg_vm_quota *q, unsigned seat)
 {
     return q->taken[seat / 64] >> (seat % 64) & 1;
@@ -303,4 +324,9 @@ uint64_t vg_quota_memory(const struct vg_vm *vm)
 uint64_t vg_quota_queued(const struct vg_vm *vm)
 {
     return vm->quota.account ? vg_account_queued(vm->quota.account) : 0;
+}
+
+uint64_t vg_quota_things(const struct vg_vm *vm, enum vg_quota_kind kind)
+{
+    return vm->quota.account ? vg_account_things(vm->quota.account, kind) : 0;
 }

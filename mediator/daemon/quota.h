@@ -35,6 +35,14 @@ void vg_quota_fini(struct vg_vm *vm);
 /* Whether the VM may have one more process. 0, or -EDQUOT with a sentence in `why`. */
 int vg_quota_check(struct vg_mediator *m, struct vg_vm *vm, char *why, size_t why_cap);
 
+/*
+ * Bytes of regions that the VM's peers have: pinned and managed memory lies in them, and executors
+ * pin them whole. And whether there may be so many more; false with a sentence in `why`.
+ */
+uint64_t vg_quota_pinned(const struct vg_mediator *m, const struct vg_vm *vm);
+bool vg_quota_may_pin(struct vg_mediator *m, const struct vg_vm *vm, uint64_t bytes, char *why,
+                      size_t why_cap);
+
 /* A seat for the session, s->seat, unless it has one. 0 or -errno. */
 int vg_quota_sit(struct vg_session *s);
 /* Bytes that a context counts, and where that is from: "measured", "setting", "assumed". */
@@ -63,6 +71,9 @@ void vg_quota_adopt(struct vg_session *s);
 void vg_quota_apply(struct vg_mediator *m, struct vg_vm *vm);
 /* The same for all VMs: a limit of the configuration, or what a context costs. */
 void vg_quota_apply_all(struct vg_mediator *m);
+
+/* Things of all its executors, by their own count. */
+uint64_t vg_quota_things(const struct vg_vm *vm, enum vg_quota_kind kind);
 
 /* Bytes of GPU memory that the VM has, what its contexts cost included; calls in flight. */
 uint64_t vg_quota_memory(const struct vg_vm *vm);

@@ -296,6 +296,16 @@ static json_object *histograms(const struct vg_stats *sum)
     return o;
 }
 
+static json_object *things(const struct vg_vm *vm)
+{
+    json_object *o = json_object_new_object();
+
+    for (unsigned i = 0; i < VG_QUOTA_KINDS; i++)
+        add_number(o, vg_quota_kind_name((enum vg_quota_kind)i),
+                   vg_quota_things(vm, (enum vg_quota_kind)i));
+    return o;
+}
+
 json_object *vg_report_metrics(struct vg_mediator *m, const struct vg_vm *vm)
 {
     json_object *o = json_object_new_object();
@@ -325,6 +335,8 @@ json_object *vg_report_metrics(struct vg_mediator *m, const struct vg_vm *vm)
     add_number(o, "retries", u.sum.retries);
     add_number(o, "queued", vg_quota_queued(vm));
     add_number(o, "memory_claimed_bytes", vg_quota_memory(vm));
+    add_number(o, "pinned_bytes", vg_quota_pinned(m, vm));
+    json_object_object_add(o, "things", things(vm));
     add_number(o, "memory_refused", u.sum.refused_memory);
     add_number(o, "things_refused", u.sum.refused_objects);
     add_number(o, "processes_refused", vm->quota.refused);

@@ -349,6 +349,8 @@ bool vg_dispatch(struct vg_exec *x, struct vg_req *r)
         rc = is_memset(&r->call) ? check_lengths(x, &r->call) : vg_quota_check_object(x, &r->call);
     if (h && rc == CUDA_SUCCESS)
         rc = carry_out(x, r, h);
+    if (x->quota.counting && !r->later)
+        vg_quota_count(x);
     if (r->breach)
         return false;
     if (!r->later)

@@ -234,6 +234,7 @@ void vg_own_remove(struct vg_exec *x, enum vg_obj_type type, uint64_t handle)
         count_contexts(x);
     vg_shares_sweep(x);
     vg_own_account(x);
+    vg_quota_count(x);
 }
 
 static void count_capture(struct vg_obj *o, void *arg)

@@ -16,6 +16,7 @@
 #define CONTEND_MAX 200u    /* ... while another process of the VM may get what would be left */
 #define AWAIT_MAX   30000u  /* ... while one that is being ended has it: natively its end would have
                                been waited for before this process began */
+#define THINGS_TRIES 3u
 #define MINUTE   60000000000ull
 
 /* ---- The account ---- */
@@ -291,10 +292,6 @@ static const uint8_t types[VG_QUOTA_KINDS][3] = {
     [VG_QUOTA_GRAPHS] = {VG_OBJ_CUgraph, VG_OBJ_CUgraphExec},
 };
 
-static const char *const kind_names[VG_QUOTA_KINDS] = {
-    "contexts", "streams", "events", "modules", "graphs",
-};
-
 static uint64_t count_of(const struct vg_exec *x, unsigned kind)
 {
     uint64_t n = 0;
@@ -305,16 +302,29 @@ static uint64_t count_of(const struct vg_exec *x, unsigned kind)
     return n;
 }
 
-static CUresult check_kind(struct vg_exec *x, unsigned kind)
+void vg_quota_count(struct vg_exec *x)
 {
-    uint64_t most = vg_load_relaxed(&x->account->most[kind]);
+    for (unsigned i = 0; i < VG_QUOTA_KINDS; i++)
+        vg_account_has(x->account, x->seat, (enum vg_quota_kind)i, count_of(x, i));
+    x->quota.counting = false;
+}
 
-    if (most == 0 || count_of(x, kind) < most)
-        return CUDA_SUCCESS;
+/* Another process of the VM may be asking for the last one, and not get it. */
+static CUresult check_kind(struct vg_exec *x, enum vg_quota_kind kind)
+{
+    const struct timespec pause = {0, PAUSE_NS};
+
+    x->quota.counting = true;
+    for (unsigned i = 0; i < THINGS_TRIES; i++) {
+        if (i > 0)
+            nanosleep(&pause, NULL);
+        if (vg_account_admit(x->account, x->seat, kind, count_of(x, kind)))
+            return CUDA_SUCCESS;
+    }
     VG_STAT_ADD(x, refused_objects, 1);
     if (once_a_minute(&x->quota.told_objects))
-        vg_log(x, "event=object_limit kind=%s most=%llu", kind_names[kind],
-               (unsigned long long)most);
+        vg_log(x, "event=object_limit kind=%s most=%llu", vg_quota_kind_name(kind),
+               (unsigned long long)vg_load_relaxed(&x->account->most[kind]));
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
@@ -325,6 +335,6 @@ CUresult vg_quota_check_object(struct vg_exec *x, const struct vg_call *call)
         return CUDA_SUCCESS;
     for (unsigned i = 0; i < sizeof(makers) / sizeof(makers[0]); i++)
         if (makers[i].call == call->call)
-            return check_kind(x, makers[i].kind);
+            return check_kind(x, (enum vg_quota_kind)makers[i].kind);
     return CUDA_SUCCESS;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The VM's limits on what its processes hold: GPU memory, of all of them together, and
- * the number of some things, in each. Over a limit a call fails as natively where there
+ * The VM's limits on what its processes hold, all of them together: GPU memory and the
+ * number of some things. Over a limit a call fails as natively where there
  * is no more: CUDA_ERROR_OUT_OF_MEMORY. Serve thread.
  *
  *     rc = vg_quota_reserve(x, size);
@@ -25,6 +25,7 @@ struct vg_quota {
     uint64_t pools, graphs; /* bytes that they keep from the GPU, used or not; see look_at_pools */
     uint64_t contexts;      /* number of contexts, but for green ones */
     uint64_t context_limits;    /* bytes by cuCtxSetLimit beyond the driver's own values */
+    bool counting;          /* one that may be made is in the account already */
     uint64_t told_memory, told_objects; /* minute of the latest line in the log, 0: none */
 };
 
@@ -61,7 +62,13 @@ uint64_t vg_quota_gpu_taken(const struct vg_exec *x, uint64_t before);
 /* What a GPU of `total` bytes with `free` left shows to this VM. */
 void vg_quota_show(const struct vg_exec *x, uint64_t *total, uint64_t *free);
 
-/* Whether one more of what the call makes is allowed. CUDA_SUCCESS or OUT_OF_MEMORY. */
+/*
+ * Whether one more of what the call makes is allowed: then it is claimed, quota.counting is set, and
+ * vg_quota_count ends that. CUDA_SUCCESS or OUT_OF_MEMORY.
+ */
 CUresult vg_quota_check_object(struct vg_exec *x, const struct vg_call *call);
+
+/* Tells the account how many there are: after one was made, or not, and after some have ended. */
+void vg_quota_count(struct vg_exec *x);
 
 #endif

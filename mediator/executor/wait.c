@@ -306,10 +306,13 @@ bool vg_wait_aside(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
 static void finish_aside(struct vg_exec *x, struct vg_wait *w)
 {
     struct vg_req *r = &w->req;
+    CUresult rc;
 
     vg_enc_init_result(&r->enc, &r->res, x->out, vg_reply_capacity(&r->call));
     r->later = false;
-    vg_reply(x, r, w->aside->finish(x, r, w->aside));
+    rc = w->aside->finish(x, r, w->aside);
+    vg_quota_count(x);
+    vg_reply(x, r, rc);
 }
 
 static void redo(struct vg_exec *x, struct vg_wait *w)

@@ -110,6 +110,45 @@ uint64_t vg_account_queued(const struct vg_account *a)
     return sum;
 }
 
+uint64_t vg_account_things(const struct vg_account *a, enum vg_quota_kind kind)
+{
+    unsigned n = seats_of(a);
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        sum = plus(sum, vg_load_acquire(&a->seat[i].things[kind]));
+    return sum;
+}
+
+void vg_account_has(struct vg_account *a, unsigned seat, enum vg_quota_kind kind, uint64_t have)
+{
+    vg_store_release(&a->seat[seat].things[kind], have);
+}
+
+/* As with memory: of two that claim at once, at least one sees the other. */
+bool vg_account_admit(struct vg_account *a, unsigned seat, enum vg_quota_kind kind, uint64_t have)
+{
+    uint64_t most = vg_load_relaxed(&a->most[kind]);
+
+    vg_account_has(a, seat, kind, have + 1);
+    vg_fence();
+    if (most == 0 || vg_account_things(a, kind) <= most)
+        return true;
+    vg_account_has(a, seat, kind, have);
+    return false;
+}
+
+const char *vg_quota_kind_name(enum vg_quota_kind kind)
+{
+    static const char *const names[VG_QUOTA_KINDS] = {
+        [VG_QUOTA_CONTEXTS] = "contexts", [VG_QUOTA_STREAMS] = "streams",
+        [VG_QUOTA_EVENTS] = "events",     [VG_QUOTA_MODULES] = "modules",
+        [VG_QUOTA_GRAPHS] = "graphs",
+    };
+
+    return names[kind];
+}
+
 void vg_account_leaving(struct vg_account *a, unsigned seat)
 {
     vg_store_release(&a->seat[seat].leaving, 1);
@@ -121,6 +160,8 @@ void vg_account_leave(struct vg_account *a, unsigned seat)
 
     vg_store_relaxed(&s->queued, 0);
     vg_store_relaxed(&s->leaving, 0);
+    for (unsigned i = 0; i < VG_QUOTA_KINDS; i++)
+        vg_store_relaxed(&s->things[i], 0);
     vg_store_release(&s->asked, 0);
     vg_store_release(&s->held, 0);
 }

@@ -15,15 +15,16 @@
 #ifndef VG_ACCOUNT_H
 #define VG_ACCOUNT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "mediator/limit/bucket.h"
 
-#define VG_ACCOUNT_MAGIC 0x34434356u    /* changes with the layout */
+#define VG_ACCOUNT_MAGIC 0x35434356u    /* changes with the layout */
 #define VG_SEATS         256u           /* executors of one VM */
 #define VG_NO_SEAT       VG_SEATS
 
-/* Things whose number per process is limited. */
+/* Things whose number is limited, of all processes together. */
 enum vg_quota_kind {
     VG_QUOTA_CONTEXTS,
     VG_QUOTA_STREAMS,
@@ -33,14 +34,17 @@ enum vg_quota_kind {
     VG_QUOTA_KINDS
 };
 
-/* Written by one executor, but for `leaving`; a cache line each. */
+/* Written by one executor, but for `leaving`; two cache lines each. */
 struct vg_seat {
     uint64_t held;      /* bytes of GPU memory that it has */
     uint64_t asked;     /* and is about to ask the driver for */
     uint64_t queued;    /* calls whose GPU work is not known to be complete */
     uint64_t leaving;   /* daemon: 1: it is being ended, what it holds is soon free */
+    uint64_t things[8]; /* by enum vg_quota_kind: those that it has, and one that it is about to make */
     uint64_t reserved[4];
 };
+
+typedef char vg_assert_seat_kinds[VG_QUOTA_KINDS <= 8 ? 1 : -1];
 
 struct vg_account {
     /* the daemon writes; 0: no limit */
@@ -51,7 +55,7 @@ struct vg_account {
     uint64_t queue_depth;       /* calls in flight, of all executors together */
     uint64_t memory;            /* bytes, of all executors together */
     uint64_t context_bytes;     /* what the driver takes for a context, besides */
-    uint64_t most[VG_QUOTA_KINDS];      /* of these, per process */
+    uint64_t most[VG_QUOTA_KINDS];      /* of these, of all executors together */
     uint64_t pad0[5];
     /* all executors */
     uint64_t bucket;
@@ -77,6 +81,18 @@ enum vg_account_verdict vg_account_reserve(struct vg_account *a, unsigned seat, 
 
 /* What the seat holds now, whatever became of its claim. */
 void vg_account_settle(struct vg_account *a, unsigned seat, uint64_t held);
+
+/*
+ * Before a thing is made by a seat that has `have` of them: claims one more. False: too many, and
+ * nothing is claimed; two that ask for the last one may both be told so. vg_account_has ends it.
+ */
+bool vg_account_admit(struct vg_account *a, unsigned seat, enum vg_quota_kind kind, uint64_t have);
+void vg_account_has(struct vg_account *a, unsigned seat, enum vg_quota_kind kind, uint64_t have);
+
+/* Of all seats. */
+uint64_t vg_account_things(const struct vg_account *a, enum vg_quota_kind kind);
+
+const char *vg_quota_kind_name(enum vg_quota_kind kind);    /* "streams" */
 
 /* Bytes held and claimed by all seats; calls in flight of all. */
 uint64_t vg_account_used(const struct vg_account *a);

@@ -8,7 +8,7 @@
  *   limits hog LIMIT                  takes all of LIMIT MiB that it can get, in every way
  *                                     there is, and once more when all is free again
  *   limits churn ROUNDS SEED LIMIT    takes and frees at random, never more than the limit
- *   limits hold MIB FILE              has so much for as long as the file exists; prints its pid
+ *   limits hold MIB FILE [STREAMS]    has so much for as long as the file exists; prints its pid
  *   limits things KIND MOST           streams, events, modules, graphs: at most so many
  */
 #include "vg_drv.h"
@@ -255,8 +255,12 @@ static void churn(unsigned rounds, uint32_t seed, size_t limit)
     printf("churn: ok: %u rounds, %u refused\n", rounds, refused);
 }
 
-static void hold(size_t bytes, const char *file)
+static void hold(size_t bytes, const char *file, unsigned streams)
 {
+    CUstream stream;
+
+    for (unsigned i = 0; i < streams; i++)
+        VG_CU(cuStreamCreate(&stream, 0));
     vg_drv_alloc(bytes);
     printf("hold: %d\n", (int)getpid());
     fflush(stdout);
@@ -365,7 +369,7 @@ int main(int argc, char **argv)
     else if (strcmp(verb, "churn") == 0 && argc > 4)
         churn(number(argv, argc, 2, 0), number(argv, argc, 3, 1), number(argv, argc, 4, 0) * MIB);
     else if (strcmp(verb, "hold") == 0 && argc > 3)
-        hold(number(argv, argc, 2, 0) * MIB, argv[3]);
+        hold(number(argv, argc, 2, 0) * MIB, argv[3], number(argv, argc, 4, 0));
     else if (strcmp(verb, "things") == 0 && argc > 3)
         things_named(argv[2], number(argv, argc, 3, 0));
     else

@@ -123,6 +123,34 @@ processes() {
     within 20 as crowd "$client" hold 1 /none
 }
 check 'three processes and no fourth' processes
+# Two processes of a VM with streams of their own: together they have what one may have.
+together() {
+    local hold=$work/hold4 other
+    touch "$hold"
+    as pairs "$client" hold 1 "$hold" 11 >"$work/pairs" & other=$!
+    within 20 grep -q hold "$work/pairs" || return 1
+    as pairs "$client" things streams 9 || return 1
+    as alone "$client" things streams 20 || return 1
+    rm -f "$hold"
+    wait $other
+    within 20 as pairs "$client" things streams 20
+}
+check 'streams are counted over processes' together
+
+# Each process on the host has a region of 256 MiB.
+pinned() {
+    local hold=$work/hold5 first
+    touch "$hold"
+    as pins "$client" hold 1 "$hold" >"$work/pins" & first=$!
+    within 20 grep -q hold "$work/pins" || return 1
+    is "$(metric pins pinned_bytes)" $((256 << 20)) || return 1
+    ! as pins "$client" hold 1 /none 2>/dev/null || { echo 'a second region'; return 1; }
+    grep -q 'peer-refused.*max_pinned_mib' "$work/mediator.log" || return 1
+    rm -f "$hold"
+    wait $first
+    within 20 as pins "$client" hold 1 /none
+}
+
 # The next daemon knows what the executors of the last one hold; a launch is not lost to it either.
 restarted() {
     local hold=$work/hold3 first launcher
@@ -143,4 +171,7 @@ restarted() {
 }
 check 'a daemon that is killed' restarted
 check 'nothing is left' within 20 no_executors
+mediator_stop
+mediator_start --set max_pinned_mib=300
+check 'host memory that is pinned' pinned
 [ $failures = 0 ]

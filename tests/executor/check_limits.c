@@ -282,20 +282,35 @@ END_TEST
 
 /* ---- Numbers of things ---- */
 
+static uint64_t streams(void)
+{
+    return vg_load_acquire(&h.account->seat[0].things[VG_QUOTA_STREAMS]);
+}
+
+/* Another process of the VM has two of the five already. */
 START_TEST(so_many_streams)
 {
     struct vg_result res;
 
     ready();
-    h.account->most[VG_QUOTA_STREAMS] = 3;
+    h.account->most[VG_QUOTA_STREAMS] = 5;
+    vg_account_has(h.account, OTHER, VG_QUOTA_STREAMS, 2);
     for (unsigned i = 0; i < 3; i++)
         ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuStreamCreate, 1, 0), CUDA_SUCCESS);
+    ck_assert_uint_eq(streams(), 3);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuStreamCreateWithPriority, 1, 0, 0),
                      CUDA_ERROR_OUT_OF_MEMORY);
     ck_assert_uint_eq(h.stats->refused_objects, 1);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuStreamDestroy_v2, res.val[0]), CUDA_SUCCESS);
+    ck_assert_uint_eq(streams(), 2);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuStreamCreate, 1, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuStreamCreate, 1, 0), CUDA_ERROR_OUT_OF_MEMORY);
+    vg_account_has(h.account, OTHER, VG_QUOTA_STREAMS, 1);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuStreamCreate, 1, 0), CUDA_SUCCESS);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuEventCreate, 1, 0), CUDA_SUCCESS);
+    /* One that the driver refuses leaves nothing claimed. */
+    ck_assert_int_ne(ASK(&h, NULL, VG_CALL_cuEventCreate, 1, 0xffff), CUDA_SUCCESS);
+    ck_assert_uint_eq(h.account->seat[0].things[VG_QUOTA_EVENTS], 1);
     stop_cleanly();
 }
 END_TEST

@@ -281,6 +281,26 @@ START_TEST(the_dead_give_back)
 }
 END_TEST
 
+START_TEST(things_of_all_seats)
+{
+    memset(&account, 0, sizeof(account));
+    account.most[VG_QUOTA_STREAMS] = 3;
+    vg_account_sit(&account, 0);
+    vg_account_sit(&account, 1);
+    ck_assert(vg_account_admit(&account, 0, VG_QUOTA_STREAMS, 0));
+    ck_assert(vg_account_admit(&account, 0, VG_QUOTA_STREAMS, 1));
+    ck_assert(vg_account_admit(&account, 1, VG_QUOTA_STREAMS, 0));
+    ck_assert(!vg_account_admit(&account, 1, VG_QUOTA_STREAMS, 1));
+    ck_assert(!vg_account_admit(&account, 0, VG_QUOTA_STREAMS, 2));
+    ck_assert_uint_eq(vg_account_things(&account, VG_QUOTA_STREAMS), 3);
+    ck_assert(vg_account_admit(&account, 0, VG_QUOTA_EVENTS, 1000));
+    vg_account_has(&account, 0, VG_QUOTA_STREAMS, 1);
+    ck_assert(vg_account_admit(&account, 1, VG_QUOTA_STREAMS, 1));
+    vg_account_leave(&account, 1);
+    ck_assert_uint_eq(vg_account_things(&account, VG_QUOTA_STREAMS), 1);
+}
+END_TEST
+
 #define THREADS 6u
 #define LIMIT   1000u
 #define ROUNDS  4000u
@@ -368,6 +388,7 @@ int main(void)
     tcase_add_test(seats, leaving);
     tcase_add_test(seats, huge_numbers);
     tcase_add_test(seats, the_dead_give_back);
+    tcase_add_test(seats, things_of_all_seats);
     tcase_add_test(seats, never_over);
     tcase_set_timeout(seats, 120);
     tcase_set_timeout(bucket, 120);
