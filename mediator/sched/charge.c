@@ -50,14 +50,17 @@ static void take_span(struct vg_sched *s, struct vg_sched_proc *p,
 
 /*
  * How long a program thinks between its last result and its next call, as a moving
- * mean that one long pause does not spoil.
+ * mean that one long pause does not spoil; and how much of the GPU it uses in between.
  */
 static void learn_think(struct vg_sched_proc *p, const struct vg_sched_report *r, uint64_t limit)
 {
     uint64_t began = r->t1 - vg_min64(r->busy_ns, r->t1);
 
-    if (p->idle_since && (r->waiting || r->flight_ops) && began > p->idle_since)
-        p->think_ns = (3 * p->think_ns + vg_min64(began - p->idle_since, 2 * limit)) / 4;
+    if (!p->idle_since || !(r->waiting || r->flight_ops) || began <= p->idle_since)
+        return;
+    p->think_ns = (3 * p->think_ns + vg_min64(began - p->idle_since, 2 * limit)) / 4;
+    p->burst_ns = (3 * p->burst_ns + p->charged_ns - p->burst_from) / 4;
+    p->burst_from = p->charged_ns;
 }
 
 void vg_sched_report(struct vg_sched *s, struct vg_sched_proc *p, const struct vg_sched_report *r,
@@ -69,7 +72,7 @@ void vg_sched_report(struct vg_sched *s, struct vg_sched_proc *p, const struct v
     take_span(s, p, r, now);
     if (idle)
         idle_since = r->idle_since ? vg_min64(r->idle_since, now) : now;
-    learn_think(p, r, s->tuning.hold);
+    learn_think(p, r, s->tuning.think_most);
     p->waiting = r->waiting;
     p->flight_ops = r->flight_ops;
     p->flight_ns = r->flight_ns;

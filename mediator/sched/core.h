@@ -83,6 +83,10 @@ bool vg_sched_below(const struct vg_sched *s, const struct vg_sched_proc *p, uin
 /* Holds something back, or has just used up a turn, and may be picked. */
 bool vg_sched_wants(const struct vg_sched_proc *p, uint64_t now);
 
+/* Has nothing to do and will soon have, and keeps its place so long: see turn.c. And until when. */
+bool vg_sched_thinks(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now);
+uint64_t vg_sched_think_end(const struct vg_sched *s, const struct vg_sched_proc *p);
+
 /* Processes have budgets, of one VM or of several. */
 static inline bool vg_sched_takes_turns(const struct vg_sched *s)
 {

@@ -145,6 +145,20 @@ static void end_surplus(struct vg_sched *s, unsigned allowed, uint64_t now)
     }
 }
 
+/* One thinks whose turn comes before p's. */
+static bool is_too_early(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    const struct vg_sched_proc *q;
+
+    vg_list_for_each(q, &s->live, live) {
+        if (q->state == VG_PROC_DRAINING && vg_sched_thinks(s, q, now) &&
+            (q->vm->pool != p->vm->pool || q->vm->class_ == p->vm->class_) &&
+            vg_sched_before(q, p))
+            return true;
+    }
+    return false;
+}
+
 static void take_turns(struct vg_sched *s, uint64_t now)
 {
     unsigned allowed;
@@ -158,7 +172,7 @@ static void take_turns(struct vg_sched *s, uint64_t now)
     end_surplus(s, allowed, now);
     while (s->running < allowed) {
         p = vg_sched_pick(s, now, &kind);
-        if (!p)
+        if (!p || (kind == VG_TURN_FAIR && is_too_early(s, p, now)))
             break;
         vg_sched_begin(s, p, kind, now);
     }
@@ -176,6 +190,8 @@ static uint64_t waiting_check(const struct vg_sched *s, uint64_t now)
     vg_list_for_each(p, &s->live, live) {
         if (p->state == VG_PROC_RUNNING)
             at = vg_min64(at, vg_sched_turn_check(s, p, now));
+        else if (vg_sched_thinks(s, p, now))
+            at = vg_min64(at, vg_sched_think_end(s, p));
         else if (p->waiting && !s->running)
             at = vg_min64(at, now + s->tuning.quantum_min);
     }

@@ -153,6 +153,7 @@ struct vg_sched_proc {
     uint64_t told_at;           /* t1 of the last report */
     uint64_t last_busy;         /* when it went idle; to learn how long it thinks */
     uint64_t think_ns;          /* moving mean */
+    uint64_t burst_ns, burst_from;  /* GPU time between two such; charged_ns at the last */
     enum vg_sched_kind kind;    /* of its turn */
     bool fresh;                 /* its next grant begins a turn */
     bool renew;                 /* its turn is just over, and it could use another */
@@ -178,6 +179,7 @@ struct vg_sched_tuning {
     unsigned window_ops, window_ops_lower;
     uint64_t lead;              /* the next turn begins when so much of the last is left */
     uint64_t hold;              /* an idle process keeps its turn for at most so long */
+    uint64_t think_most;        /* one that comes back sooner keeps its place, if it then uses 32 times as much */
     uint64_t stall;             /* a turn that is not begun within it goes to the next */
     uint64_t lag;               /* reports are at most so late */
     uint64_t open_after;        /* idle for so long: gates stand open */

@@ -25,6 +25,7 @@ static void init_waits(struct vg_sched_tuning *t)
 {
     t->lead = US(60);               /* ring, decide, grant, start: 20 to 50 us */
     t->hold = US(100);              /* a program that waits for a result and goes on needs 10 to 50 */
+    t->think_most = MS(1);          /* with a kernel of 20 ms, 0.6 ms: what a slow guest needs for a token */
     t->stall = MS(2);
     t->lag = US(250);
     t->open_after = MS(10);

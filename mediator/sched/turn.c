@@ -6,6 +6,7 @@
 
 #define CHECK_NS  20000u    /* no timer is set nearer than that */
 #define CHARGE_NS 200000u   /* nor one that only waits for charges, which may come slower */
+#define LONG_NS   2000000u  /* nor for a long kernel, whose end rings */
 
 /* ---- states ---- */
 
@@ -33,10 +34,36 @@ void vg_sched_set_state(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sch
         vg_sched_leave(s, p);
 }
 
-/* Where a process belongs that has no turn. */
-static enum vg_sched_state without_turn(const struct vg_sched_proc *p)
+/*
+ * For how long one that has nothing to do is taken to be thinking, and not idle: it keeps its place,
+ * and nobody begins whose turn comes after its own. A program that waits for each long kernel would
+ * else lose half of the GPU to one that does not. Only if it comes back soon, as far as it usually
+ * does, against what it then uses.
+ */
+static uint64_t think_time(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    if (p->flight_ops)
+    uint64_t worth = vg_min64(p->burst_ns / 32, s->tuning.think_most);
+    uint64_t most = p->think_ns + p->think_ns / 2;
+
+    return most && most <= worth ? most : 0;
+}
+
+bool vg_sched_thinks(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    return p->state != VG_PROC_IDLE && !vg_sched_has_work(p) && p->idle_since &&
+           now - p->idle_since < think_time(s, p);
+}
+
+uint64_t vg_sched_think_end(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return p->idle_since + think_time(s, p);
+}
+
+/* Where a process belongs that has no turn. */
+static enum vg_sched_state without_turn(const struct vg_sched *s, const struct vg_sched_proc *p,
+                                        uint64_t now)
+{
+    if (p->flight_ops || vg_sched_thinks(s, p, now))
         return VG_PROC_DRAINING;
     return p->waiting ? VG_PROC_WAITING : VG_PROC_IDLE;
 }
@@ -52,7 +79,7 @@ static void start_clock(struct vg_sched_proc *p, enum vg_sched_kind kind, uint64
 static void wake(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 {
     if (p->grant.mode == VG_GRANT_CLOSED) {
-        vg_sched_set_state(s, p, without_turn(p), now);
+        vg_sched_set_state(s, p, without_turn(s, p, now), now);
         return;
     }
     vg_sched_set_state(s, p, VG_PROC_RUNNING, now);
@@ -68,10 +95,10 @@ static void observe(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
         if (vg_sched_has_work(p))
             wake(s, p, now);
     } else if (p->state != VG_PROC_RUNNING) {
-        if (p->state != without_turn(p))
-            vg_sched_set_state(s, p, without_turn(p), now);
+        if (p->state != without_turn(s, p, now))
+            vg_sched_set_state(s, p, without_turn(s, p, now), now);
     } else if (!vg_sched_has_work(p) && now - p->idle_since >= hold) {
-        vg_sched_set_state(s, p, VG_PROC_IDLE, now);
+        vg_sched_set_state(s, p, without_turn(s, p, now), now);
     }
     if (p->state != VG_PROC_IDLE)
         s->worked_at[p->vm->class_] = now;
@@ -159,7 +186,7 @@ void vg_sched_end(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 {
     p->overrun = 0;
     p->renew = vg_sched_has_work(p);
-    vg_sched_set_state(s, p, without_turn(p), now);
+    vg_sched_set_state(s, p, without_turn(s, p, now), now);
 }
 
 /* Left unused: its executor is busy elsewhere. It is asked again later, and later still. */
@@ -222,18 +249,13 @@ static bool newcomer_waits(const struct vg_sched *s, uint64_t now)
     return false;
 }
 
-static bool has_long_slices(const struct vg_sched *s, const struct vg_sched_proc *p)
-{
-    return vg_sched_slice(s, p) > s->tuning.slice_found_us;
-}
-
 /*
  * How far an end may be that is waited for. Beside another context each slice ends with a
- * switch; where slices are not long, that costs more than waiting, which is repaid.
+ * switch, and nobody can tell whose time is whose; waiting is repaid.
  */
 static uint64_t near(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
-    if (has_long_slices(s, p) || p->flight_ns <= s->tuning.quantum_min || vg_sched_beside_overrun(s) ||
+    if (p->flight_ns <= s->tuning.quantum_min || vg_sched_beside_overrun(s) ||
         newcomer_waits(s, now))
         return s->tuning.quantum_min;
     return s->tuning.kernel_long;
@@ -242,7 +264,7 @@ static uint64_t near(const struct vg_sched *s, const struct vg_sched_proc *p, ui
 /* A long kernel that is waited for takes longer than the one before it did: not by much. */
 static bool overdue(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
-    return !has_long_slices(s, p) && p->flight_ops && !p->flight_ns &&
+    return p->flight_ops && !p->flight_ns &&
            p->turn_expected > p->budget + s->tuning.quantum_min &&
            p->turn_used < p->turn_expected + p->turn_expected / 4 && !newcomer_waits(s, now);
 }
@@ -277,8 +299,13 @@ uint64_t vg_sched_turn_check(const struct vg_sched *s, const struct vg_sched_pro
 {
     uint64_t at = now + s->tuning.quantum_max;
 
-    if (p->flight_ops && p->budget != VG_SCHED_FOREVER)
-        at = now + vg_max64(p->budget - vg_min64(p->budget, p->turn_used), CHARGE_NS);
+    if (p->flight_ops && p->budget != VG_SCHED_FOREVER) {
+        uint64_t left = p->budget - vg_min64(p->budget, p->turn_used);
+
+        if (!left && p->flight_ns > s->tuning.quantum_min)
+            left = vg_min64(p->flight_ns / 2, LONG_NS);
+        at = now + vg_max64(left, CHARGE_NS);
+    }
     if (p->flight_ops && spent(p))
         at = vg_min64(at, nearly_drained(s, p));
     if (!vg_sched_has_work(p))
