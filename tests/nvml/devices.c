@@ -30,7 +30,7 @@ static int (*nv(const char *symbol))()
         library = dlopen("libnvidia-ml.so.1", RTLD_NOW);
     void *p = library ? dlsym(library, symbol) : NULL;
     if (!p)
-        vg_drv_fail(symbol);
+        vg_drv_fail("%s", symbol);
     memcpy(&function, &p, sizeof(p));
     return function;
 }
