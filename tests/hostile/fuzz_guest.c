@@ -114,6 +114,7 @@ static const uint32_t favourites[] = {
     VG_CALL_FUNCTION_GET,
     VG_CALL_LAUNCH,
     VG_CALL_COPY_IN,
+    VG_CALL_MARK,
     VG_CALL_COPY_OUT,
     VG_CALL_SYNC,
     VG_CALL_cuStreamBeginCapture_v2,
@@ -308,7 +309,8 @@ static void shape(uint32_t call, uint64_t *a, uint32_t len)
         if (a[0] && rnd() % 4 == 0) {
             a[0] |= VG_IMAGE_MANAGED;
             a[5] = rnd() % 3 ? 0 : 65536;
-        }
+        } else if (rnd() % 4 == 0)
+            a[0] |= rnd() % 2 ? VG_IMAGE_KNOWN : VG_IMAGE_KEEP;
         a[1] = 0;
         a[2] = len;
         a[3] = 0;
@@ -325,6 +327,9 @@ static void shape(uint32_t call, uint64_t *a, uint32_t len)
         break;
     case VG_CALL_COPY_IN:
         a[4] = rnd() % 65;
+        break;
+    case VG_CALL_MARK:
+        a[1] = rnd() % 65;
         break;
     case VG_CALL_HOST_FUNC:
         a[2] = rnd() % 2;
