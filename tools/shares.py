@@ -287,6 +287,7 @@ class Picture:
         self.legend(title)
         return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self.height}" '
                 f'width="{WIDTH}" height="{self.height}" font-family="sans-serif">\n'
+                '<!-- SPDX-License-Identifier: MIT -->\n'
                 + '\n'.join(self.parts) + '\n</svg>\n')
 
 

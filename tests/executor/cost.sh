@@ -17,13 +17,20 @@ case ${VG_BUILD:-release} in
 esac
 command -v valgrind >/dev/null || { echo 'no valgrind'; exit 77; }
 
+# Without their debugging information, which valgrind does not read from every compiler.
+work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-cost.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+for program in launches launches-free; do
+    strip -o "$work/$program" "$tests/$program" || exit 1
+done
+
 refs() {
     valgrind --tool=cachegrind --cache-sim=no --cachegrind-out-file=/dev/null "$@" 2>&1 >/dev/null |
         sed -n 's/.*I *refs: *//p' | tr -d ,
 }
 # each PROGRAM [turns]: instructions of one launch; what a run takes anyway drops out.
 each() {
-    local program=$tests/$1 few many
+    local program=$work/$1 few many
     shift
     few=$(refs "$program" 10000 "$@") && many=$(refs "$program" 30000 "$@") || return 1
     echo $(((many - few) / 20000))
