@@ -90,6 +90,7 @@ static void take_grant(struct vg_exec *x)
     bool solo = g.mode == VG_GATE_TURN && g.budget_ns == UINT64_MAX && !x->opt.software;
     x->meter.fine = g.mode != VG_GATE_OPEN && !solo;
     x->meter.paced = solo;
+    x->meter.plain = g.slice_us != 0 && g.slice_us < VG_SLICE_FOUND;
     x->meter.off = g.unmeasured != 0;
     x->meter.next_look = 0;
     vg_store_relaxed(&k->page->now.seq, g.seq);
@@ -341,7 +342,8 @@ static void log_slices(struct vg_exec *x, const char *event, const char *why)
 static bool has_missed_groups(const struct vg_exec *x)
 {
     return x->keeper.slice == VG_GATE_SLICE_UNKNOWN && !x->keeper.told_no_groups &&
-           x->keeper.grant.slice_us != 0 && x->meter.serial != 0 && !x->opt.software;
+           x->keeper.grant.slice_us != 0 && x->meter.serial != 0 && !x->opt.software &&
+           vg_slice_seen().groups == 0;
 }
 
 static void apply_slice(struct vg_exec *x)
@@ -387,6 +389,11 @@ void vg_gate_tick(struct vg_exec *x, uint64_t now, bool quiet)
 }
 
 /* ---- Sleep ---- */
+
+bool vg_gate_is_ahead(const struct vg_exec *x)
+{
+    return x->keeper.grant.slice_us > VG_SLICE_FOUND;
+}
 
 bool vg_gate_is_busy(const struct vg_exec *x)
 {

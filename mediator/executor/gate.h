@@ -64,6 +64,9 @@ bool vg_gate_next(struct vg_exec *x, struct vg_call *ret_call);
 /* Once a round of the serve loop: takes new grants, measures, tells. `quiet`: nothing came. */
 void vg_gate_tick(struct vg_exec *x, uint64_t now, bool quiet);
 
+/* Somebody of a lower class is about: this one shall begin at once when it has something to do. */
+bool vg_gate_is_ahead(const struct vg_exec *x);
+
 /* Whether there is work to look after, for which the loop had better not sleep long. */
 bool vg_gate_is_busy(const struct vg_exec *x);
 

@@ -27,6 +27,15 @@ static uint64_t clock_now(const struct vg_meter *m)
     return m->clock ? m->clock : vg_now();
 }
 
+/*
+ * A time behind a kernel costs it nothing alone, but beside others: while one was pending, an H200
+ * let a neighbour in a slice later than without.
+ */
+static bool is_exact(const struct vg_meter *m, bool quiet)
+{
+    return !m->plain && (m->fine || quiet);
+}
+
 /* ---- Calls ---- */
 
 void vg_meter_begin(struct vg_exec *x, uint64_t key, uint64_t first_guess)
@@ -95,7 +104,7 @@ static void close_legacy(struct vg_exec *x, const struct vg_lane *l, bool is_wor
         return;
     if (is_work && l && l->home == legacy->home && (l->runs || !l->first))
         return;
-    vg_lane_close(x, legacy, m->fine, vg_now());
+    vg_lane_close(x, legacy, is_exact(m, false), vg_now());
 }
 
 void vg_meter_stream(struct vg_exec *x, CUstream stream)
@@ -141,7 +150,7 @@ void vg_meter_end(struct vg_exec *x, bool done)
 void vg_meter_close_all(struct vg_exec *x)
 {
     for (unsigned i = x->meter.active; i-- > 0;)
-        vg_lane_close(x, x->meter.lane[i], x->meter.fine, vg_now());
+        vg_lane_close(x, x->meter.lane[i], is_exact(&x->meter, false), vg_now());
 }
 
 void vg_meter_stall_begin(struct vg_exec *x, CUstream stream)
@@ -149,7 +158,7 @@ void vg_meter_stall_begin(struct vg_exec *x, CUstream stream)
     struct vg_lane *l = x->ctx ? vg_lane_find(x, stream) : NULL;
 
     if (l)
-        vg_lane_close(x, l, x->meter.fine, vg_now());
+        vg_lane_close(x, l, is_exact(&x->meter, false), vg_now());
 }
 
 void vg_meter_stall_end(struct vg_exec *x, CUstream stream)
@@ -167,7 +176,7 @@ void vg_meter_stream_ends(struct vg_exec *x, CUstream stream)
 
     if (!l || l->legacy || stream == CU_STREAM_PER_THREAD)
         return;
-    vg_lane_close(x, l, m->fine, vg_now());
+    vg_lane_close(x, l, is_exact(m, false), vg_now());
     l->ended = true;
     if (!vg_lane_is_active(m, l))
         vg_lane_forget(x, l);
@@ -252,7 +261,7 @@ static void look(struct vg_exec *x, uint64_t now, bool quiet)
     for (unsigned i = m->active; i-- > 0;) {
         struct vg_lane *l = m->lane[i];
         if (vg_lane_look(x, l, now) && is_due(x, l, now, quiet))
-            vg_lane_close(x, l, m->fine || quiet, now);
+            vg_lane_close(x, l, is_exact(m, quiet), now);
     }
     vg_lanes_take_stock(m, now);
     m->next_look = now + (quiet || m->fine ? LOOK_QUIET_NS : m->paced ? LOOK_PACED_NS : LOOK_NS);

@@ -61,6 +61,7 @@ struct vg_meter {
     uint64_t clock;          /* what time it is, if the serve loop has just looked; else 0 */
     bool fine;               /* turns are counted: marks are close, with exact times */
     bool paced;              /* only what is in flight is limited: marks are less close */
+    bool plain;              /* marks have no times: what gives way shall hold nothing else up */
     bool off;                /* nobody asks: calls are not counted any more */
     struct {
         bool on;             /* its stream is not known yet */

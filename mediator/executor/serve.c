@@ -23,6 +23,7 @@
 #define LOOK_NS          20000000ull   /* between two looks for a fault ... */
 #define LOOKS            50u           /* ... for a second after the last call: natively it is known */
 #define WAIT_SPIN_NS     2000000ull    /* a GPU's wait is polled so long: natively it is, for ever */
+#define AHEAD_SPIN_NS    5000000ull    /* above others who would go on meanwhile */
 #define WAIT_SLEEP_NS    1000000ull    /* longest pause between looks at a pending wait */
 #define HEARD_SLEEP_NS   100000000ull  /* with waits that ring when they are over */
 #define WAIT_SLEEP_SHARE 64u           /* and at most this part of the time waited so far */
@@ -198,6 +199,8 @@ static uint64_t spin_ns(const struct vg_exec *x, const struct loop *l)
     bool turns = x->meter.fine || x->meter.paced;
     bool waits = !x->opt.software && (x->waits.count > 0 || (turns && vg_gate_is_busy(x)));
 
+    if (vg_gate_is_ahead(x) && !x->opt.software)
+        return AHEAD_SPIN_NS;
     return waits && l->spin < WAIT_SPIN_NS ? WAIT_SPIN_NS : l->spin;
 }
 

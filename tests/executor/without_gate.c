@@ -27,6 +27,7 @@ bool vg_gate_next(struct vg_exec *x, struct vg_call *ret_call)
 }
 
 bool vg_gate_sleepy(struct vg_exec *x)                              { (void)x; return true; }
+bool vg_gate_is_ahead(const struct vg_exec *x)                      { (void)x; return false; }
 bool vg_gate_is_busy(const struct vg_exec *x)                       { (void)x; return false; }
 void vg_gate_awake(struct vg_exec *x)                               { (void)x; }
 void vg_gate_tick(struct vg_exec *x, uint64_t now, bool quiet)      { (void)x, (void)now, (void)quiet; }
