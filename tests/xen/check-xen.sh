@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# timeout: 900
+# timeout: 1800
 #
 # The product on real Xen, under emulation: dom0/check.sh says what is tested.
 set -u
@@ -9,10 +9,10 @@ build=$(cd "${VG_BUILD:-build/release}" && pwd)
 out=${XEN_OUT:-$(mktemp -d "${TMPDIR:-/tmp}/vgpu-check-xen.XXXXXX")}
 files=(--file "$build/lib/libvgpu-cuda.so:/usr/lib/vgpu/libcuda.so.1"
        --file "$build/bin/vgpu-warden:/usr/lib/vgpu/vgpu-warden"
-       --file "$build/tests/vm-probe:/bin/vm-probe")
-for program in vectoradd reduce matmul; do files+=(--file "$build/demo/$program:/bin/$program"); done
+       --file "$build/tests/vm-probe:/bin/vm-probe" --file "$build/client/storm:/bin/storm")
+for program in vectoradd reduce; do files+=(--file "$build/demo/$program:/bin/$program"); done
 
-"$here/xen-boot" --out "$out" --timeout 800 "${files[@]}" "$here/dom0/check.sh" "$build"
+"$here/xen-boot" --out "$out" --mem 8192 "${files[@]}" "$here/dom0/check.sh" "$build"
 rc=$?
 cat "$out/log"
 [ -n "${XEN_OUT:-}" ] || rm -rf "$out"

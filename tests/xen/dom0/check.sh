@@ -9,6 +9,7 @@ build=$1
 run=/run/vgpu
 one=11111111-1111-4111-8111-111111111111
 two=22222222-2222-4222-8222-222222222222
+three=33333333-3333-4333-8333-333333333333
 failures=0
 
 check() { # text, then a command that must succeed
@@ -23,56 +24,177 @@ check() { # text, then a command that must succeed
     fi
 }
 
-mediator_start() {
-    "$build/bin/vgpu-mediator" --foreground --config "$run/conf" >>/mnt/out/mediator.log 2>&1 &
-    mediator=$!
-    within 20 admin list
-}
-admin() { "$build/bin/vgpu-admin" --socket "$run/control.sock" "$@"; }
-field() { admin list --json | tr -d ' \n' | grep -o "\"name\":\"$1\"[^}]*" | grep -q "$2"; }
+# ---- the host ----
 
-policy() { # uuid key value
-    xenstore-write "/vgpu/vm/$1/gpu_$2" "$3"
-}
-boot() { # name uuid memory processor
-    guest_start "$1" "$2" "$3" "$4" && within 240 guest_is_ready "$1"
-}
-traps_are_none() { [ "$(guest_run "$1" 60 vm-probe traps)" = 0 ]; }
-work() { # guest: programs whose results the guest checks
-    guest_run "$1" 240 "vectoradd && reduce" || return 1
-    traps_are_none "$1"
-}
-no_executors() { ! pgrep -x vgpu-executor; }
-ready_in() { # guest: how long its kernel took
-    sed -n 's/^ready/user space of the guest/p' "$(guest_log "$1")"
-}
-domain_gone() { ! xl domid "$1"; }
-no_domains() { [ "$(xl list | wc -l)" = 2 ]; }
-moved() { # the guest gives BAR1 another place
-    guest_run "$1" 60 "move-bar"
-}
-
-mkdir -p $run/state
-cat >$run/conf <<EOF
+settings() {
+    mkdir -p $run/state
+    cat >$run/conf <<END
 socket = $run/mediator.sock
 control_socket = $run/control.sock
 state_dir = $run/state
-domain_socket = $run/{domid}.sock
+domain_socket = /run/xen/qemu/root-{domid}/vgpu.sock
+domain_uid_base = 65535
 backend = soft
 prestart = 0
-EOF
+END
+    cat >$run/wrapper.conf <<END
+wrapper = $xen_here/qemu-wrapper
+qemu = $XEN_QEMU
+root = /run/xen/qemu/root-{domid}
+size_mib = 16
+slots = 8
+END
+    export VGPU_QEMU_WRAPPER_CONFIG=$run/wrapper.conf XEN_WRAPPER=$build/bin/vgpu-qemu-wrapper
+}
+
+mediator_start() {
+    "$build/bin/vgpu-mediator" --foreground --config "$run/conf" >>/mnt/out/mediator.log 2>&1 &
+    mediator=$!
+    within 60 admin list
+}
+mediator_restart() { # what else to kill
+    kill -KILL "$mediator" "$@" || return 1
+    wait "$mediator"
+    mediator_start
+}
+admin() { "$build/bin/vgpu-admin" --socket "$run/control.sock" "$@"; }
+policy() { # uuid key value
+    xenstore-write "/vgpu/vm/$1/gpu_$2" "$3"
+}
+executors() { pgrep -x vgpu-executor | sort | tr '\n' ' '; }
+executors_are() { [ "$(pgrep -cx vgpu-executor)" = "$1" ]; }
+free_mib() { xl info | sed -n 's/^free_memory *: //p'; }
+
+# ---- guests ----
+
+is_registered() { admin show-vm "$1" | grep -q 'registered *yes'; }
+is_unregistered() { admin show-vm "$1" | grep -q 'registered *no'; }
+weight_is() { admin show-vm "$1" | grep -w "$2"; }
+is_gone() { ! xl domid "$1" 2>/dev/null; }
+no_guests() { xl list; [ "$(xl list | wc -l)" = 2 ]; } # a zombie counts
+qemu_is_confined() {
+    local pid
+    pid=$(guest_qemu "$1")
+    ls -l "/proc/$pid/root"
+    grep -E '^(Uid|CapEff)' "/proc/$pid/status"
+    [ "$(stat -c %u "/proc/$pid")" = $((65535 + $(guest_id "$1"))) ] &&
+        [ "$(readlink "/proc/$pid/root")" = "/run/xen/qemu/root-$(guest_id "$1")" ]
+}
+has_memory_above_4g() { guest_run "$1" 60 "grep -E '^1[0-9a-f]{8}-.*System RAM' /proc/iomem"; }
+
+# Programs that check their results; BAR1 is the guest's memory all the while.
+works() { # guest
+    guest_run "$1" 900 "patient vectoradd && patient reduce" || return 1
+    traps_are_none "$1"
+}
+traps_are_none() {
+    local traps
+    traps=$(guest_run "$1" 60 vm-probe traps)
+    echo "$1: BAR1 was served by the device $traps times"
+    [ "$traps" = 0 ]
+}
+both() { # command: with each of the two, at the same time
+    local first rc=0
+    "$@" one &
+    first=$!
+    "$@" two || rc=1
+    wait $first && return $rc
+}
+link_is() { [ "$(guest_run "$1" 60 vm-probe status)" = "$2" ]; }
+
+# A program in the middle of something.
+storm_starts() {
+    guest_run "$1" 60 'touch /tmp/go /tmp/running; { patient storm launch /tmp/go >/tmp/storm 2>&1; rm /tmp/running; } &' || return 1
+    within 300 guest_run "$1" 60 'grep "storm of" /tmp/storm || ! [ -e /tmp/running ]'
+    guest_run "$1" 60 'cat /tmp/storm; [ -e /tmp/running ]'
+}
+storm_ends() {
+    guest_run "$1" 60 rm /tmp/go
+    within 300 guest_run "$1" 60 '! [ -e /tmp/running ]'
+    guest_run "$1" 60 'cat /tmp/storm; grep -q "^ok: " /tmp/storm'
+}
+
+# ---- what is tested ----
+
+two_boot() {
+    guest_start one $one 320 2 || return 1
+    # With more than it would have to have for its parking place to be free.
+    guest_start two $two 4000 3 -global vgpu-stub.x-parking=256M || return 1
+    guest_boots one && guest_boots two
+}
+not_parked_in_memory() {
+    grep moved /var/log/xen/qemu-dm-two.log
+    ! grep -q 'at frame 0x10000$' /var/log/xen/qemu-dm-two.log
+}
+bar1_moves() {
+    guest_run one 120 move-bar || return 1
+    within 30 link_is one 'up 1' && works one
+}
+computing_goes_on() {
+    local before
+    both storm_starts || return 1
+    before=$(executors)
+    executors_are 2 && mediator_restart || return 1
+    both storm_ends || return 1
+    echo "executors were $before"
+}
+confined_qemu_comes_back() {
+    mediator_restart "$(pgrep -x vgpu-keeper)" || return 1
+    within 60 link_is one 'up 2' && works one
+}
+reboots() {
+    guest_reboots one && guest_boots one || return 1
+    within 60 is_registered $one && weight_is $one 33 && works one
+}
+hung_executor_is_no_obstacle() {
+    local hung
+    storm_starts two || return 1
+    hung=$(executors)
+    # shellcheck disable=SC2086 # one or more
+    kill -STOP $hung || return 1
+    xl destroy two
+    within 120 is_gone two && within 120 executors_are 0
+}
+lost_region_costs_only_the_gpu() {
+    guest_start three $three 320 3 -global vgpu-stub.x-fail-move=4 || return 1
+    guest_boots three || return 1
+    grep 'cannot move the shared region' /var/log/xen/qemu-dm-three.log || return 1
+    guest_run three 60 vm-probe status
+    guest_run three 60 'echo the guest lives; ! vectoradd' || return 1
+    executors_are 0
+}
+destroyed() {
+    xl destroy "$1"
+    within 60 is_gone "$1"
+}
+memory_is_back() { # MiB that were free; Xen itself may need some
+    echo "free: $(free_mib) MiB, before: $1"
+    [ "$(free_mib)" -ge $(($1 - 8)) ]
+}
+
+settings
 check 'the mediator starts' mediator_start
-policy $one enabled true
+for uuid in $one $two $three; do policy $uuid enabled true; done
 policy $one weight 80
-policy $two enabled true
-check 'a guest boots' boot one $one 320 2
-check 'its VM is registered by itself' within 20 admin show-vm $one
-check 'CUDA programs in it' work one
+free=$(free_mib)
+check 'two guests boot' two_boot
+check 'QEMU has given up its rights' qemu_is_confined one
+check 'their VMs are registered by themselves' eval 'within 60 is_registered $one && within 60 is_registered $two'
+check 'one has memory above 4 GiB' has_memory_above_4g two
+check 'its region was parked where it has none' not_parked_in_memory
+check 'CUDA programs in both' both works
 admin list
-check 'a change of policy' eval 'policy $one weight 33; within 20 eval "admin show-vm $one | grep -w 33"'
-check 'the guest is destroyed' eval 'xl destroy one; within 30 domain_gone one'
-check 'nothing of it is left' within 30 eval 'no_executors && no_domains'
-check 'its VM is unregistered' within 60 eval 'admin show-vm $one | grep -q "registered *no"'
+check 'a change of policy' eval 'policy $one weight 33; within 60 weight_is $one 33'
+check 'the guest gives BAR1 another place' bar1_moves
+check 'the mediator is killed and replaced while both compute' computing_goes_on
+check 'QEMU finds the next mediator from where it is confined' confined_qemu_comes_back
+check 'a guest is destroyed while its executor hangs' hung_executor_is_no_obstacle
+check 'a guest reboots' reboots
+check 'a region that is lost half-way costs a guest its GPU only' lost_region_costs_only_the_gpu
+check 'the guests are destroyed' eval 'destroyed one && destroyed three'
+check 'no domain and no executor is left' within 60 eval 'executors_are 0 && no_guests'
+check 'all their memory is back' within 120 memory_is_back "$free"
+check 'their VMs are unregistered' within 60 eval 'is_unregistered $one && is_unregistered $two'
 xl list
 cp /var/log/xen/* /mnt/out/ 2>/dev/null
 kill -INT $mediator
