@@ -147,18 +147,20 @@ demo:
 	@$(MAKE) --no-print-directory -j$(JOBS) build $(demo-vm:vm=qemu)
 	@VG_BUILD=$(B) tests/demo/demo.sh
 
+# XEN=yes: and check-xen, as the last test.
 check:
-	@tools/bootstrap.sh build qemu vm cuda clang tests
+	@tools/bootstrap.sh build qemu vm cuda clang tests $(if $(filter yes,$(XEN)),xen)
 	@tools/cuda-toolkit.sh >/dev/null
 	@tools/client-libraries.sh >/dev/null
 	@$(MAKE) --no-print-directory -j$(JOBS) build-tests qemu
-	@tools/run-tests.sh $(B) $(or $(TESTS),$(tests) $(test-scripts))
+	@tools/run-tests.sh $(B) $(or $(TESTS),$(tests) $(test-scripts)) $(if $(filter yes,$(XEN)),$(xen-test))
 
 # The product on real Xen, emulated: minutes, and nothing else should run beside it.
+xen-test := tests/xen/check-xen.sh
 check-xen:
 	@tools/bootstrap.sh build qemu vm xen
 	@$(MAKE) --no-print-directory -j$(JOBS) build-tests qemu
-	@tools/run-tests.sh $(B) tests/xen/check-xen.sh
+	@tools/run-tests.sh $(B) $(xen-test)
 
 # Only what needs neither VM nor toolkit: seconds, for the edit loop.
 check-unit: build-tests
@@ -173,7 +175,7 @@ clean:
 help:
 	@echo 'make demo        boot a VM with the software GPU and run CUDA programs in it'
 	@echo '                 (VM=no: the same programs on this host, no QEMU needed)'
-	@echo 'make check       build and run every test (installs what is missing)'
+	@echo 'make check       build and run every test (installs what is missing; XEN=yes: check-xen too)'
 	@echo 'make             build the product into $(O)/release'
 	@echo 'make check-xen   the product on real Xen, emulated (minutes)'
 	@echo 'make check-unit  the unit tests only'
