@@ -212,6 +212,18 @@ static int op_clear_gpu(struct vg_mediator *m, struct vg_asker *asker, json_obje
     return vg_gpu_clear(m, vg_report_text(in, "gpu"), why, WHY_MAX) < 0 ? -1 : 0;
 }
 
+/* The answer goes first. */
+static int op_stop(struct vg_mediator *m, struct vg_asker *asker, json_object *in, json_object *out,
+                   char *why)
+{
+    json_object *all;
+
+    (void)asker, (void)out, (void)why;
+    vg_mediator_stop_soon(m, json_object_object_get_ex(in, "all", &all) &&
+                                 json_object_get_boolean(all));
+    return 0;
+}
+
 /* ---- questions ---- */
 
 static int op_list(struct vg_mediator *m, struct vg_asker *asker, json_object *in, json_object *out,
@@ -376,6 +388,7 @@ static const struct {
     { "show-health", op_health },   { "events", op_events },
     { "top", op_top },            { "quarantine", op_quarantine },
     { "clear-quarantine", op_clear_quarantine }, { "clear-gpu", op_clear_gpu },
+    { "stop", op_stop },
 };
 
 static int serve(struct vg_mediator *m, struct vg_asker *asker, json_object *in, json_object *out,

@@ -220,19 +220,18 @@ static void leave(struct vg_mediator *m)
     vg_loop_quit(&m->loop, 0);
 }
 
-static void on_stop(void *arg, const struct signalfd_siginfo *info)
+static void stop(struct vg_mediator *m, unsigned signo)
 {
-    struct vg_mediator *m = arg;
     struct vg_client *c, *next;
 
     if (m->stopping)
         return;
-    if (may_leave(m, info->ssi_signo)) {
+    if (may_leave(m, signo)) {
         leave(m);
         return;
     }
-    vg_event(m, VG_EVENT_STOPPING, NULL, "signal=%u peers=%u executors=%u", info->ssi_signo,
-             m->client_count, m->session_count);
+    vg_event(m, VG_EVENT_STOPPING, NULL, "signal=%u peers=%u executors=%u", signo, m->client_count,
+             m->session_count);
     m->stopping = true;
     vg_notify("STOPPING=1\n");
     stop_listening(m);
@@ -241,6 +240,27 @@ static void on_stop(void *arg, const struct signalfd_siginfo *info)
     vg_list_for_each_safe(c, next, &m->clients, link)
         vg_client_close(c, VG_GONE_MEDIATOR, "the mediator stops");
     quit_when_done(m);
+}
+
+static void on_stop(void *arg, const struct signalfd_siginfo *info)
+{
+    stop(arg, info->ssi_signo);
+}
+
+static void stop_all(void *arg)
+{
+    stop(arg, SIGINT);
+}
+
+static void stop_as_asked(void *arg)
+{
+    stop(arg, SIGTERM);
+}
+
+void vg_mediator_stop_soon(struct vg_mediator *m, bool all)
+{
+    vg_timer_set(&m->loop, &m->stop_timer, vg_now() + VG_STOP_SOON_MS * VG_NS_PER_MS,
+                 all ? stop_all : stop_as_asked, m);
 }
 
 /* ---- start ---- */

@@ -20,6 +20,7 @@
 #include "vm.h"
 
 #define VG_STOP_MS 2000u    /* a shutdown takes no longer */
+#define VG_STOP_SOON_MS 50u     /* for the answer to who asked for it */
 #define VG_STOP_POOL_MS 100u    /* of this, for executors that were killed and served nobody */
 
 struct vg_mediator {
@@ -76,6 +77,12 @@ void vg_mediator_vm_changed(struct vg_mediator *m, struct vg_vm *vm);
 
 /* Why listening at a path failed, in words of the settings; rc is -errno. */
 void vg_mediator_explain_listen(int rc, const char *path, char *why, size_t why_cap);
+
+/*
+ * Ends the daemon a moment from now: with `all` as SIGINT does, and what runs with it; else as
+ * SIGTERM does, after which what runs may go on (setting keep).
+ */
+void vg_mediator_stop_soon(struct vg_mediator *m, bool all);
 
 /* A connection: by the common socket, or (domid not 0) by a domain's. Takes the fd. */
 void vg_mediator_peer(struct vg_mediator *m, int fd, uint32_t domid);

@@ -174,7 +174,8 @@ upgraded() {
 }
 
 all_ends() {
-    mediator_stop -INT
+    admin stop --all || return 1
+    wait "$mediator"
     within 20 none_of_ours || { ours; return 1; }
     [ -z "$(find "$work" -maxdepth 1 -type s)" ] || { ls -l "$work"; return 1; }
 }
