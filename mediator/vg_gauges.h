@@ -13,10 +13,13 @@
 #define VG_GAUGES_PIDS       1024u  /* executors an ask can name */
 #define VG_GAUGES_PROCESSES  512u   /* entries of an answer */
 
-struct vg_gauges_ask {              /* sent without the unused end of `pid` */
+struct vg_gauges_ask {              /* sent without the unused end of `executor` */
     uint32_t magic;
     uint32_t count;
-    uint32_t pid[VG_GAUGES_PIDS];   /* executors, as the host knows them */
+    struct {
+        uint32_t pid;               /* of an executor, as the host knows it */
+        uint32_t device;            /* the first that it has */
+    } executor[VG_GAUGES_PIDS];
 };
 
 /* What one process does on one device. */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -106,6 +107,12 @@ static void answer_ready(void *arg, uint32_t events)
 
 /* ---- asking ---- */
 
+static void add_executor(struct vg_gauges_ask *ask, const struct vg_session *s)
+{
+    ask->executor[ask->count].pid = (uint32_t)s->pid;
+    ask->executor[ask->count++].device = (uint32_t)strtoul(s->gpus, NULL, 10);
+}
+
 static void add_executors(struct vg_telemetry_service *t, struct vg_gauges_ask *ask)
 {
     struct vg_client *c;
@@ -113,7 +120,7 @@ static void add_executors(struct vg_telemetry_service *t, struct vg_gauges_ask *
     vg_list_for_each(c, &t->mediator->clients, link) {
         for (unsigned i = 0; i < c->layout.slot_count && ask->count < VG_GAUGES_PIDS; i++) {
             if (c->session[i] && vg_session_is_live(c->session[i]))
-                ask->pid[ask->count++] = (uint32_t)c->session[i]->pid;
+                add_executor(ask, c->session[i]);
         }
     }
 }
@@ -124,7 +131,7 @@ static void send_ask(struct vg_telemetry_service *t)
     size_t len;
 
     add_executors(t, &ask);
-    len = offsetof(struct vg_gauges_ask, pid) + ask.count * sizeof(ask.pid[0]);
+    len = offsetof(struct vg_gauges_ask, executor) + ask.count * sizeof(ask.executor[0]);
     t->sent_at = t->used_at = vg_now();
     t->waiting = vg_sock_send(t->sock, &ask, len, NULL, 0) == 0;
     if (!t->waiting)

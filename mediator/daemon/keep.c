@@ -108,6 +108,7 @@ static void session_values(const struct vg_session *s, struct vg_kept_session *v
     v->program = s->program;
     v->seat = s->seat < VG_SEATS ? s->seat + 1 : 0;
     v->context_bytes = s->mediator->context_measured;
+    memcpy(v->gpus, s->gpus, sizeof(v->gpus));
     memcpy(v->device, s->device, sizeof(v->device));
     memcpy(v->failure, s->failure, sizeof(v->failure));
     if (strlen(s->backend.library) < sizeof(v->library))

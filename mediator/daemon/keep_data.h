@@ -89,6 +89,7 @@ struct vg_kept_session {
     uint32_t seat;          /* in its VM's account, plus 1 */
     uint32_t reserved2;
     uint64_t context_bytes; /* the daemon's context_measured when this was written */
+    char gpus[192];
 };
 
 struct vg_kept_share {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What one watcher may see: the GPU's numbers as they are, the memory as if the GPU
- * were its VM's own, and the processes of its VM under the numbers that the guest
- * gave them.
+ * were its VM's own, the devices of its VM's pool, and the processes of its VM under the
+ * numbers that the guest gave them, with the GPU time that the scheduler has charged them.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "client.h"
@@ -32,8 +33,43 @@ static const struct vg_vm *vm_of(const struct vg_client *watcher)
 
 /* ---- processes ---- */
 
+/* The host's devices that a watcher may see, by their place in its page. */
+struct view {
+    unsigned count;
+    unsigned host[VG_DEVICES_MAX];      /* in the page -> on the host */
+    uint32_t own[VG_DEVICES_MAX];       /* on the host -> in the page, NOT_SEEN */
+};
+
+#define NOT_SEEN UINT32_MAX
+
+/* Those of its VM's pool that take somebody; of the pool that VMs are in by themselves, for no VM. */
+static void view_init(struct view *v, const struct vg_gauges *g, const struct vg_client *watcher)
+{
+    const struct vg_mediator *m = watcher->mediator;
+    const struct vg_vm *vm = vm_of(watcher);
+    struct vg_place place;
+
+    vg_gpus_place(m, vm ? vm->grant.pool : m->config.policy.pool, &place);
+    v->count = 0;
+    for (uint32_t i = 0; i < g->device_count; i++) {
+        v->own[i] = NOT_SEEN;
+        if (place.mask && !(place.mask >> i & 1))
+            continue;
+        v->own[i] = v->count;
+        v->host[v->count++] = i;
+    }
+}
+
+/* The first device that an executor has: the one its own books are about. */
+static uint32_t first_device(const struct vg_session *s, const struct view *v, uint32_t devices)
+{
+    unsigned long n = strtoul(s->gpus, NULL, 10);
+
+    return n < devices ? v->own[n] : NOT_SEEN;
+}
+
 static void add_process(struct vg_telemetry *page, const struct vg_session *s,
-                        const struct vg_gauges_process *g)
+                        const struct vg_gauges_process *g, uint32_t device)
 {
     struct vg_telemetry_process *p;
 
@@ -45,40 +81,45 @@ static void add_process(struct vg_telemetry *page, const struct vg_session *s,
     memcpy(p->comm, s->stats->guest_comm, sizeof(p->comm));
     p->comm[sizeof(p->comm) - 1] = '\0';
     p->memory = g ? g->memory : VG_NV_NO_VALUE;
+    p->device = device;
+    p->sm = s->gpu_percent;
     if (!g)
         return;
-    p->device = g->device;
-    p->sm = g->sm;
     p->memory_busy = g->memory_busy;
     p->encoder = g->encoder;
     p->decoder = g->decoder;
 }
 
-/* Where NVML does not know the process, the executor's own books count (device 0). */
-static void use_own_count(struct vg_telemetry *page, unsigned first, const struct vg_session *s)
+/* Where NVML does not know the process, the executor's own books count, for its first device. */
+static void use_own_count(struct vg_telemetry *page, unsigned first, const struct vg_session *s,
+                          uint32_t device)
 {
     for (unsigned i = first; i < page->process_count; i++) {
-        if (page->process[i].memory == VG_NV_NO_VALUE && page->process[i].device == 0)
+        if (page->process[i].memory == VG_NV_NO_VALUE && page->process[i].device == device)
             page->process[i].memory = vg_load_relaxed(&s->stats->memory);
     }
 }
 
-static void add_session(struct vg_telemetry *page, const struct vg_gauges *g,
+static void add_session(struct vg_telemetry *page, const struct vg_gauges *g, const struct view *v,
                         const struct vg_session *s)
 {
+    uint32_t own = first_device(s, v, g->device_count), device;
     unsigned first = page->process_count;
 
     for (uint32_t i = 0; i < g->process_count; i++) {
-        if (g->process[i].pid == (uint32_t)s->pid && g->process[i].device < g->device_count)
-            add_process(page, s, &g->process[i]);
+        if (g->process[i].pid != (uint32_t)s->pid || g->process[i].device >= g->device_count)
+            continue;
+        device = v->own[g->process[i].device];
+        if (device != NOT_SEEN)
+            add_process(page, s, &g->process[i], device);
     }
-    if (page->process_count == first)
-        add_process(page, s, NULL);
-    use_own_count(page, first, s);
+    if (page->process_count == first && own != NOT_SEEN)
+        add_process(page, s, NULL, own);
+    use_own_count(page, first, s, own);
 }
 
 static void add_processes(struct vg_telemetry *page, const struct vg_gauges *g,
-                          const struct vg_client *watcher)
+                          const struct view *v, const struct vg_client *watcher)
 {
     const struct vg_client *c;
 
@@ -88,7 +129,7 @@ static void add_processes(struct vg_telemetry *page, const struct vg_gauges *g,
     vg_list_for_each(c, &watcher->mediator->clients, link) {
         for (unsigned i = 0; i < c->layout.slot_count && may_see(watcher, c); i++) {
             if (c->session[i] && c->session[i]->state == VG_SESSION_SERVING)
-                add_session(page, g, c->session[i]);
+                add_session(page, g, v, c->session[i]);
         }
     }
 }
@@ -136,15 +177,18 @@ void vg_telemetry_compose(struct vg_telemetry *page, const struct vg_gauges *g,
     const struct vg_vm *vm = vm_of(watcher);
     uint64_t limit = vm ? vm->grant.memory_mib << 20 : 0, claimed = vm ? vg_quota_memory(vm) : 0;
     uint64_t left = claimed < limit ? limit - claimed : 0;
+    struct view v;
 
+    view_init(&v, g, watcher);
     page->time = g->time;
     page->cuda_version = g->cuda_version;
     page->software = g->software;
-    page->device_count = g->device_count;
+    page->device_count = v.count;
     memcpy(page->driver_version, g->driver_version, sizeof(page->driver_version));
     memcpy(page->nvml_version, g->nvml_version, sizeof(page->nvml_version));
-    memcpy(page->device, g->device, g->device_count * sizeof(g->device[0]));
-    add_processes(page, g, watcher);
+    for (unsigned i = 0; i < v.count; i++)
+        page->device[i] = g->device[v.host[i]];
+    add_processes(page, g, &v, watcher);
     for (uint32_t i = 0; i < page->device_count; i++)
         set_memory(&page->device[i], limit, left, used_on(page, i));
 }

@@ -189,6 +189,8 @@ static void fill_session(struct vg_session *s, struct vg_kept_session *v)
     end_text(v->device, sizeof(v->device));
     end_text(v->failure, sizeof(v->failure));
     end_text(v->library, sizeof(v->library));
+    end_text(v->gpus, sizeof(v->gpus));
+    memcpy(s->gpus, v->gpus, sizeof(s->gpus));
     memcpy(s->device, v->device, sizeof(s->device));
     memcpy(s->failure, v->failure, sizeof(s->failure));
     strcpy(s->backend.library, v->library);

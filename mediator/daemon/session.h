@@ -74,6 +74,8 @@ struct vg_session {
     uint64_t ready_ns;              /* from start, later from its slot, to its being ready */
     struct vg_turns_seat turns;     /* its place among those that take turns */
     struct vg_backend backend;
+    uint64_t gpu_looked, gpu_seen;  /* vg_now() of the last look at its GPU time, and that, ns */
+    unsigned gpu_percent;           /* of the time between the last two */
     char gpus[192];                 /* that it sees, see place.h */
     char device[160];               /* what the executor says it found */
     char failure[160];              /* what it said when it could not start */

@@ -8,6 +8,7 @@
 #include "client.h"
 #include "mediator.h"
 #include "mediator/base/log.h"
+#include "protocol/vg_atomic.h"
 
 static bool is_watcher(const struct vg_client *c)
 {
@@ -123,11 +124,43 @@ static void look(void *arg)
         look_later(t);
 }
 
+/* What the scheduler has charged; without it, what the executor has measured. */
+static uint64_t gpu_ns(const struct vg_session *s)
+{
+    vg_turns_vm_charged(s->client->vm);
+    return s->turns.gpus ? vg_turns_charged(s) : vg_load_relaxed(&s->stats->gpu_ns);
+}
+
+static void look_at_work(struct vg_session *s, uint64_t now)
+{
+    uint64_t from = s->gpu_looked ? s->gpu_looked : s->started, seen = gpu_ns(s), used;
+
+    if (now - from < VG_TELEMETRY_LOOK_MS * VG_NS_PER_MS)
+        return;
+    used = seen > s->gpu_seen ? (seen - s->gpu_seen) / ((now - from) / 100) : 0;
+    s->gpu_percent = used < 100 ? (unsigned)used : 100;
+    s->gpu_looked = now;
+    s->gpu_seen = seen;
+}
+
+static void look_at_all_work(struct vg_mediator *m, uint64_t now)
+{
+    struct vg_client *c;
+
+    vg_list_for_each(c, &m->clients, link) {
+        for (unsigned i = 0; i < c->layout.slot_count; i++) {
+            if (c->session[i] && c->session[i]->state == VG_SESSION_SERVING)
+                look_at_work(c->session[i], now);
+        }
+    }
+}
+
 void vg_telemetry_fresh(struct vg_telemetry_service *t)
 {
     uint64_t now = vg_now();
     struct vg_client *c;
 
+    look_at_all_work(t->mediator, now);
     vg_list_for_each(c, &t->mediator->clients, link) {
         if (is_watcher(c) && wants(c, now))
             publish(t, c);

@@ -106,7 +106,7 @@ static int serve(struct vg_gauges *g, bool nvml)
     ssize_t n;
 
     while ((n = receive(&ask)) > 0) {
-        if ((size_t)n < offsetof(struct vg_gauges_ask, pid) || ask.magic != VG_GAUGES_MAGIC ||
+        if ((size_t)n < offsetof(struct vg_gauges_ask, executor) || ask.magic != VG_GAUGES_MAGIC ||
             ask.count > VG_GAUGES_PIDS)
             return 1;
         if (nvml)

@@ -55,8 +55,8 @@ static void take(struct sample *s, const struct vg_gauges_ask *ask)
     s->time = now();
     s->count = ask->count;
     for (uint32_t i = 0; i < ask->count; i++) {
-        s->pid[i] = ask->pid[i];
-        s->busy[i] = busy_of(ask->pid[i]);
+        s->pid[i] = ask->executor[i].pid;
+        s->busy[i] = busy_of(ask->executor[i].pid);
     }
 }
 
@@ -83,12 +83,18 @@ static void wait_a_little(void)
     nanosleep(&t, NULL);
 }
 
-/* All of them count as users of device 0: an executor does not say which device is busy. */
+static uint64_t busy_since(const struct sample *before, const struct sample *s, uint32_t i)
+{
+    uint64_t busy = busy_before(before, s->pid[i]);
+
+    return s->busy[i] > busy ? s->busy[i] - busy : 0;
+}
+
+/* Each counts as a user of its first device: an executor does not say which one is busy. */
 void vg_gauge_soft_read(struct vg_gauges *g, const struct vg_gauges_ask *ask)
 {
     static struct sample next;
-    uint32_t rates[2] = { 0, 0 };
-    uint64_t sum = 0, span;
+    uint64_t sum[VG_DEVICES_MAX] = { 0 }, span;
 
     if (now() - latest.time > STALE_NS) {
         take(&latest, ask);
@@ -98,17 +104,18 @@ void vg_gauge_soft_read(struct vg_gauges *g, const struct vg_gauges_ask *ask)
     span = next.time - latest.time;
     g->process_count = 0;
     for (uint32_t i = 0; i < next.count && i < VG_GAUGES_PROCESSES; i++) {
-        uint64_t before = busy_before(&latest, next.pid[i]);
-        uint64_t busy = next.busy[i] > before ? next.busy[i] - before : 0;
+        uint32_t device = ask->executor[i].device < g->device_count ? ask->executor[i].device : 0;
+        uint64_t busy = busy_since(&latest, &next, i);
 
-        sum += busy;
+        sum[device] += busy;
         g->process[g->process_count++] = (struct vg_gauges_process){
-            .pid = next.pid[i], .memory = VG_NV_NO_VALUE, .sm = percent(busy, span) };
+            .pid = next.pid[i], .device = device, .memory = VG_NV_NO_VALUE,
+            .sm = percent(busy, span) };
     }
-    rates[0] = percent(sum, span);
     for (uint32_t i = 0; i < g->device_count; i++) {
+        uint32_t rates[2] = { percent(sum[i], span), 0 };
+
         vg_gauge_set(&g->device[i], VG_NV_UTILISATION, 0, rates);
-        rates[0] = 0;
     }
     latest = next;
 }

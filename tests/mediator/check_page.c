@@ -120,12 +120,13 @@ END_TEST
 START_TEST(nvml_knows_better_than_the_executor)
 {
     gauges.process_count = 2;
+    session[1].gpu_percent = 7;
     gauges.process[0] = (struct vg_gauges_process){ .pid = 1001, .memory = 9 * GIB, .sm = 40 };
     gauges.process[1] = (struct vg_gauges_process){ .pid = 77, .memory = 3 * GIB };
     look(VG_ROLE_MONITOR, 500, NULL, "");
     ck_assert_uint_eq(page.process_count, 4);
     ck_assert_uint_eq(page.process[1].memory, 9 * GIB);
-    ck_assert_uint_eq(page.process[1].sm, 40);
+    ck_assert_uint_eq(page.process[1].sm, 7);               /* but not how much it was given */
     ck_assert_uint_eq(page.process[2].memory, 3 * GIB);     /* its own count */
     ck_assert_uint_eq(page.device[0].memory_used, (1 + 9 + 3 + 4) * GIB);
 }
@@ -149,6 +150,47 @@ START_TEST(memory_adds_up)
     look(VG_ROLE_DEVICE, 0, &vm_a, "a");
     ck_assert_uint_eq(d->memory_used, 8 * GIB);
     ck_assert_uint_eq(d->memory_free, 0);
+}
+END_TEST
+
+static void set_pool(const char *pool, const char *value)
+{
+    char why[128];
+
+    ck_assert_int_eq(vg_place_set(&m.config.places, pool, value, why, sizeof(why)), 0);
+}
+
+/* Three GPUs: a's pool has two of them, b's the other. */
+START_TEST(a_vm_sees_its_pool)
+{
+    gauges.device_count = 3;
+    for (unsigned i = 0; i < 3; i++)
+        gauges.device[i].memory_total = gauges.device[i].memory_free = (i + 1) * GIB;
+    set_pool("two", "gpu 0,2");
+    set_pool("one", "gpu 1");
+    strcpy(vm_a.grant.pool, "two");
+    strcpy(vm_b.grant.pool, "one");
+    strcpy(session[0].gpus, "0,2");
+    strcpy(session[1].gpus, "1");
+    user[1].vm = &vm_b;
+    user[2].session[0] = user[3].session[0] = NULL;
+    gauges.process_count = 3;
+    gauges.process[0] = (struct vg_gauges_process){ .pid = 1000, .device = 2, .memory = 5 };
+    gauges.process[1] = (struct vg_gauges_process){ .pid = 1001, .device = 1, .memory = 6 };
+    gauges.process[2] = (struct vg_gauges_process){ .pid = 1001, .device = 0, .memory = 7 };
+    look(VG_ROLE_DEVICE, 0, &vm_a, "a");
+    ck_assert_uint_eq(page.device_count, 2);
+    ck_assert_uint_eq(page.device[1].memory_total, 3 * GIB);
+    ck_assert_uint_eq(page.process_count, 1);
+    ck_assert_uint_eq(page.process[0].device, 1);
+    ck_assert_uint_eq(page.process[0].memory, 5);
+    look(VG_ROLE_DEVICE, 0, &vm_b, "b");
+    ck_assert_uint_eq(page.device_count, 1);
+    ck_assert_uint_eq(page.device[0].memory_total, 2 * GIB);
+    ck_assert_uint_eq(page.process_count, 1);
+    ck_assert_uint_eq(page.process[0].device, 0);
+    ck_assert_uint_eq(page.process[0].memory, 6);
+    vm_a.grant.pool[0] = vm_b.grant.pool[0] = '\0';
 }
 END_TEST
 
@@ -182,6 +224,7 @@ int main(void)
     tcase_add_test(tc, only_those_that_serve);
     tcase_add_test(tc, nvml_knows_better_than_the_executor);
     tcase_add_test(tc, memory_adds_up);
+    tcase_add_test(tc, a_vm_sees_its_pool);
     tcase_add_test(tc, too_many_processes);
     suite_add_tcase(s, tc);
     srunner_run_all(runner, CK_NORMAL);

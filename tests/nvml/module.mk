@@ -17,7 +17,7 @@ $(nvml-objects): CPPFLAGS += -Itests/client
 
 objects          += $(nvml-objects)
 extra-test-files += $(nvml-clients)
-test-scripts     += tests/nvml/host.sh tests/nvml/smi.sh
+test-scripts     += tests/nvml/host.sh tests/nvml/smi.sh tests/nvml/pools.sh
 
 # A driver for the mediator's backend "cuda": the software GPU as libcuda, and a made-up NVML beside it.
 fake-gpu := $(B)/tests/fake-gpu

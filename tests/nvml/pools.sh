@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Two software GPUs and a pool on each: a VM sees the GPU of its pool and its own processes there,
+# by CUDA and by NVML alike, and of each process the GPU time that it was given.
+set -u
+. "$(dirname "$0")/../e2e/lib.sh"
+
+export VGPU_SOFT_DEVICES=2
+as() { local vm=$1; shift; VGPU_VM_NAME=$vm host "$@"; }
+view() { as "$1" "$build/client/nvml-devices" >"$work/view-$1"; }
+# shows VM PATTERN
+shows() { view "$1" && grep -qE "$2" "$work/view-$1" || { cat "$work/view-$1"; return 1; }; }
+# sees VM ADDRESS: and no other GPU, by either.
+sees() {
+    view "$1" || return 1
+    [ "$(sed -nE 's/^(cuda|nvml) 0 ([^ ]*).*/\1 \2/p' "$work/view-$1" | tr '\n' ' ')" = "cuda $2 nvml $2 " ] &&
+        ! grep -qE '^(cuda|nvml) 1' "$work/view-$1" || { cat "$work/view-$1"; return 1; }
+}
+
+mediator_start --set 'pool.left=gpu 0' --set 'pool.right=gpu 1' --set prestart=0 || exit 1
+admin register-vm --vm-name=one --pool=left >/dev/null
+admin register-vm --vm-name=two --pool=right >/dev/null
+check 'the first GPU' sees one 0000:FE:00.0
+check 'the second, as the first one there' sees two 0000:FE:01.0
+
+touch "$work/hold"
+# begin PIDFILE COMMAND...: in VM two, by the process whose number is in the file.
+begin() { as two sh -c 'echo $$ >"$0"; exec "$@"' "$@"; }
+begin "$work/pid1" "$build/client/nvml-devices" "$work/hold" 0 64 >"$work/held" &
+within 20 grep -q nvml "$work/held"
+holder=$(cat "$work/pid1")
+check 'a process of the VM with its memory' within 20 shows two "^process 0 $holder 6[4-9]"
+check 'is in no other VM' eval 'view one; ! grep -q "^process 0 $holder " "$work/view-one"'
+touch "$work/go"
+begin "$work/pid2" "$build/client/storm" launch "$work/go" >"$work/storm" 2>&1 &
+within 20 grep -q storm "$work/storm"
+storm=$(cat "$work/pid2")
+check 'one that works shows how much' within 30 shows two "^busy 0 $storm [1-9]"
+check 'as the mediator has charged it' eval 'admin show-metrics --vm-name=two --json | tr -d " " | grep -qE "\"gpu_charged_ns\":[1-9]"'
+check 'no other VM hears of it' eval 'view one; ! grep -q "^busy 0 $storm " "$work/view-one"'
+check 'nor of one that is idle' eval '! grep -qE "^busy 0 $holder [1-9]" "$work/view-two"'
+mediator_stop -KILL
+mediator_start --set 'pool.left=gpu 0' --set 'pool.right=gpu 1' --set prestart=0
+check 'the next daemon shows the same' within 30 shows two "^process 0 $holder 6[4-9]"
+rm -f "$work/hold" "$work/go"
+check 'nothing is left' within 20 no_executors
+[ $failures = 0 ]
