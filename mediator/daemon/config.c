@@ -44,6 +44,9 @@ static const struct word yes_no[] = { { "yes", 1 }, { "no", 0 }, { 0 } };
 static const struct word xenstore_words[] = {
     { "auto", VG_XENSTORE_AUTO }, { "yes", VG_XENSTORE_YES }, { "no", VG_XENSTORE_NO }, { 0 },
 };
+static const struct word jit_words[] = {
+    { "auto", VG_JIT_AUTO }, { "yes", VG_JIT_YES }, { "no", VG_JIT_NO }, { 0 },
+};
 static const struct word levels[] = {
     { "error", VG_LOG_ERROR }, { "warning", VG_LOG_WARNING }, { "info", VG_LOG_INFO },
     { "debug", VG_LOG_DEBUG }, { 0 },
@@ -74,7 +77,7 @@ static const struct setting settings[] = {
     NUMBER(max_modules, 1, 1048576), NUMBER(max_graphs, 1, 1048576),
     NUMBER(max_pinned_mib, 0, 16777216),
     NUMBER(context_mib, 0, 1048576), NUMBER(image_cache_mib, 0, 65536),
-    CHOICE(jit_cache, yes_no),
+    CHOICE(jit_cache, jit_words),
     NUMBER(start_timeout_s, 1, 3600), NUMBER(spin_us, 0, 1000000),
 };
 

@@ -23,6 +23,8 @@
 enum vg_xenstore_choice { VG_XENSTORE_AUTO, VG_XENSTORE_YES, VG_XENSTORE_NO };
 /* Turns and time slices; turns alone; neither, and nothing is measured. */
 enum vg_scheduling { VG_SCHEDULING_SLICES, VG_SCHEDULING_TURNS, VG_SCHEDULING_OFF };
+/* Whether code compiled of PTX is kept with the images; AUTO: if the driver keeps none itself. */
+enum vg_jit_choice { VG_JIT_AUTO, VG_JIT_YES, VG_JIT_NO };
 enum vg_backend_choice { VG_BACKEND_AUTO, VG_BACKEND_CUDA, VG_BACKEND_SOFT };
 
 /* What goes on without the daemon: nothing, all after a crash, all after SIGTERM too. */
@@ -74,7 +76,7 @@ struct vg_config {
     uint64_t max_processes;         /* of one VM */
     uint64_t max_contexts, max_streams, max_events, max_modules, max_graphs;
     uint64_t max_pinned_mib;        /* of all regions of a VM, 0: no limit */
-    uint64_t jit_cache;             /* bool: code compiled of PTX is kept there too */
+    uint64_t jit_cache;             /* enum vg_jit_choice */
     uint64_t image_cache_mib;       /* of each VM, 0: none */
     uint64_t context_mib;           /* GPU memory that a context costs; VG_CONTEXT_AUTO: by backend */
 };

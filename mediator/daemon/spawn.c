@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -102,6 +103,17 @@ static void add_measure(struct vg_session *s, char **argv, char *nvml, size_t ca
     argv[3] = mib;
 }
 
+/* The driver keeps what it compiles in files, if our environment says where. */
+static bool keeps_code(const struct vg_session *s)
+{
+    uint64_t choice = s->mediator->config.jit_cache;
+
+    if (s->backend.software)
+        return false;
+    return choice == VG_JIT_YES ||
+           (choice == VG_JIT_AUTO && !getenv("HOME") && !getenv("CUDA_CACHE_PATH"));
+}
+
 static int spawn(struct vg_session *s, const struct vg_spawn *sp)
 {
     const struct vg_config *config = &s->mediator->config;
@@ -128,7 +140,7 @@ static int spawn(struct vg_session *s, const struct vg_spawn *sp)
     snprintf(visible, sizeof(visible), "CUDA_VISIBLE_DEVICES=%s", s->gpus);
     if (s->ahead && config->prestart_context)
         argv[n++] = (char *)"--warm";
-    if (config->jit_cache && !s->backend.software)
+    if (keeps_code(s))
         argv[n++] = (char *)"--jit-cache";
     if (config->spin_us != VG_SPIN_DEFAULT) {
         snprintf(spin, sizeof(spin), "%" PRIu64, config->spin_us);

@@ -203,6 +203,23 @@ START_TEST(spin_time_is_passed_on)
 }
 END_TEST
 
+/* The driver's own cache is told by the environment. */
+START_TEST(code_is_kept_where_the_driver_keeps_none)
+{
+    const char *settings[] = { "backend=cuda", "cuda_library=/nowhere/cuda", "jit_cache=yes", NULL };
+
+    setenv("HOME", "/nowhere", 1);
+    last_argument_is(settings, "--jit-cache");
+    settings[2] = "jit_cache=auto";
+    last_argument_is(settings, "/nowhere/cuda");
+    unsetenv("HOME");
+    unsetenv("CUDA_CACHE_PATH");
+    last_argument_is(settings, "--jit-cache");
+    settings[2] = "jit_cache=no";
+    last_argument_is(settings, "/nowhere/cuda");
+}
+END_TEST
+
 /* It was there when the daemon started, which looks, and then went away. */
 START_TEST(missing_executor_is_refused)
 {
@@ -235,5 +252,6 @@ void add_executors(Suite *s)
         slot_of_a_dead_guest_process_is_freed, executor_cannot_start, no_gpu_shows,
         executor_sends_garbage, executor_closes_its_control_socket, executor_killed,
         stubborn_executor_is_killed, executor_that_never_gets_ready, spin_time_is_passed_on,
+        code_is_kept_where_the_driver_keeps_none,
         missing_executor_is_refused);
 }
