@@ -139,11 +139,17 @@ guest_installed() {
         inside /usr/sbin/vgpu-guest-check | grep -q '^pass  the loader finds libcuda.so.1, ours'
 }
 
+# What an administrator has changed stays in an upgrade.
+change_setting() { echo '# mine' >>"$root/etc/profile.d/vgpu-cuda.sh"; }
+setting_kept() { grep -q '# mine' "$root/etc/profile.d/vgpu-cuda.sh"; }
+
 rpm_guest() {
     make_root
     plain_files >"$work/clean"
     rpm_in -i "$(rpm_of guest 1)" && guest_installed || return 1
-    rpm_in -U "$(rpm_of guest 2)" && loader_has_ours /usr/lib/vgpu && rpm_in -e vgpu-guest || return 1
+    change_setting
+    rpm_in -U "$(rpm_of guest 2)" && setting_kept && loader_has_ours /usr/lib/vgpu &&
+        rpm_in -e vgpu-guest && rm "$root/etc/profile.d/vgpu-cuda.sh.rpmsave" || return 1
     plain_files >"$work/left"
     diff "$work/clean" "$work/left" && ! inside ldconfig -p | grep libcuda && logged 'disable vgpu-guest'
 }
@@ -161,7 +167,8 @@ deb_guest() {
     plain_files >"$work/clean"
     dpkg_in -i "$out"/vgpu-guest_*.deb && guest_installed || return 1
     : >"$root/systemctl.log"
-    dpkg_in -i "$out"/vgpu-guest_*.deb && loader_has_ours /usr/lib/vgpu && ! grep -q enable "$root/systemctl.log" &&
+    change_setting
+    dpkg_in -i "$out"/vgpu-guest_*.deb && setting_kept && loader_has_ours /usr/lib/vgpu && ! grep -q enable "$root/systemctl.log" &&
         dpkg_in -P vgpu-guest || return 1
     plain_files >"$work/left"
     diff "$work/clean" "$work/left" && ! inside ldconfig -p | grep libcuda && logged 'disable vgpu-guest'
