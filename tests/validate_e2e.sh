@@ -42,10 +42,13 @@ done
 PATH=$PATH:/opt/xensource/bin:/usr/sbin:/sbin
 [ -z "$guest" ] || [ -n "$vm" ] || usage
 
-# What was changed is changed back, the last first, whatever happens.
+# What was changed is changed back, the last first, whatever happens. Values are others' words.
+later() { undo+=("$(printf '%q ' "$@")"); }
 put_back() {
     local i
-    for ((i = ${#undo[@]} - 1; i >= 0; i--)); do eval "${undo[i]}" >/dev/null 2>&1; done
+    for ((i = ${#undo[@]} - 1; i >= 0; i--)); do
+        eval "${undo[i]}" >/dev/null 2>&1 || printf 'could not be changed back: %s\n' "${undo[i]}"
+    done
     undo=()
 }
 trap 'put_back; rm -f "$said"' EXIT
@@ -242,7 +245,7 @@ edited() { set_key weight "$1" && within "$patience" vm_is weight "$1"; }
 policy_edit() {
     local weight=77
     [ "$(of_vm weight)" != 77 ] || weight=78
-    undo+=("set_key weight '$(key_now weight)'")
+    later set_key weight "$(key_now weight)"
     line "a change of policy takes effect: weight $weight" \
         'vgpu-admin show-vm tells which keys were not taken, and why' edited $weight
     put_back
@@ -255,7 +258,7 @@ held_back() {
     probe --load 60 | grep -q '^cuda-launches 60$' && within "$patience" counts_more busy "$before"
 }
 limits() {
-    undo+=("admin set-rate-limit '--vm-name=$vm' --rate=$(of_vm rate) --queue-depth=$(of_vm queue_depth)")
+    later admin set-rate-limit "--vm-name=$vm" "--rate=$(of_vm rate)" "--queue-depth=$(of_vm queue_depth)"
     admin set-rate-limit "--vm-name=$vm" --rate=30 --queue-depth=8 >/dev/null 2>&1
     line 'beyond its rate a VM is told BUSY, and its program ends well' 'vgpu-admin show-metrics: BUSY' held_back
     put_back
@@ -264,12 +267,11 @@ limits() {
 # ---- quarantine, the end ----------------------------------------------------
 
 quarantine() {
-    undo+=("admin clear-quarantine '--vm-name=$vm'")
+    later admin clear-quarantine "--vm-name=$vm"
     line 'quarantine' 'vgpu-admin show-health names what cannot be written' \
         admin quarantine "--vm-name=$vm" --reason=validation
     line 'in quarantine its programs are refused, with error 46' 'vgpu-admin events' refused
-    line 'clear-quarantine' 'vgpu-admin show-vm' admin clear-quarantine "--vm-name=$vm"
-    undo=()
+    line 'clear-quarantine' 'vgpu-admin show-vm' admin clear-quarantine "--vm-name=$vm" && undo=()
     line 'and they work again' 'vgpu-admin events' works
 }
 
@@ -283,7 +285,7 @@ endless() {
 taken_away() { set_key enabled false && within "$patience" nothing_held; }
 given_back() { set_key enabled true && within "$patience" works; }
 frees_toolstack() {
-    undo+=("set_key enabled true")
+    later set_key enabled true
     endless $((patience * 2)) >/dev/null 2>&1 &
     line 'a program runs' 'vgpu-admin events' within "$patience" busy_now
     line 'gpu_enabled=false takes the GPU away: executors end, memory is free' 'vgpu-admin events' taken_away
@@ -309,7 +311,8 @@ frees_plain() {
     line 'a program runs' 'vgpu-admin events' within "$patience" busy_now
     wait $!
     line 'it was killed: its executor ends, its memory is free' 'vgpu-admin events' within "$patience" nothing_held
-    undo+=("admin register-vm '--vm-name=$vm' $words")
+    # shellcheck disable=SC2086 # words
+    later admin register-vm "--vm-name=$vm" $words
     line 'unregister-vm: nothing of it is left' 'vgpu-admin list' unregistered
     put_back
     line 'register-vm: it has what it had' 'vgpu-admin list' is "$(policy_words | tr '\n' ' ')" "$words"

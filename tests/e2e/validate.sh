@@ -99,6 +99,7 @@ validate() {
     cat "$work/list"
     return $rc
 }
+xe.py() { "$top/tests/xapi/xe.py" "$@"; }
 words=("$top/tests/vm/vm-exec" "$machine" -- sh -c)
 full() { validate --vm $A --guest "${words[*]}" --program '/usr/libexec/vgpu-guest-probe'; }
 has_line() { grep -q -- "^$1" "$work/list" || { cat "$work/list"; return 1; }; }
@@ -111,6 +112,15 @@ all_is_as_before() {
         ! xenstore-read /local/domain/5/platform/gpu_weight 2>/dev/null
 }
 has_member() { admin show-vm --vm-name=$A --json | grep -q "\"$1\": *\"\\?$2\"\\?,"; }
+
+# Whoever may set platform keys must not act as root in Dom0.
+hostile_value() {
+    xe.py vm-param-set uuid=$A "platform:gpu_weight=';touch $work/hacked;'\$(touch $work/hacked)" || return 1
+    full
+    xe.py vm-param-set uuid=$A platform:gpu_weight=50
+    [ ! -e "$work/hacked" ] && has_line 'PASS      a change of policy takes effect' &&
+        has_line 'could not be changed back: set_key weight'
+}
 
 # Without a toolstack: a VM that vgpu-admin knows, whose programs run on this host.
 plain() {
@@ -145,6 +155,7 @@ check 'the whole list' full
 cat "$work/list"
 check 'nothing of it fails, and little is not here' eval "counts FAIL 0 && counts 'not here' 1"
 check 'all is as it was' all_is_as_before
+check 'a value that is a command is no command' hostile_value
 check 'without a toolstack' plain
 check 'an unknown VM' unknown_vm
 check 'a guest in which nothing is installed' nothing_installed
