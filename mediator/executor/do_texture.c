@@ -9,20 +9,10 @@
 
 /* ---- Resources ---- */
 
-static CUresult check_pitched(struct vg_exec *x, const CUDA_RESOURCE_DESC *d)
-{
-    unsigned __int128 bytes = (unsigned __int128)d->res.pitch2D.pitchInBytes *
-                              d->res.pitch2D.height;
-
-    if (d->res.pitch2D.height == 0 || bytes > UINT64_MAX)
-        return CUDA_ERROR_INVALID_VALUE;
-    /* Of the last row only the texels must be there; 16 bytes are the widest one. */
-    unsigned __int128 row = (unsigned __int128)d->res.pitch2D.width * 16;
-    if (row < d->res.pitch2D.pitchInBytes)
-        bytes = bytes - d->res.pitch2D.pitchInBytes + d->res.pitch2D.width;
-    return vg_own_range(x, d->res.pitch2D.devPtr, (uint64_t)bytes);
-}
-
+/*
+ * A texture of linear memory may be said to be larger than what was allocated, as natively: the
+ * process is the wall, and a kernel can read its memory without a texture.
+ */
 static CUresult check_resource(struct vg_exec *x, const CUDA_RESOURCE_DESC *d)
 {
     switch ((int)d->resType) {
@@ -36,9 +26,9 @@ static CUresult check_resource(struct vg_exec *x, const CUDA_RESOURCE_DESC *d)
                                    (uintptr_t)d->res.mipmap.hMipmappedArray)
                    : CUDA_ERROR_INVALID_HANDLE;
     case CU_RESOURCE_TYPE_LINEAR:
-        return vg_own_range(x, d->res.linear.devPtr, d->res.linear.sizeInBytes);
+        return vg_own_range(x, d->res.linear.devPtr, d->res.linear.sizeInBytes != 0);
     case CU_RESOURCE_TYPE_PITCH2D:
-        return check_pitched(x, d);
+        return vg_own_range(x, d->res.pitch2D.devPtr, 1);
     default:
         return CUDA_ERROR_INVALID_VALUE;
     }

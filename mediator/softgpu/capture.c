@@ -258,14 +258,39 @@ static void capture_end(struct vg_capture *c, bool keep_graph)
     free(c);
 }
 
+static bool set_has(const struct vg_node_set *set, const struct vg_node *node)
+{
+    size_t i;
+
+    for (i = 0; i < set->n && set->list[i] != node; i++)
+        ;
+    return i < set->n;
+}
+
+/* The stream did something, and the origin comes after all of it. */
+static bool stream_is_joined(const struct vg_stream *s)
+{
+    size_t i;
+
+    vg_graph_count_dependents_locked(s->capture->graph);
+    for (i = 0; i < s->frontier.n; i++)
+        if (s->frontier.list[i]->mark == 0 &&
+            !set_has(&s->capture->origin->frontier, s->frontier.list[i]))
+            return false;
+    return i > 0;
+}
+
+/* A stream that was joined again may go before the capture ends; what it recorded stays. */
 void vg_capture_leave_locked(struct vg_stream *s)
 {
     if (s->capture == NULL)
         return;
-    s->capture->invalid = true;
+    if (s->capture->origin == s || !stream_is_joined(s))
+        s->capture->invalid = true;
     if (s->capture->origin == s)
         capture_end(s->capture, false);
     s->capture = NULL;
+    vg_node_set_clear(&s->frontier);
 }
 
 void vg_capture_end_ctx_locked(struct vg_ctx *ctx)
@@ -312,18 +337,13 @@ static CUresult capture_begin_locked(struct vg_stream *s, struct vg_graph *graph
 /* Every node that nothing comes after must be known to the origin. */
 static bool capture_is_joined(const struct vg_capture *c)
 {
-    const struct vg_node_set *f = &c->origin->frontier;
-    size_t i, j;
+    const struct vg_graph *g = c->graph;
+    size_t i;
 
     vg_graph_count_dependents_locked(c->graph);
-    for (i = 0; i < c->graph->n; i++) {
-        if (c->graph->nodes[i]->mark != 0)
-            continue;
-        for (j = 0; j < f->n && f->list[j] != c->graph->nodes[i]; j++)
-            ;
-        if (j == f->n && c->own_graph)
+    for (i = 0; i < g->n; i++)
+        if (g->nodes[i]->mark == 0 && c->own_graph && !set_has(&c->origin->frontier, g->nodes[i]))
             return false;
-    }
     return true;
 }
 

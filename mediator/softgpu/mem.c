@@ -128,7 +128,12 @@ VG_ENTRY(cuMemFree_v2, (CUdeviceptr dptr))
         rc = vg_ctx_synchronize(ctx);
         return rc != CUDA_SUCCESS || vg_vmm_detach(dptr, true) == 0 ? rc : CUDA_ERROR_INVALID_VALUE;
     }
-    if (vg_arena_find(dptr, &block) != 0 || block.base != dptr || !block_is_freeable(&block))
+    if (vg_arena_find(dptr, &block) != 0 || block.base != dptr)
+        return CUDA_ERROR_INVALID_VALUE;
+    /* What a graph allocated comes back with its next launch. */
+    if (block.owner.kind == VG_BLOCK_GRAPH)
+        return vg_ctx_synchronize(ctx);
+    if (!block_is_freeable(&block))
         return CUDA_ERROR_INVALID_VALUE;
     rc = vg_ctx_synchronize(block.owner.ctx);
     if (rc != CUDA_SUCCESS)

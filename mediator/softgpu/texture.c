@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arena.h"
 #include "array.h"
 #include "ctx.h"
 #include "device.h"
@@ -98,6 +99,16 @@ static CUresult from_memory(struct ptx_texture *t, CUarray_format format, unsign
     return CUDA_SUCCESS;
 }
 
+/* Bytes of [addr, addr+size) that are there: a texture may be said to be larger than its memory. */
+static size_t bytes_there(CUdeviceptr addr, size_t size)
+{
+    struct vg_block_info block;
+
+    if (vg_mem_check_device(addr, size) == CUDA_SUCCESS)
+        return size;
+    return vg_arena_find(addr, &block) == 0 ? block.base + block.size - addr : 0;
+}
+
 static CUresult from_linear(struct ptx_texture *t, const CUDA_RESOURCE_DESC *r,
                             const struct vg_ctx *ctx)
 {
@@ -111,8 +122,10 @@ static CUresult from_linear(struct ptx_texture *t, const CUDA_RESOURCE_DESC *r,
     if (n == 0 || n > (size_t)ctx->dev->attr[CU_DEVICE_ATTRIBUTE_MAXIMUM_TEXTURE1D_LINEAR_WIDTH])
         return CUDA_ERROR_INVALID_VALUE;
     t->buffer = true;
+    n = bytes_there(r->res.linear.devPtr, r->res.linear.sizeInBytes) /
+        (ptx_texel_bytes(t->texel) * t->channels);
     t->level[0].width = (uint32_t)n;
-    return vg_mem_check_device(r->res.linear.devPtr, r->res.linear.sizeInBytes);
+    return n != 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 static CUresult from_pitched(struct ptx_texture *t, const CUDA_RESOURCE_DESC *r,

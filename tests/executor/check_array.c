@@ -130,11 +130,12 @@ START_TEST(textures_show_only_what_the_guest_has)
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuTexObjectDestroy, texture), CUDA_SUCCESS);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuTexObjectDestroy, texture), CUDA_ERROR_INVALID_VALUE);
     r.resType = CU_RESOURCE_TYPE_LINEAR;
-    r.res.linear.devPtr = p;
+    r.res.linear.devPtr = p + 4096;
     r.res.linear.format = CU_AD_FORMAT_FLOAT;
     r.res.linear.numChannels = 1;
-    r.res.linear.sizeInBytes = 4097;
+    r.res.linear.sizeInBytes = 4096;
     ck_assert_int_eq(make_texture(&r, &texture), CUDA_ERROR_INVALID_VALUE);
+    r.res.linear.devPtr = p;
     r.res.linear.sizeInBytes = 4096;
     ck_assert_int_eq(make_texture(&r, &texture), CUDA_SUCCESS);
     r.resType = CU_RESOURCE_TYPE_PITCH2D;

@@ -166,6 +166,19 @@ START_TEST(test_shuffle)
 }
 END_TEST
 
+/* Lanes that take no part give 0, as sums over a part of a warp expect. */
+START_TEST(test_shuffle_from_outside)
+{
+    unsigned i;
+
+    ok2(HEAD "mov.u32 %r1, 77; setp.lt.u32 %p1, %r2, 8; @!%p1 bra A;\n"
+             "shfl.sync.down.b32 %r1, %r2, 4, 31, 0xff;\n"
+             "A: add.u32 %r1, %r1, 1;\n" TAIL, 1, 32, 0);
+    for (i = 0; i < 32; i++)
+        ck_assert_uint_eq(out[i], i < 4 ? i + 5 : i < 8 ? 1 : 78);
+}
+END_TEST
+
 START_TEST(test_diverged_sync)
 {
     unsigned i;
@@ -506,8 +519,8 @@ int main(void)
 {
     const TTest *const tests[] = {
         test_loops, test_reconverge, test_exit_and_guards, test_switch, test_barrier,
-        test_named_barriers, test_deadlock, test_shuffle, test_diverged_sync, test_votes,
-        test_atomics, test_spins, test_calls, test_bad_calls, test_local_memory,
+        test_named_barriers, test_deadlock, test_shuffle, test_shuffle_from_outside,
+        test_diverged_sync, test_votes, test_atomics, test_spins, test_calls, test_bad_calls, test_local_memory,
         test_address_faults, test_host_range, test_printf, test_printf_hostile, test_traps,
         test_cancel, test_grid_barrier, test_dynamic_shared, test_concurrent_launches};
     Suite *s = suite_create("ptx execution");

@@ -51,7 +51,8 @@ HANDLER(ptx_op_shfl)
     FOR_LANES(i, mask) {
         uint32_t from = shfl_source(u->x[0], i, b[i], c[i], &ok);
 
-        d[i] = v[from & 31];
+        /* What lanes outside hold is undefined; programs sum up over them and count on 0. */
+        d[i] = mask >> (from & 31) & 1 ? v[from & 31] : 0;
         in_range |= ok ? 1u << i : 0;
     }
     if (u->e)
