@@ -63,6 +63,15 @@ static void learn_think(struct vg_sched_proc *p, const struct vg_sched_report *r
     p->burst_from = p->charged_ns;
 }
 
+/* Who says again and again that he is idle since just now, and has done little, keeps nobody
+ * waiting. */
+static void note_thought(struct vg_sched_proc *p, const struct vg_sched_report *r,
+                         uint64_t idle_since)
+{
+    if (!idle_since || !p->thinks_since || r->busy_ns > p->burst_ns / 2)
+        p->thinks_since = idle_since;
+}
+
 void vg_sched_report(struct vg_sched *s, struct vg_sched_proc *p, const struct vg_sched_report *r,
                      uint64_t now)
 {
@@ -73,6 +82,7 @@ void vg_sched_report(struct vg_sched *s, struct vg_sched_proc *p, const struct v
     if (idle)
         idle_since = r->idle_since ? vg_min64(r->idle_since, now) : now;
     learn_think(p, r, s->tuning.think_most);
+    note_thought(p, r, idle_since);
     p->waiting = r->waiting;
     p->flight_ops = r->flight_ops;
     p->flight_ns = r->flight_ns;
@@ -132,9 +142,9 @@ static void charge(struct vg_sched *s, struct vg_sched_proc *p, uint64_t ns)
 }
 
 /*
- * One that has a turn and leaves the GPU idle pays for that as well, beyond the time
- * it took to begin and an eighth of what it used: else slow callers would cost the
- * others time and not themselves.
+ * One that has a turn, or keeps its place, and leaves the GPU idle pays for that as well,
+ * beyond the time it took to begin and an eighth of what it used: else slow callers would
+ * cost the others time and not themselves.
  */
 static void charge_gap(struct vg_sched *s, uint64_t from, uint64_t ns)
 {
@@ -143,7 +153,9 @@ static void charge_gap(struct vg_sched *s, uint64_t from, uint64_t ns)
     if (s->mode != VG_SCHED_SHARED)
         return;
     vg_list_for_each(p, &s->live, live) {
-        if (p->state != VG_PROC_RUNNING || p->turn_at > from)
+        bool thinks = p->state == VG_PROC_DRAINING && !vg_sched_has_work(p);
+
+        if ((p->state != VG_PROC_RUNNING && !thinks) || p->turn_at > from)
             continue;
         p->turn_gap += ns;
         if (p->turn_gap > s->tuning.hold + p->turn_used / 8) {

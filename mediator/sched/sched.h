@@ -151,7 +151,7 @@ struct vg_sched_proc {
     struct vg_sched_span span[VG_SCHED_PENDING];
     unsigned spans;
     uint64_t told_at;           /* t1 of the last report */
-    uint64_t last_busy;         /* when it went idle; to learn how long it thinks */
+    uint64_t thinks_since;      /* it has had nothing to do since then; 0: it has */
     uint64_t think_ns;          /* moving mean */
     uint64_t burst_ns, burst_from;  /* GPU time between two such; charged_ns at the last */
     enum vg_sched_kind kind;    /* of its turn */

@@ -50,13 +50,13 @@ static uint64_t think_time(const struct vg_sched *s, const struct vg_sched_proc 
 
 bool vg_sched_thinks(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
-    return p->state != VG_PROC_IDLE && !vg_sched_has_work(p) && p->idle_since &&
-           now - p->idle_since < think_time(s, p);
+    return p->state != VG_PROC_IDLE && !vg_sched_has_work(p) && p->thinks_since &&
+           now - p->thinks_since < think_time(s, p);
 }
 
 uint64_t vg_sched_think_end(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    return p->idle_since + think_time(s, p);
+    return p->thinks_since + think_time(s, p);
 }
 
 /* Where a process belongs that has no turn. */

@@ -78,6 +78,8 @@ static struct sim_load random_load(uint64_t *rng, bool steady)
         l.depth += 4;
         return l;
     }
+    if (chance(rng, 8))
+        l.think = spread(rng, 60 * SIM_US, 4);
     l.start = chance(rng, 3) ? rnd(rng, 0, 6 * SIM_MS) : 0;
     l.stop = chance(rng, 6) ? rnd(rng, 7 * SIM_MS, 15 * SIM_MS) : 0;
     l.unknown = chance(rng, 8);
@@ -194,11 +196,11 @@ static const char *check_conservation(const struct world *w)
     return NULL;
 }
 
-/* Idle with somebody held back: never for longer than a hand-over takes. */
+/* Idle with somebody held back: never for longer than a hand-over takes, and a thought. */
 static const char *check_work(const struct world *w)
 {
-    uint64_t most = m.core.tuning.hold + m.costs.ring_max + m.costs.gate_max +
-                    m.costs.meter_max + m.costs.stale + 20 * SIM_US;
+    uint64_t most = m.core.tuning.hold + m.core.tuning.think_most + m.costs.ring_max +
+                    m.costs.gate_max + m.costs.meter_max + m.costs.stale + 20 * SIM_US;
 
     if (!any(w, is_deaf) && m.starved_most > most)
         return "the GPU is not idle while somebody waits";

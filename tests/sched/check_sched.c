@@ -281,6 +281,63 @@ START_TEST(a_crowd_runs_a_few_at_a_time)
 }
 END_TEST
 
+/* Process 0 uses the GPU for so long at a time and pauses a little; the other has had more than it. */
+static void thinks_after(uint64_t busy, unsigned times)
+{
+    vg_sched_add_vm(&sched, &vm[0], &pool[0], VG_CLASS_HIGH, 50);
+    vg_sched_add_vm(&sched, &vm[1], &pool[1], VG_CLASS_HIGH, 50);
+    vg_sched_add_proc(&sched, &vm[0], &proc[0], now);
+    vg_sched_add_proc(&sched, &vm[1], &proc[1], now);
+    for (unsigned n = 0; n < times; n++) {
+        now += 200 * US;
+        pool[1].v = pool[0].v + vg_v_of(100 * MS, 100);
+        struct vg_sched_report r = { .t0 = proc[0].told_at, .t1 = now, .flight_ops = 1,
+                                     .flight_ns = busy };
+        vg_sched_report(&sched, &proc[0], &r, now);
+        decide();
+        tell(1, 0, 0, true);
+        decide();
+        now += busy;
+        tell(0, busy, 0, false);
+        tell(1, 0, 0, true);
+        decide();
+    }
+}
+
+START_TEST(who_thinks_for_a_moment_keeps_his_place)
+{
+    thinks_after(20 * MS, 8);
+    ck_assert_int_eq(proc[0].state, VG_PROC_DRAINING);
+    ck_assert_int_eq(proc[1].state, VG_PROC_WAITING);
+    ck_assert_uint_le(next, now + sched.tuning.think_most);
+    now = next;
+    decide();
+    ck_assert_int_eq(proc[0].state, VG_PROC_IDLE);
+    ck_assert_int_eq(proc[1].state, VG_PROC_RUNNING);
+}
+END_TEST
+
+START_TEST(for_little_work_nobody_is_waited_for)
+{
+    thinks_after(2 * MS, 8);
+    ck_assert_int_eq(proc[1].state, VG_PROC_RUNNING);
+}
+END_TEST
+
+START_TEST(thinking_cannot_be_claimed_again_and_again)
+{
+    thinks_after(20 * MS, 8);
+    for (unsigned n = 0; n < 20; n++) {
+        now += 100 * US;
+        struct vg_sched_report r = { .t0 = proc[0].told_at, .t1 = now, .busy_ns = US, .ops = 1,
+                                     .idle_since = now };
+        vg_sched_report(&sched, &proc[0], &r, now);
+        decide();
+    }
+    ck_assert_int_eq(proc[1].state, VG_PROC_RUNNING);
+}
+END_TEST
+
 START_TEST(a_killed_holder_leaves_its_turn)
 {
     two_share(50, 50);
@@ -561,7 +618,9 @@ static Suite *suite(void)
     ADD(s, "turns", weights_are_kept_over_many_turns, a_spent_turn_passes_on,
         an_overrun_is_joined_and_repaid, a_second_place_is_never_for_the_overrunner,
         a_long_kernel_is_waited_for_where_slices_are_short, a_longer_one_is_joined,
-        a_crowd_runs_a_few_at_a_time, a_killed_holder_leaves_its_turn, a_turn_left_unused_goes_to_the_next,
+        a_crowd_runs_a_few_at_a_time, who_thinks_for_a_moment_keeps_his_place,
+        for_little_work_nobody_is_waited_for, thinking_cannot_be_claimed_again_and_again,
+        a_killed_holder_leaves_its_turn, a_turn_left_unused_goes_to_the_next,
         an_idle_holder_is_waited_for_and_not_for_long);
     ADD(s, "waking and splitting", idleness_earns_at_most_one_turn,
         processes_share_what_is_their_vms);
