@@ -95,9 +95,19 @@ NV_FUNCTION(nvmlSystemGetDriverVersion, (char *version, unsigned length))
     return page_text(nv_page.driver_version, version, length);
 }
 
+/* NVIDIA's library knows its own version without a start. */
 NV_FUNCTION(nvmlSystemGetNVMLVersion, (char *version, unsigned length))
 {
-    return page_text(nv_page.nvml_version, version, length);
+    nv_result rc = page_text(nv_page.nvml_version, version, length);
+
+    if (rc != VG_NV_UNINITIALIZED)
+        return rc;
+    rc = nv_init();
+    if (rc != VG_NV_SUCCESS)
+        return rc;
+    rc = page_text(nv_page.nvml_version, version, length);
+    nv_shutdown();
+    return rc;
 }
 
 NV_FUNCTION(nvmlSystemGetCudaDriverVersion_v2, (int *version))

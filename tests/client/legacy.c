@@ -110,8 +110,9 @@ static void synchronous_memory(void)
 
 static void attaching(void)
 {
-    CUcontext ctx, same = NULL, now = NULL;
+    CUcontext before, ctx, same = NULL, now = NULL;
 
+    VG_CU(cuCtxGetCurrent(&before));
     VG_CU(cuCtxCreate_v2(&ctx, 0, 0));
     VG_CU(cuCtxAttach(&same, 0));
     if (same != ctx)
@@ -124,6 +125,7 @@ static void attaching(void)
     VG_CU(cuCtxGetCurrent(&now));
     if (now == ctx)
         vg_drv_fail("the context did not go with its last user");
+    VG_CU(cuCtxSetCurrent(before));     /* which some drivers have forgotten by now */
 }
 
 static void pinned(void)

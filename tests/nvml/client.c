@@ -91,7 +91,8 @@ static bool needs_no_device(const char *symbol)
 static bool is_start(const char *symbol)
 {
     return strncmp(symbol, "nvmlInit", 8) == 0 || strcmp(symbol, "nvmlErrorString") == 0 ||
-           strcmp(symbol, "nvmlInternalGetExportTable") == 0;
+           strcmp(symbol, "nvmlInternalGetExportTable") == 0 ||
+           strcmp(symbol, "nvmlSystemGetNVMLVersion") == 0;
 }
 
 /* A buffer that any of them may fill; the versions it begins with are all wrong. */
@@ -99,6 +100,10 @@ static uint64_t room[4096];
 
 static void check_uninitialised(void)
 {
+    char version[80] = "";
+
+    IS(nv("nvmlSystemGetNVMLVersion")(version, 80u), 0);
+    NEED(version[0] != '\0');
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         is(__LINE__, refused[i].symbol, nv(refused[i].symbol)(BAD), VG_NV_UNINITIALIZED);
     for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {
