@@ -319,6 +319,15 @@ static json_object *alerts(struct vg_mediator *m)
     return list;
 }
 
+unsigned vg_health_alerts(struct vg_mediator *m)
+{
+    json_object *list = alerts(m);
+    unsigned n = (unsigned)json_object_array_length(list);
+
+    json_object_put(list);
+    return n;
+}
+
 static json_object *quarantined(struct vg_mediator *m)
 {
     json_object *list = json_object_new_array();

@@ -88,6 +88,7 @@ int vg_quarantine_clear(struct vg_mediator *m, struct vg_vm *vm, char *why, size
 /* "state", and while it is in quarantine "quarantine". */
 void vg_health_vm_to(json_object *o, const struct vg_vm *vm);
 /* "alerts", "gpus", "quarantined". */
+unsigned vg_health_alerts(struct vg_mediator *m);   /* how many sentences show-health has */
 void vg_health_to(json_object *o, struct vg_mediator *m);
 /* "fault_log": what is remembered, oldest first. */
 void vg_health_log_to(json_object *o, const struct vg_vm *vm);

@@ -90,6 +90,8 @@ static void daemon_metrics(struct vg_mediator *m, struct vg_text *t)
         (vg_now() - m->started) / VG_NS_PER_S);
     one(t, "vgpu_mediator_usable", "gauge", "1 unless the latest executor found no usable GPU.",
         m->problem[0] == '\0');
+    one(t, "vgpu_alerts", "gauge", "Alerts that vgpu-admin show-health tells now.",
+        vg_health_alerts(m));
     one(t, "vgpu_vms", "gauge", "VMs that are registered or were met.", m->vms.count);
     one(t, "vgpu_peers", "gauge", "Connections of VMs and processes.", m->client_count);
     one(t, "vgpu_executors", "gauge", "Executors that serve a guest process.", m->session_count);

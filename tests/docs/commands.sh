@@ -134,6 +134,17 @@ links() {
     return $bad
 }
 
+# Metrics that the pages name are some that the daemon tells.
+metrics_exist() {
+    local name bad=0
+    for name in $(grep -oh '`vgpu_[a-z_]*' "$top/docs/operations.md" | sed 's/`//' | sort -u); do
+        # What xcp-rrdd and XAPI have under such names.
+        case $name in vgpu_usage | vgpu_memory | vgpu_launches | vgpu_memory_*) continue ;; esac
+        grep -q "\"$name\"" "$top/mediator/daemon/scrape.c" || { echo "no metric $name"; bad=1; }
+    done
+    return $bad
+}
+
 check 'links lead somewhere' links
 check 'a host' host
 [ "$failures" = 0 ] || exit 1
@@ -141,4 +152,5 @@ trap finish EXIT
 for page in "$top"/docs/*.md; do
     check "docs/$(basename "$page")" runs "$page"
 done
+check 'metrics that are named' metrics_exist
 [ "$failures" = 0 ]
