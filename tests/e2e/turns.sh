@@ -115,7 +115,7 @@ processes() {
 classes() {
     policy high high 50 && policy low low 50 || return 1
     flood_start low "${load[@]}" --depth 8 && flood_start high "${load[@]}" --depth 8 || return 1
-    gets high low 940 990 && flood_end
+    gets high low 940 995 && flood_end
 }
 
 # Two pools on one GPU, 4 to 1, and the lesser one's VM has the greater weight.
