@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page that the daemon and one executor share: when the executor may give work to
- * the GPU, and what it has given. A memfd of the daemon's, zeroed at first, which means
- * OPEN: an executor that nobody schedules never waits.
+ * How the daemon and one executor share the GPU's turns. When the executor may give work to the GPU
+ * stands on a page that only the daemon writes (vg_orders.h); what it has given, on this one, a
+ * memfd of the daemon's too. Zeroed both, which means OPEN: an executor that nobody schedules
+ * never waits.
  *
  * Each line of 64 bytes has one writer. Words are 64 bits, stored relaxed unless said
  * otherwise, and are read one by one: a set of them is no consistent snapshot, but for
@@ -34,7 +35,7 @@ enum vg_gate_mode {
 #define VG_GATE_ASK_USED 2u /* the budget is spent, and at most lead_us of it still to come */
 #define VG_GATE_ASK_IDLE 4u /* nothing waits and nothing is in flight, for hold_us already */
 
-/* ---- The daemon writes: one line ---- */
+/* ---- The daemon writes: one line, on the page of vg_orders.h ---- */
 
 struct vg_gate_grant {
     uint32_t seq;        /* odd while the rest changes; goes up by two with each change */
@@ -79,7 +80,7 @@ struct vg_gate_sum {
 };
 
 struct vg_gate {
-    struct vg_gate_grant grant;
+    uint64_t spare0[8];
     struct vg_gate_now now;
     struct vg_gate_sum sum;
     uint64_t spare[VG_GATE_SIZE / 8 - 3 * 8];

@@ -28,6 +28,7 @@ static const size_t session_fds[] = {
     offsetof(struct vg_session, gate_fd),
     offsetof(struct vg_session, bell_fd),
     offsetof(struct vg_session, account_fd),
+    offsetof(struct vg_session, orders_fd),
 };
 
 static const size_t share_fds[] = {

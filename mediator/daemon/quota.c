@@ -69,7 +69,7 @@ void vg_quota_fini(struct vg_vm *vm)
     vg_close(&q->fd);
 }
 
-static void put_most(struct vg_account *a, const struct vg_config *c)
+static void put_most(struct vg_terms *t, const struct vg_config *c)
 {
     const uint64_t most[VG_QUOTA_KINDS] = {
         [VG_QUOTA_CONTEXTS] = c->max_contexts, [VG_QUOTA_STREAMS] = c->max_streams,
@@ -78,7 +78,7 @@ static void put_most(struct vg_account *a, const struct vg_config *c)
     };
 
     for (unsigned i = 0; i < VG_QUOTA_KINDS; i++)
-        vg_store_relaxed(&a->most[i], most[i]);
+        vg_store_relaxed(&t->most[i], most[i]);
 }
 
 /* What a context costs. The software GPU keeps none of its memory for one. */
@@ -126,16 +126,32 @@ void vg_quota_recall(struct vg_session *s, uint64_t measured)
         m->context_usual = CONTEXT_USUAL;
 }
 
-static void put_limits(struct vg_account *a, const struct vg_mediator *m, const struct vg_policy *p)
+void vg_quota_tell(struct vg_session *s)
 {
+    const struct vg_policy *p = s->client ? &s->client->vm->grant : NULL;
+    struct vg_terms *t = &s->orders->terms;
     const char *from;
 
-    vg_store_relaxed(&a->rate, p->rate);
-    vg_store_relaxed(&a->burst, p->burst);
-    vg_store_relaxed(&a->queue_depth, p->queue_depth);
-    vg_store_relaxed(&a->memory, p->memory_mib << MIB_SHIFT);
-    vg_store_relaxed(&a->context_bytes, vg_quota_context(m, &from));
-    put_most(a, &m->config);
+    vg_store_relaxed(&t->context_bytes, vg_quota_context(s->mediator, &from));
+    if (!p)
+        return;
+    vg_store_relaxed(&t->rate, p->rate);
+    vg_store_relaxed(&t->burst, p->burst);
+    vg_store_relaxed(&t->queue_depth, p->queue_depth);
+    vg_store_relaxed(&t->memory, p->memory_mib << MIB_SHIFT);
+    put_most(t, &s->mediator->config);
+}
+
+static void tell_all(struct vg_mediator *m, const struct vg_vm *vm)
+{
+    struct vg_client *c;
+
+    vg_list_for_each(c, &m->clients, link) {
+        for (unsigned i = 0; c->vm == vm && i < c->layout.slot_count; i++) {
+            if (c->session[i] && c->session[i]->orders)
+                vg_quota_tell(c->session[i]);
+        }
+    }
 }
 
 static void say_clamped(struct vg_mediator *m, const struct vg_vm *vm, unsigned before)
@@ -160,8 +176,7 @@ void vg_quota_apply(struct vg_mediator *m, struct vg_vm *vm)
     vm->grant = vm->policy;
     vm->clamped = vg_policy_clamp(&vm->grant, &m->config.cap);
     say_clamped(m, vm, before);
-    if (vm->quota.account)
-        put_limits(vm->quota.account, m, &vm->grant);
+    tell_all(m, vm);
 }
 
 void vg_quota_apply_all(struct vg_mediator *m)
@@ -246,6 +261,8 @@ int vg_quota_sit(struct vg_session *s)
     s->seat = seat;
     s->account_fd = q->fd;
     vg_quota_apply(s->mediator, vm);
+    if (s->orders)
+        vg_quota_tell(s);
     return 0;
 }
 

@@ -32,6 +32,9 @@ struct vg_vm_quota {
 void vg_quota_init(struct vg_vm *vm);
 void vg_quota_fini(struct vg_vm *vm);
 
+/* Puts the VM's limits into the session's orders; without a VM, what a context costs. */
+void vg_quota_tell(struct vg_session *s);
+
 /* Whether the VM may have one more process. 0, or -EDQUOT with a sentence in `why`. */
 int vg_quota_check(struct vg_mediator *m, struct vg_vm *vm, char *why, size_t why_cap);
 

@@ -344,6 +344,7 @@ static void forget_process(struct vg_session *s)
     vg_close(&s->log_fd);
     vg_close(&s->stats_fd);
     vg_close(&s->gate_fd);
+    vg_close(&s->orders_fd);
 }
 
 /* Descriptors go at once, the counters stay for the tables until the slot is released. */
@@ -478,7 +479,7 @@ struct vg_session *vg_session_alloc(struct vg_mediator *m)
     vg_list_init(&s->link);
     s->seat = VG_NO_SEAT;
     s->control_fd = s->log_fd = s->doorbell_fd = s->bell_fd = -1;
-    s->stats_fd = s->gate_fd = s->account_fd = -1;
+    s->stats_fd = s->gate_fd = s->orders_fd = s->account_fd = -1;
     s->control_io.fd = s->log_io.fd = -1;
     s->started = vg_now();
     return s;
@@ -589,6 +590,7 @@ static int start_again(struct vg_session *s)
 {
     struct vg_stats *stats = s->stats;
     struct vg_gate *gate = s->gate;
+    struct vg_orders *orders = s->orders;
     char why[160];
     int rc;
 
@@ -598,6 +600,7 @@ static int start_again(struct vg_session *s)
     forget_process(s);
     s->stats = NULL;
     s->gate = NULL;
+    s->orders = NULL;
     s->ahead = s->adopted = false;
     rc = start(s, why, sizeof(why));
     if (s->stats)
@@ -608,6 +611,10 @@ static int start_again(struct vg_session *s)
         munmap(gate, VG_GATE_SIZE);
     else
         s->gate = gate;
+    if (s->orders)
+        munmap(orders, VG_ORDERS_SIZE);
+    else
+        s->orders = orders;
     if (rc == 0)
         vg_session_take_seat(s);
     return rc;
@@ -650,6 +657,8 @@ struct vg_session *vg_session_free(struct vg_session *s)
         munmap(s->stats, VG_STATS_SIZE);
     if (s && s->gate)
         munmap(s->gate, VG_GATE_SIZE);
+    if (s && s->orders)
+        munmap(s->orders, VG_ORDERS_SIZE);
     free(s);
     return NULL;
 }

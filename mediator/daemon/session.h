@@ -15,7 +15,7 @@
 #include "mediator/base/loop.h"
 #include "mediator/base/peer.h"
 #include "mediator/health/watchdog.h"
-#include "mediator/vg_gate.h"
+#include "mediator/vg_orders.h"
 #include "protocol/vg_region.h"
 #include "protocol/vg_sock.h"
 #include "turns.h"
@@ -64,11 +64,12 @@ struct vg_session {
     struct vg_timer timer;          /* start timeout, later the grace period and the kernel's */
     struct vg_timer gone_timer;     /* adopted: looks whether the process is gone */
     int control_fd, log_fd, doorbell_fd;
-    int stats_fd, gate_fd;          /* memory that is mapped below */
+    int stats_fd, gate_fd, orders_fd;   /* memory that is mapped below */
     int bell_fd;                    /* eventfd: the executor wants us to look at its gate */
     struct vg_io control_io, log_io;
     struct vg_stats *stats;         /* read-only */
-    struct vg_gate *gate;           /* shared with the executor, see there who writes what */
+    struct vg_gate *gate;           /* what the executor says of its turns */
+    struct vg_orders *orders;       /* which it can only read */
     uint64_t started, ended;        /* vg_now(); started: its use of the slot, if it has one */
     int exit_code, exit_status;     /* how it ended: si_code, si_status */
     uint64_t ready_ns;              /* from start, later from its slot, to its being ready */

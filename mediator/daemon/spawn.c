@@ -64,16 +64,41 @@ int vg_spawn_map(struct vg_session *s)
     if (rc == 0)
         rc = map_shared(s->gate_fd, VG_GATE_SIZE, PROT_READ | PROT_WRITE, &map);
     s->gate = rc == 0 ? map : NULL;
+    if (rc == 0)
+        rc = map_shared(s->orders_fd, VG_ORDERS_SIZE, PROT_READ | PROT_WRITE, &map);
+    s->orders = rc == 0 ? map : NULL;
     return rc;
 }
 
-static int open_pages(struct vg_session *s)
+/*
+ * A seal against new writable mappings would do, but then the next daemon could not write either.
+ * So the executor's descriptor can only be read, and the file not be opened for more.
+ */
+static int open_orders(struct vg_session *s, struct vg_spawn *sp)
+{
+    char path[32];
+    int rc;
+
+    s->orders_fd = vg_memfd_new("vgpu-orders", VG_ORDERS_SIZE);
+    if (s->orders_fd < 0)
+        return s->orders_fd;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", s->orders_fd);
+    sp->orders = open(path, O_RDONLY | O_CLOEXEC);
+    if (sp->orders < 0 || fchmod(s->orders_fd, 0400) < 0)
+        return -errno;
+    rc = vg_spawn_map(s);
+    if (rc == 0)
+        vg_quota_tell(s);
+    return rc;
+}
+
+static int open_pages(struct vg_session *s, struct vg_spawn *sp)
 {
     s->stats_fd = vg_memfd_new("vgpu-stats", VG_STATS_SIZE);
     s->gate_fd = vg_memfd_new("vgpu-gate", VG_GATE_SIZE);
     if (s->stats_fd < 0 || s->gate_fd < 0)
         return s->stats_fd < 0 ? s->stats_fd : s->gate_fd;
-    return vg_spawn_map(s);
+    return open_orders(s, sp);
 }
 
 /* One that is started ahead of need sees the GPUs of the pool that VMs are in by default. */
@@ -88,19 +113,15 @@ static void choose_gpus(struct vg_session *s)
 }
 
 /* As long as nobody knows what a context costs, those who can measure it. Entries of argv. */
-static void add_measure(struct vg_session *s, char **argv, char *nvml, size_t cap, char mib[24])
+static void add_measure(struct vg_session *s, char **argv, char *nvml, size_t cap)
 {
     const struct vg_mediator *m = s->mediator;
-    const char *from;
 
     if (!vg_quota_wants_measure(m, s))
         return;
     vg_backend_nvml(&m->config, &s->backend, nvml, cap);
-    snprintf(mib, 24, "%" PRIu64, vg_quota_context(m, &from) >> 20);
     argv[0] = (char *)"--nvml";
     argv[1] = nvml;
-    argv[2] = (char *)"--context-mib";
-    argv[3] = mib;
 }
 
 /* The driver keeps what it compiles in files, if our environment says where. */
@@ -117,14 +138,14 @@ static bool keeps_code(const struct vg_session *s)
 static int spawn(struct vg_session *s, const struct vg_spawn *sp)
 {
     const struct vg_config *config = &s->mediator->config;
-    char spin[24], visible[sizeof(s->gpus) + 32], nvml[PATH_MAX], mib[24];
+    char spin[24], visible[sizeof(s->gpus) + 32], nvml[PATH_MAX];
     char *order = vg_backend_order(), *limit = s->gpus[0] ? visible : NULL;
     char *extra[] = { order ? order : limit, order ? limit : NULL, NULL };
     char *argv[16] = { (char *)"vgpu-executor", (char *)"--backend",
                       (char *)(uintptr_t)vg_backend_name(&s->backend),
                       (char *)"--driver", s->backend.library };
     const int fds[] = { -1, -1, sp->log, sp->control, s->doorbell_fd, s->stats_fd, s->gate_fd,
-                        s->bell_fd };
+                        s->bell_fd, sp->orders };
     vg_auto_free char **envp = vg_proc_env(vg_backend_env, extra);
     /*
      * No death signal: at the end of its control socket it tells its guest, then goes. Device
@@ -147,7 +168,7 @@ static int spawn(struct vg_session *s, const struct vg_spawn *sp)
         argv[n++] = (char *)"--spin-us";
         argv[n++] = spin;
     }
-    add_measure(s, argv + n, nvml, sizeof(nvml), mib);
+    add_measure(s, argv + n, nvml, sizeof(nvml));
     return envp ? vg_proc_spawn(&proc, &s->pid) : -ENOMEM;
 }
 
@@ -163,7 +184,7 @@ int vg_spawn_init(struct vg_spawn *sp, struct vg_session *s, char *why, size_t w
     const struct vg_config *config = &s->mediator->config;
     int rc;
 
-    sp->control = sp->log = -1;
+    sp->control = sp->log = sp->orders = -1;
     snprintf(sp->program, sizeof(sp->program), "vgpu-executor");
     choose_gpus(s);
     rc = vg_backend_find(config, &s->backend, why, why_cap);
@@ -175,7 +196,7 @@ int vg_spawn_init(struct vg_spawn *sp, struct vg_session *s, char *why, size_t w
     if (rc == 0)
         rc = open_channels(s, sp);
     if (rc == 0)
-        rc = open_pages(s);
+        rc = open_pages(s, sp);
     return explain(rc, sp, why, why_cap);
 }
 
@@ -188,4 +209,5 @@ void vg_spawn_fini(struct vg_spawn *sp)
 {
     vg_close(&sp->control);
     vg_close(&sp->log);
+    vg_close(&sp->orders);
 }

@@ -14,7 +14,7 @@
 #define VG_STATS_SIZE ((sizeof(struct vg_stats) + VG_PAGE - 1) / VG_PAGE * VG_PAGE)
 
 struct vg_spawn {               /* what only the child keeps, until it runs */
-    int control, log;
+    int control, log, orders;
     char program[PATH_MAX];
 };
 

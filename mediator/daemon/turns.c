@@ -121,8 +121,7 @@ static void put(const struct vg_session *s, const struct vg_grant *g)
     static const uint32_t modes[] = { [VG_GRANT_CLOSED] = VG_GATE_CLOSED,
                                       [VG_GRANT_TURN] = VG_GATE_TURN,
                                       [VG_GRANT_OPEN] = VG_GATE_OPEN };
-    struct vg_gate_grant *to = &s->gate->grant;
-    /* The page may have been written to: an executor can only confuse itself. */
+    struct vg_gate_grant *to = &s->orders->grant;
     uint32_t seq = (vg_load_relaxed(&to->seq) | 1u) + 2u;
 
     vg_store_relaxed(&to->seq, seq);
@@ -419,7 +418,7 @@ int vg_turns_join(struct vg_session *s)
     vg_list_append(&seat->gpus->seats, &seat->link);
     vg_sched_add_proc(&seat->gpus->sched, &vm->turns.sched, &seat->proc, seat->told);
     /* An executor that an earlier daemon started goes on counting its turns. */
-    seat->proc.grant.turn = vg_load_relaxed(&s->gate->grant.turn);
+    seat->proc.grant.turn = vg_load_relaxed(&s->orders->grant.turn);
     run(seat->gpus, seat);
     /* The core's first grant may be what an empty one looks like. */
     put(s, &seat->proc.grant);

@@ -51,6 +51,7 @@ int vg_exec_init(struct vg_exec *x)
     vg_ranges_init(&x->ranges);
     vg_vmm_init(&x->vmm);
     x->control_fd = -1;
+    x->orders = &x->own_orders;
     vg_gatekeeper_init(&x->keeper);
     if (vg_quota_init(x) < 0)
         return -ENOMEM;

@@ -16,6 +16,7 @@
 #include "mediator/executor/limit.h"
 #include "mediator/executor/obj.h"
 #include "mediator/executor/options.h"
+#include "mediator/executor/orders.h"
 #include "mediator/executor/overhead.h"
 #include "mediator/executor/quota.h"
 #include "mediator/executor/range.h"
@@ -24,6 +25,7 @@
 #include "mediator/executor/vmm.h"
 #include "mediator/executor/wait.h"
 #include "mediator/shelf/shelf.h"
+#include "mediator/vg_orders.h"
 #include "mediator/vg_stats.h"
 #include "vg_codec.h"
 #include "vg_ring.h"
@@ -51,6 +53,8 @@ struct vg_exec {
     struct vg_account *account;    /* of the VM, shared with its other executors; never NULL */
     struct vg_account *own_account; /* stands in for it where there is none */
     unsigned seat;                 /* in it */
+    const struct vg_orders *orders; /* mapped from the mediator, which alone writes; never NULL */
+    struct vg_orders own_orders;   /* stands in for it where there is none */
     struct vg_limiter limiter;
     struct vg_quota quota;
     struct vg_overhead overhead;

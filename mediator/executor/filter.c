@@ -43,6 +43,9 @@
 #ifndef SYS_rseq
 #define SYS_rseq 334
 #endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
 #ifndef SYS_clone3
 #define SYS_clone3 435
 #endif
@@ -98,6 +101,8 @@ static const uint16_t refused[] = {
     SYS_perf_event_open, SYS_userfaultfd, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_setuid,
     SYS_setgid, SYS_setresuid, SYS_setresgid, SYS_socket, SYS_kill, SYS_iopl, SYS_ioperm,
     SYS_fork, SYS_vfork,
+    /* What the daemon has closed to writers stays closed. */
+    SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_capset, SYS_pidfd_getfd,
 };
 
 #define X32_BIT 0x40000000u     /* the same calls by other numbers */

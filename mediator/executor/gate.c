@@ -67,9 +67,9 @@ static bool read_grant(const struct vg_gate_grant *from, struct vg_gate_grant *r
     return vg_load_relaxed(&from->seq) == seq;
 }
 
-static bool is_new(const struct vg_gatekeeper *k)
+static bool is_new(const struct vg_exec *x)
 {
-    return vg_load_relaxed(&k->page->grant.seq) != k->grant.seq;
+    return vg_load_relaxed(&x->orders->grant.seq) != x->keeper.grant.seq;
 }
 
 static void take_grant(struct vg_exec *x)
@@ -78,7 +78,7 @@ static void take_grant(struct vg_exec *x)
     struct vg_gate_grant g = {.seq = 0};
     unsigned tries = GRANT_TRIES;
 
-    while (!read_grant(&k->page->grant, &g))
+    while (!read_grant(&x->orders->grant, &g))
         if (--tries == 0)
             return; /* later, then */
     if (g.turn != k->grant.turn) {
@@ -220,7 +220,7 @@ bool vg_gate_pass(struct vg_exec *x, const struct vg_call *c)
 {
     struct vg_gatekeeper *k = &x->keeper;
 
-    if (is_new(k))
+    if (is_new(x))
         take_grant(x);
     if (k->grant.mode == VG_GATE_OPEN && !k->grant.ask && k->waits_since == 0)
         return true;
@@ -369,7 +369,7 @@ void vg_gate_tick(struct vg_exec *x, uint64_t now, bool quiet)
 {
     struct vg_gatekeeper *k = &x->keeper;
 
-    if (is_new(k))
+    if (is_new(x))
         take_grant(x);
     apply_slice(x);
     vg_meter_look(x, now, quiet);
@@ -404,7 +404,7 @@ bool vg_gate_sleepy(struct vg_exec *x)
 {
     vg_store_relaxed(&x->keeper.page->now.asleep, 1);
     vg_fence(); /* either the daemon sees this or we see its grant */
-    return !is_new(&x->keeper);
+    return !is_new(x);
 }
 
 void vg_gate_awake(struct vg_exec *x)

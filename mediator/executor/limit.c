@@ -17,7 +17,7 @@
 static uint64_t queue_wait(struct vg_exec *x, uint64_t now)
 {
     struct vg_limiter *l = &x->limiter;
-    uint64_t depth = vg_load_relaxed(&x->account->queue_depth);
+    uint64_t depth = vg_load_relaxed(&x->orders->terms.queue_depth);
     uint64_t queued = x->meter.flight_calls;
 
     if (queued < x->waits.count)
@@ -34,7 +34,8 @@ static uint64_t queue_wait(struct vg_exec *x, uint64_t now)
 static void learn_rate(struct vg_exec *x)
 {
     struct vg_limiter *l = &x->limiter;
-    uint64_t rate = vg_load_relaxed(&x->account->rate), burst = vg_load_relaxed(&x->account->burst);
+    const struct vg_terms *t = &x->orders->terms;
+    uint64_t rate = vg_load_relaxed(&t->rate), burst = vg_load_relaxed(&t->burst);
 
     if (rate == l->per_second && burst == l->burst)
         return;
@@ -108,9 +109,9 @@ static bool admit_limited(struct vg_exec *x, const struct vg_call *call)
 
 bool vg_limit_admit(struct vg_exec *x, const struct vg_call *call)
 {
-    const struct vg_account *a = x->account;
+    const struct vg_terms *t = &x->orders->terms;
 
-    if (!x->limiter.since && !vg_load_relaxed(&a->rate) && !vg_load_relaxed(&a->queue_depth))
+    if (!x->limiter.since && !vg_load_relaxed(&t->rate) && !vg_load_relaxed(&t->queue_depth))
         return true;
     return admit_limited(x, call);
 }

@@ -79,6 +79,10 @@ static int open_driver(struct vg_exec *x, char *ret_name, size_t size, const cha
 {
     if (vg_cuda_open(&x->cuda, x->opt.driver, ret_why) < 0)
         return -ENOENT;
+    /* Its threads have no more rights than we from here on. */
+    *ret_why = "cannot give up rights";
+    if (vg_sandbox_drop() < 0)
+        return -EPERM;
     *ret_why = "cuInit failed";
     if (x->cuda.cuInit(0) != CUDA_SUCCESS)
         return -ENODEV;
@@ -97,12 +101,14 @@ static int prepare(struct vg_exec *x, char *ret_device, size_t size)
         return fail(x, VG_GONE_CRASHED, "cannot map the counters");
     if (vg_gate_open(x, VG_FD_GATE, VG_FD_BELL) < 0)
         return fail(x, VG_GONE_CRASHED, "cannot map the gate");
+    if (vg_orders_open(x, VG_FD_ORDERS) < 0)
+        return fail(x, VG_GONE_CRASHED, "cannot map the orders");
     if (vg_console_init(&x->console, NULL) < 0)
         return fail(x, VG_GONE_CRASHED, "cannot redirect stdout");
     vg_guest_reserve();
+    vg_overhead_open(x);
     if (open_driver(x, ret_device, size, &why) < 0)
         return fail(x, VG_GONE_NO_GPU, why);
-    vg_overhead_open(x);
     /* Whoever has a guest waiting for it lets the guest say what it needs. */
     if (x->opt.warm && !vg_job_is_here(VG_FD_CONTROL))
         vg_context_warm_up(x);

@@ -10,9 +10,8 @@
 
 #define SPIN_US_DEFAULT 50u
 #define SPIN_US_MAX     1000000u
-#define CONTEXT_MIB_MAX 1048576u
 
-enum { OPT_BACKEND = 1, OPT_DRIVER, OPT_SPIN, OPT_WARM, OPT_NVML, OPT_CONTEXT, OPT_JIT_CACHE };
+enum { OPT_BACKEND = 1, OPT_DRIVER, OPT_SPIN, OPT_WARM, OPT_NVML, OPT_JIT_CACHE };
 
 static const struct option long_options[] = {
     {"backend", required_argument, NULL, OPT_BACKEND},
@@ -21,7 +20,6 @@ static const struct option long_options[] = {
     {"warm", no_argument, NULL, OPT_WARM},
     {"jit-cache", no_argument, NULL, OPT_JIT_CACHE},
     {"nvml", required_argument, NULL, OPT_NVML},
-    {"context-mib", required_argument, NULL, OPT_CONTEXT},
     {NULL, 0, NULL, 0},
 };
 
@@ -52,7 +50,6 @@ static bool take_option(struct vg_options *o, int opt, char *arg)
     case OPT_JIT_CACHE: o->jit_cache = true; return true;
     case OPT_WARM:    o->warm = true; return true;
     case OPT_NVML:    o->nvml = arg; return true;
-    case OPT_CONTEXT: return parse_number(arg, CONTEXT_MIB_MAX, &o->context_mib);
     default:          return false;
     }
 }

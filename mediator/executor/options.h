@@ -8,7 +8,7 @@
 
 /*
  * Descriptors the mediator leaves open across exec; 2 is its log. The region comes later: job.h.
- * GATE is the page of mediator/vg_gate.h, BELL an eventfd that wakes the daemon to look at it.
+ * GATE is the page of mediator/vg_gate.h, ORDERS that of mediator/vg_orders.h, BELL an eventfd that wakes the daemon to look at it.
  */
 enum vg_exec_fd {
     VG_FD_CONTROL = 3,
@@ -16,6 +16,7 @@ enum vg_exec_fd {
     VG_FD_STATS = 5,
     VG_FD_GATE = 6,
     VG_FD_BELL = 7,
+    VG_FD_ORDERS = 8,
 };
 
 struct vg_options {
@@ -24,7 +25,6 @@ struct vg_options {
     bool jit_cache;     /* keep on the VM's shelf what the driver compiles, see jit_cache.h */
     bool warm;          /* make a context before there is a guest to make it for */
     const char *nvml;   /* to measure with what a context costs (overhead.h); NULL: do not */
-    uint32_t context_mib; /* what it is taken to cost meanwhile */
     uint32_t spin_us;   /* how long to poll an idle ring before sleeping */
 };
 

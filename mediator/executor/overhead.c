@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "mediator/executor/executor.h"
-#include "mediator/limit/account.h"
 #include "vg_atomic.h"
 #include "vg_nvml.h"
 
@@ -32,7 +31,6 @@ void vg_overhead_open(struct vg_exec *x)
 
     if (!x->opt.nvml)
         return;
-    vg_store_relaxed(&x->own_account->context_bytes, (uint64_t)x->opt.context_mib << 20);
     o->library = dlopen(x->opt.nvml, RTLD_NOW | RTLD_LOCAL);
     if (!o->library) {
         vg_log(x, "event=no_nvml why=\"%s\"", dlerror());
@@ -96,7 +94,7 @@ void vg_overhead_before(struct vg_exec *x, CUdevice dev)
 static uint64_t by_what_is_left(const struct vg_exec *x)
 {
     const struct vg_overhead *o = &x->overhead;
-    uint64_t left = left_on(x, o->device), expected = vg_load_relaxed(&x->account->context_bytes);
+    uint64_t left = left_on(x, o->device), expected = vg_load_relaxed(&x->orders->terms.context_bytes);
     uint64_t taken = o->left > left ? o->left - left : 0;
 
     return taken >= expected / 2 && taken <= expected * 2 ? taken : 0;
@@ -120,5 +118,5 @@ void vg_overhead_after(struct vg_exec *x)
 
 uint64_t vg_overhead_bytes(const struct vg_exec *x)
 {
-    return x->overhead.bytes ? x->overhead.bytes : vg_load_relaxed(&x->account->context_bytes);
+    return x->overhead.bytes ? x->overhead.bytes : vg_load_relaxed(&x->orders->terms.context_bytes);
 }

@@ -70,7 +70,7 @@ static CUresult refuse_memory(struct vg_exec *x, uint64_t bytes)
     if (once_a_minute(&x->quota.told_memory))
         vg_log(x, "event=memory_limit asked=%llu used=%llu limit=%llu", (unsigned long long)bytes,
                (unsigned long long)vg_account_used(x->account),
-               (unsigned long long)vg_load_relaxed(&x->account->memory));
+               (unsigned long long)vg_load_relaxed(&x->orders->terms.memory));
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
@@ -101,7 +101,7 @@ void vg_quota_settle(struct vg_exec *x)
 
 static bool is_limited(const struct vg_exec *x)
 {
-    return vg_load_relaxed(&x->account->memory) != 0;
+    return vg_load_relaxed(&x->orders->terms.memory) != 0;
 }
 
 struct pools {
@@ -179,7 +179,8 @@ static CUresult reserve(struct vg_exec *x, uint64_t bytes, bool pooled)
 
     while (contended < CONTEND_MAX && awaited < AWAIT_MAX) {
         uint64_t need = whole_pages(x, pooled ? beyond_pools(x, bytes) : bytes);
-        switch (vg_account_reserve(x->account, x->seat, need)) {
+        uint64_t limit = vg_load_relaxed(&x->orders->terms.memory);
+        switch (vg_account_reserve(x->account, x->seat, need, limit)) {
         case VG_ACCOUNT_GRANTED:
             return CUDA_SUCCESS;
         case VG_ACCOUNT_CONTENDED:
@@ -222,7 +223,7 @@ CUresult vg_quota_reserve_context(struct vg_exec *x)
 CUresult vg_quota_recheck(struct vg_exec *x)
 {
     vg_quota_look_at_pools(x);
-    if (!is_limited(x) || vg_account_used(x->account) <= vg_load_relaxed(&x->account->memory))
+    if (!is_limited(x) || vg_account_used(x->account) <= vg_load_relaxed(&x->orders->terms.memory))
         return CUDA_SUCCESS;
     return refuse_memory(x, 0);
 }
@@ -246,7 +247,7 @@ uint64_t vg_quota_gpu_taken(const struct vg_exec *x, uint64_t before)
 
 void vg_quota_show(const struct vg_exec *x, uint64_t *total, uint64_t *free)
 {
-    uint64_t limit = vg_load_relaxed(&x->account->memory);
+    uint64_t limit = vg_load_relaxed(&x->orders->terms.memory);
     uint64_t used = vg_account_used(x->account);
 
     if (limit == 0)
@@ -318,13 +319,14 @@ static CUresult check_kind(struct vg_exec *x, enum vg_quota_kind kind)
     for (unsigned i = 0; i < THINGS_TRIES; i++) {
         if (i > 0)
             nanosleep(&pause, NULL);
-        if (vg_account_admit(x->account, x->seat, kind, count_of(x, kind)))
+        if (vg_account_admit(x->account, x->seat, kind, count_of(x, kind),
+                             vg_load_relaxed(&x->orders->terms.most[kind])))
             return CUDA_SUCCESS;
     }
     VG_STAT_ADD(x, refused_objects, 1);
     if (once_a_minute(&x->quota.told_objects))
         vg_log(x, "event=object_limit kind=%s most=%llu", vg_quota_kind_name(kind),
-               (unsigned long long)vg_load_relaxed(&x->account->most[kind]));
+               (unsigned long long)vg_load_relaxed(&x->orders->terms.most[kind]));
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 

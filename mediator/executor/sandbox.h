@@ -8,4 +8,10 @@
 /* After the driver is loaded and initialised, all files open. 0 or -errno. One way. */
 int vg_sandbox_enter(bool software);
 
+/*
+ * Gives up the rights by which root opens what its owner has closed, and looks into other
+ * processes. Before the driver starts threads, each of which has rights of its own. 0 or -errno.
+ */
+int vg_sandbox_drop(void);
+
 #endif

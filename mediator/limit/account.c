@@ -62,9 +62,10 @@ static bool somebody_before(const struct vg_account *a, unsigned seat)
     return false;
 }
 
-enum vg_account_verdict vg_account_reserve(struct vg_account *a, unsigned seat, uint64_t bytes)
+enum vg_account_verdict vg_account_reserve(struct vg_account *a, unsigned seat, uint64_t bytes,
+                                           uint64_t limit)
 {
-    uint64_t limit = vg_load_relaxed(&a->memory), held;
+    uint64_t held;
     struct vg_seat *mine = &a->seat[seat];
     struct sums others = {0, 0, 0};
 
@@ -126,10 +127,9 @@ void vg_account_has(struct vg_account *a, unsigned seat, enum vg_quota_kind kind
 }
 
 /* As with memory: of two that claim at once, at least one sees the other. */
-bool vg_account_admit(struct vg_account *a, unsigned seat, enum vg_quota_kind kind, uint64_t have)
+bool vg_account_admit(struct vg_account *a, unsigned seat, enum vg_quota_kind kind, uint64_t have,
+                      uint64_t most)
 {
-    uint64_t most = vg_load_relaxed(&a->most[kind]);
-
     vg_account_has(a, seat, kind, have + 1);
     vg_fence();
     if (most == 0 || vg_account_things(a, kind) <= most)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a VM may have and what it has, in one page of memory that the daemon and all
- * executors of the VM share. The daemon writes the limits, an executor its own seat
- * and, by compare-and-swap, the bucket. Pure: atomics on memory, nothing else.
+ * What a VM has, in one page of memory that the daemon and all executors of the VM share: an
+ * executor writes its own seat and, by compare-and-swap, the bucket. What the VM may have is
+ * elsewhere, where executors cannot write (vg_orders.h). Pure: atomics on memory, nothing else.
  *
  * Trust: an executor could write anything here. It could as well ask the driver for
  * memory without asking here first, so that is no loss: both hurt the limits of its own
@@ -20,7 +20,7 @@
 
 #include "mediator/limit/bucket.h"
 
-#define VG_ACCOUNT_MAGIC 0x35434356u    /* changes with the layout */
+#define VG_ACCOUNT_MAGIC 0x36434356u    /* changes with the layout */
 #define VG_SEATS         256u           /* executors of one VM */
 #define VG_NO_SEAT       VG_SEATS
 
@@ -47,16 +47,10 @@ struct vg_seat {
 typedef char vg_assert_seat_kinds[VG_QUOTA_KINDS <= 8 ? 1 : -1];
 
 struct vg_account {
-    /* the daemon writes; 0: no limit */
+    /* the daemon writes */
     uint32_t magic;
     uint32_t seats;             /* seats from here on have never been used */
-    uint64_t rate;              /* calls a second, of all executors together */
-    uint64_t burst;             /* see vg_rate_init */
-    uint64_t queue_depth;       /* calls in flight, of all executors together */
-    uint64_t memory;            /* bytes, of all executors together */
-    uint64_t context_bytes;     /* what the driver takes for a context, besides */
-    uint64_t most[VG_QUOTA_KINDS];      /* of these, of all executors together */
-    uint64_t pad0[5];
+    uint64_t pad0[7];
     /* all executors */
     uint64_t bucket;
     uint64_t pad1[7];
@@ -73,20 +67,23 @@ enum vg_account_verdict {
 };
 
 /*
- * Before memory is asked of the driver: claims `bytes` on top of what the seat holds.
+ * Before memory is asked of the driver: claims `bytes` on top of what the seat holds, if all seats
+ * then have no more than `limit`, 0: none.
  * GRANTED and CONTENDED leave a claim, which ends with vg_account_settle; so a caller
  * that is tired of trying settles too. One claim at a time per seat.
  */
-enum vg_account_verdict vg_account_reserve(struct vg_account *a, unsigned seat, uint64_t bytes);
+enum vg_account_verdict vg_account_reserve(struct vg_account *a, unsigned seat, uint64_t bytes,
+                                           uint64_t limit);
 
 /* What the seat holds now, whatever became of its claim. */
 void vg_account_settle(struct vg_account *a, unsigned seat, uint64_t held);
 
 /*
- * Before a thing is made by a seat that has `have` of them: claims one more. False: too many, and
- * nothing is claimed; two that ask for the last one may both be told so. vg_account_has ends it.
+ * Before a thing is made by a seat that has `have` of them: claims one more, if all seats
+ * then have no more than `most`, 0: no limit. False: too many, and nothing is claimed; two that ask for the last one may both be told so. vg_account_has ends it.
  */
-bool vg_account_admit(struct vg_account *a, unsigned seat, enum vg_quota_kind kind, uint64_t have);
+bool vg_account_admit(struct vg_account *a, unsigned seat, enum vg_quota_kind kind, uint64_t have,
+                      uint64_t most);
 void vg_account_has(struct vg_account *a, unsigned seat, enum vg_quota_kind kind, uint64_t have);
 
 /* Of all seats. */

@@ -170,6 +170,25 @@ restarted() {
     within 20 as kept "$client" hold 60 /none
 }
 check 'a daemon that is killed' restarted
+# What the daemon decides, an executor can read and not write, nor open anew.
+obeys() {
+    local hold=$work/hold6 pid first rights
+    touch "$hold"
+    as obedient "$client" hold 1 "$hold" >"$work/obedient" & first=$!
+    within 20 grep -q hold "$work/obedient" || return 1
+    pid=$(admin show-vm --vm-name=obedient --json | tr -d ' \n' | sed 's/.*"executors":\[//' |
+        grep -o '"pid":[0-9]*' | head -n 1 | cut -d: -f2)
+    rights=$((0x$(sed -n 's/^CapPrm:\t//p' "/proc/$pid/status") & 0x8000e))
+    is $rights 0 || return 1
+    if [ "$(id -u)" = 0 ]; then
+        grep vgpu-orders "/proc/$pid/maps"
+        is "$(sed -n 's/^[^ ]* \([^ ]*\) .*vgpu-orders.*/\1/p' "/proc/$pid/maps")" r--s || return 1
+        ! ls -l "/proc/$pid/fd" | grep vgpu-orders || return 1
+    fi
+    rm -f "$hold"
+    wait $first
+}
+check 'an executor cannot write its orders' obeys
 check 'nothing is left' within 20 no_executors
 mediator_stop
 mediator_start --set max_pinned_mib=300

@@ -243,7 +243,7 @@ END_TEST
 
 static void grant(enum vg_gate_mode mode, uint64_t turn, uint64_t budget, unsigned ops, unsigned ask)
 {
-    struct vg_gate_grant *g = &x.keeper.page->grant;
+    struct vg_gate_grant *g = &x.own_orders.grant;
 
     g->seq += 2;
     g->mode = mode;

@@ -25,7 +25,7 @@ static void ready(void)
 
 static void fill_queue(bool full)
 {
-    vg_store_release(&h.account->queue_depth, 4);
+    vg_store_release(&h.orders->terms.queue_depth, 4);
     vg_store_release(&h.account->seat[OTHER].queued, full ? 4 : 0);
 }
 
@@ -110,8 +110,8 @@ START_TEST(a_rate_only_delays)
 {
     ready();
     uint64_t calls = h.stats->calls;
-    h.account->burst = 5;
-    vg_store_release(&h.account->rate, 2000);
+    h.orders->terms.burst = 5;
+    vg_store_release(&h.orders->terms.rate, 2000);
     for (unsigned i = 0; i < 300; i++)
         ck_assert_int_eq(ASK(&h, NULL, VG_CALL_NOP), CUDA_SUCCESS);
     ck_assert_uint_eq(h.stats->calls, calls + 300);
@@ -129,7 +129,7 @@ static uint64_t held(void)
 
 static void limit(uint64_t mib)
 {
-    vg_store_release(&h.account->memory, mib * MIB);
+    vg_store_release(&h.orders->terms.memory, mib * MIB);
 }
 
 static void other_has(uint64_t mib)
@@ -209,7 +209,7 @@ START_TEST(contexts_cost)
 
     host_init(&h);
     limit(64);
-    h.account->context_bytes = 40 * MIB;
+    h.orders->terms.context_bytes = 40 * MIB;
     ck_assert_msg(host_start(&h), "executor: %s", h.said.text);
     ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuDevicePrimaryCtxRetain, 1, 0), CUDA_SUCCESS);
     ck_assert_uint_eq(held(), 40 * MIB);
@@ -293,7 +293,7 @@ START_TEST(so_many_streams)
     struct vg_result res;
 
     ready();
-    h.account->most[VG_QUOTA_STREAMS] = 5;
+    h.orders->terms.most[VG_QUOTA_STREAMS] = 5;
     vg_account_has(h.account, OTHER, VG_QUOTA_STREAMS, 2);
     for (unsigned i = 0; i < 3; i++)
         ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuStreamCreate, 1, 0), CUDA_SUCCESS);

@@ -112,11 +112,14 @@ void host_init(struct host *h)
                       0);
     ck_assert(h->account != MAP_FAILED);
     vg_account_sit(h->account, 0);
+    h->orders_fd = new_memfd("orders", VG_ORDERS_SIZE);
+    h->orders = mmap(NULL, VG_ORDERS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, h->orders_fd, 0);
+    ck_assert(h->orders != MAP_FAILED);
     h->shelf_fd = new_memfd("shelf", TEST_SHELF_SIZE);
 }
 
 /* In the child: the descriptors at their numbers, everything else closed. */
-static void become_executor(const int fds[4])
+static void become_executor(const int fds[4], int orders)
 {
     char exe[4200];
     char *argv[] = {exe,
@@ -134,7 +137,13 @@ static void become_executor(const int fds[4])
     for (int i = 0; i < 4; i++)
         if (dup2(30 + i, 2 + i) < 0)
             _exit(99);
-    for (int fd = 6; fd < 64; fd++)
+    if (dup2(orders, 40) < 0)
+        _exit(99);
+    for (int fd = 6; fd < 40; fd++)
+        close(fd);
+    if (dup2(40, 8) < 0)
+        _exit(99);
+    for (int fd = 40; fd < 64; fd++)
         close(fd);
     execv(exe, argv);
     _exit(98);
@@ -180,7 +189,7 @@ void host_spawn(struct host *h)
     ck_assert_int_ge(h->pid, 0);
     if (h->pid == 0) {
         const int fds[4] = {getenv("VG_TEST_VERBOSE") ? 2 : log[1], sock[1], h->doorbell, stats};
-        become_executor(fds);
+        become_executor(fds, h->orders_fd);
     }
     close(sock[1]);
     close(log[1]);

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "mediator/limit/account.h"
+#include "mediator/vg_orders.h"
 #include "mediator/vg_stats.h"
 #include "vg_api.h"
 #include "vg_region.h"
@@ -30,7 +31,8 @@ struct host {
     struct vg_slot *slot;
     struct vg_ring_producer ring;
     struct vg_stats *stats;
-    int account_fd;
+    int account_fd, orders_fd;
+    struct vg_orders *orders;               /* the executor can only read */
     int shelf_fd;                           /* empty at first */
     struct vg_account *account;             /* of the VM: no limits; the executor has seat 0 */
     uint32_t seq;

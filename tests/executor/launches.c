@@ -134,7 +134,7 @@ static void prepare(void)
 /* What the policy core grants to one that has the GPU to itself for less than a second. */
 static void grant_turn(void)
 {
-    struct vg_gate_grant *g = &x.keeper.own.grant;
+    struct vg_gate_grant *g = &x.own_orders.grant;
 
     g->mode = VG_GATE_TURN;
     g->turn = 1;

@@ -54,9 +54,9 @@ static void set_up(uint32_t seed)
     fake_cuda_fill(&x.cuda);
     memset(&stats, 0, sizeof(stats));
     x.stats = &stats;
-    x.account->memory = seed % 2 ? 64u << 20 : 0;
-    x.account->context_bytes = 1u << 20;
-    x.account->most[VG_QUOTA_STREAMS] = 4;
+    x.own_orders.terms.memory = seed % 2 ? 64u << 20 : 0;
+    x.own_orders.terms.context_bytes = 1u << 20;
+    x.own_orders.terms.most[VG_QUOTA_STREAMS] = 4;
     strcpy(x.job.vm, "fuzz");
     x.alone = true;
     if (!vg_region_layout_init(&x.guest.layout, REGION_SIZE, 1))

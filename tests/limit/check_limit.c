@@ -204,25 +204,26 @@ END_TEST
 /* ---- The account ---- */
 
 static struct vg_account account;
+static uint64_t limit;
 
 START_TEST(reserves)
 {
     memset(&account, 0, sizeof(account));
-    account.memory = 100;
+    limit = 100;
     for (unsigned i = 0; i < 3; i++)
         vg_account_sit(&account, i);
-    ck_assert_int_eq(vg_account_reserve(&account, 0, 60), VG_ACCOUNT_GRANTED);
+    ck_assert_int_eq(vg_account_reserve(&account, 0, 60, limit), VG_ACCOUNT_GRANTED);
     ck_assert_uint_eq(vg_account_used(&account), 60);
     /* It may yet fail at the driver: the higher seat takes its question back, the lower waits. */
-    ck_assert_int_eq(vg_account_reserve(&account, 2, 50), VG_ACCOUNT_CONTENDED);
+    ck_assert_int_eq(vg_account_reserve(&account, 2, 50, limit), VG_ACCOUNT_CONTENDED);
     ck_assert_uint_eq(account.seat[2].asked, 0);
     vg_account_settle(&account, 0, 60);
-    ck_assert_int_eq(vg_account_reserve(&account, 2, 50), VG_ACCOUNT_REFUSED);
-    ck_assert_int_eq(vg_account_reserve(&account, 1, 40), VG_ACCOUNT_GRANTED);
-    ck_assert_int_eq(vg_account_reserve(&account, 0, 1), VG_ACCOUNT_CONTENDED);
+    ck_assert_int_eq(vg_account_reserve(&account, 2, 50, limit), VG_ACCOUNT_REFUSED);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, 40, limit), VG_ACCOUNT_GRANTED);
+    ck_assert_int_eq(vg_account_reserve(&account, 0, 1, limit), VG_ACCOUNT_CONTENDED);
     ck_assert_uint_eq(account.seat[0].asked, 1);
     vg_account_settle(&account, 1, 0);
-    ck_assert_int_eq(vg_account_reserve(&account, 0, 40), VG_ACCOUNT_GRANTED);
+    ck_assert_int_eq(vg_account_reserve(&account, 0, 40, limit), VG_ACCOUNT_GRANTED);
     vg_account_settle(&account, 0, 100);
     ck_assert_uint_eq(vg_account_used(&account), 100);
 }
@@ -231,33 +232,33 @@ END_TEST
 START_TEST(leaving)
 {
     memset(&account, 0, sizeof(account));
-    account.memory = 100;
+    limit = 100;
     vg_account_sit(&account, 0);
     vg_account_sit(&account, 1);
     vg_account_settle(&account, 0, 80);
-    ck_assert_int_eq(vg_account_reserve(&account, 1, 50), VG_ACCOUNT_REFUSED);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, 50, limit), VG_ACCOUNT_REFUSED);
     vg_account_leaving(&account, 0);
-    ck_assert_int_eq(vg_account_reserve(&account, 1, 50), VG_ACCOUNT_AWAITED);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, 50, limit), VG_ACCOUNT_AWAITED);
     ck_assert_uint_eq(vg_account_used(&account), 80);
-    ck_assert_int_eq(vg_account_reserve(&account, 1, 101), VG_ACCOUNT_REFUSED);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, 101, limit), VG_ACCOUNT_REFUSED);
     vg_account_leave(&account, 0);
-    ck_assert_int_eq(vg_account_reserve(&account, 1, 50), VG_ACCOUNT_GRANTED);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, 50, limit), VG_ACCOUNT_GRANTED);
     vg_account_settle(&account, 1, 50);
     vg_account_sit(&account, 0);
     vg_account_settle(&account, 0, 50);
-    ck_assert_int_eq(vg_account_reserve(&account, 1, 1), VG_ACCOUNT_REFUSED);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, 1, limit), VG_ACCOUNT_REFUSED);
 }
 END_TEST
 
 START_TEST(huge_numbers)
 {
     memset(&account, 0, sizeof(account));
-    account.memory = 100;
+    limit = 100;
     vg_account_sit(&account, 0);
     vg_account_sit(&account, 1);
     vg_account_settle(&account, 0, UINT64_MAX);
-    ck_assert_int_eq(vg_account_reserve(&account, 1, 1), VG_ACCOUNT_REFUSED);
-    ck_assert_int_eq(vg_account_reserve(&account, 1, UINT64_MAX), VG_ACCOUNT_REFUSED);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, 1, limit), VG_ACCOUNT_REFUSED);
+    ck_assert_int_eq(vg_account_reserve(&account, 1, UINT64_MAX, limit), VG_ACCOUNT_REFUSED);
     ck_assert_uint_eq(vg_account_used(&account), UINT64_MAX);
     account.seats = UINT32_MAX;
     ck_assert_uint_eq(vg_account_used(&account), UINT64_MAX);
@@ -267,35 +268,34 @@ END_TEST
 START_TEST(the_dead_give_back)
 {
     memset(&account, 0, sizeof(account));
-    account.memory = 100;
+    limit = 100;
     vg_account_sit(&account, 0);
     vg_account_sit(&account, 5);
     vg_account_settle(&account, 5, 70);
-    ck_assert_int_eq(vg_account_reserve(&account, 5, 30), VG_ACCOUNT_GRANTED);
+    ck_assert_int_eq(vg_account_reserve(&account, 5, 30, limit), VG_ACCOUNT_GRANTED);
     account.seat[5].queued = 9;
     ck_assert_uint_eq(vg_account_queued(&account), 9);
     vg_account_leave(&account, 5);
     ck_assert_uint_eq(vg_account_used(&account), 0);
     ck_assert_uint_eq(vg_account_queued(&account), 0);
-    ck_assert_int_eq(vg_account_reserve(&account, 0, 100), VG_ACCOUNT_GRANTED);
+    ck_assert_int_eq(vg_account_reserve(&account, 0, 100, limit), VG_ACCOUNT_GRANTED);
 }
 END_TEST
 
 START_TEST(things_of_all_seats)
 {
     memset(&account, 0, sizeof(account));
-    account.most[VG_QUOTA_STREAMS] = 3;
     vg_account_sit(&account, 0);
     vg_account_sit(&account, 1);
-    ck_assert(vg_account_admit(&account, 0, VG_QUOTA_STREAMS, 0));
-    ck_assert(vg_account_admit(&account, 0, VG_QUOTA_STREAMS, 1));
-    ck_assert(vg_account_admit(&account, 1, VG_QUOTA_STREAMS, 0));
-    ck_assert(!vg_account_admit(&account, 1, VG_QUOTA_STREAMS, 1));
-    ck_assert(!vg_account_admit(&account, 0, VG_QUOTA_STREAMS, 2));
+    ck_assert(vg_account_admit(&account, 0, VG_QUOTA_STREAMS, 0, 3));
+    ck_assert(vg_account_admit(&account, 0, VG_QUOTA_STREAMS, 1, 3));
+    ck_assert(vg_account_admit(&account, 1, VG_QUOTA_STREAMS, 0, 3));
+    ck_assert(!vg_account_admit(&account, 1, VG_QUOTA_STREAMS, 1, 3));
+    ck_assert(!vg_account_admit(&account, 0, VG_QUOTA_STREAMS, 2, 3));
     ck_assert_uint_eq(vg_account_things(&account, VG_QUOTA_STREAMS), 3);
-    ck_assert(vg_account_admit(&account, 0, VG_QUOTA_EVENTS, 1000));
+    ck_assert(vg_account_admit(&account, 0, VG_QUOTA_EVENTS, 1000, 0));
     vg_account_has(&account, 0, VG_QUOTA_STREAMS, 1);
-    ck_assert(vg_account_admit(&account, 1, VG_QUOTA_STREAMS, 1));
+    ck_assert(vg_account_admit(&account, 1, VG_QUOTA_STREAMS, 1, 3));
     vg_account_leave(&account, 1);
     ck_assert_uint_eq(vg_account_things(&account, VG_QUOTA_STREAMS), 1);
 }
@@ -311,7 +311,7 @@ static unsigned over, granted;
 static uint64_t take(unsigned seat, uint64_t held, uint64_t bytes)
 {
     for (unsigned i = 0; i < 10000; i++)
-        switch (vg_account_reserve(&account, seat, bytes)) {
+        switch (vg_account_reserve(&account, seat, bytes, limit)) {
         case VG_ACCOUNT_GRANTED:
             if (vg_fetch_add(&at_driver, bytes) + bytes > LIMIT)
                 vg_fetch_add(&over, 1);
@@ -354,7 +354,7 @@ START_TEST(never_over)
     pthread_t thread[THREADS];
 
     memset(&account, 0, sizeof(account));
-    account.memory = LIMIT;
+    limit = LIMIT;
     at_driver = over = granted = 0;
     for (unsigned i = 0; i < THREADS; i++) {
         vg_account_sit(&account, i);
