@@ -17,7 +17,8 @@ e2e_end() {
     local vm
     for vm in "${vms[@]}"; do "$top/tests/vm/vm-stop" "$vm" >/dev/null 2>&1; done
     mediator_stop
-    [ $failures = 0 ] || { echo "--- mediator:"; tail -n 40 "$work/mediator.log"; }
+    [ $failures = 0 ] || [ ! -e "$work/mediator.log" ] ||
+        { echo "--- mediator:"; tail -n 40 "$work/mediator.log"; }
     rm -rf "$work"
 }
 trap e2e_end EXIT
@@ -31,6 +32,21 @@ check() {
     else
         echo "NOT OK  $text ($((SECONDS - start)) s)"
         tail -n 25 "$work/check.log" | sed 's/^/        | /'
+        failures=$((failures + 1))
+    fi
+}
+
+# wants TEXT STATUS PATTERN COMMAND...: exit status, and a line of the output.
+wants() {
+    local text=$1 status=$2 pattern=$3 rc
+    shift 3
+    "$@" >"$work/out" 2>&1 </dev/null
+    rc=$?
+    if [ $rc = "$status" ] && { [ -z "$pattern" ] || grep -Eq -- "$pattern" "$work/out"; }; then
+        echo "ok      $text"
+    else
+        echo "NOT OK  $text: status $rc, not $status, or no /$pattern/ in:"
+        sed 's/^/        | /' "$work/out"
         failures=$((failures + 1))
     fi
 }

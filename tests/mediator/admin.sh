@@ -6,30 +6,10 @@
 # completion, and that manuals, help and checks name the same verbs, arguments and bounds.
 # shellcheck disable=SC2016 # single quotes are for inner shells
 set -u
-top=$(cd "$(dirname "$0")/../.." && pwd)
-build=$(cd "$VG_BUILD" && pwd)
-bin=$build/bin
-work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-admin.XXXXXX")
-failures=0
+. "$(dirname "$0")/../e2e/lib.sh"
 pid=
-trap 'stop; rm -rf "$work"' EXIT
+trap 'stop; e2e_end' EXIT
 
-# wants TEXT STATUS PATTERN COMMAND...: exit status, and a line of the output.
-wants() {
-    local text=$1 status=$2 pattern=$3 rc
-    shift 3
-    "$@" >"$work/out" 2>&1 </dev/null
-    rc=$?
-    if [ $rc = "$status" ] && { [ -z "$pattern" ] || grep -Eq -- "$pattern" "$work/out"; }; then
-        echo "ok      $text"
-    else
-        echo "NOT OK  $text: status $rc, not $status, or no /$pattern/ in:"
-        sed 's/^/        | /' "$work/out"
-        failures=$((failures + 1))
-    fi
-}
-
-admin() { "$bin/vgpu-admin" "--socket=$work/control.sock" "$@"; }
 start() {
     "$bin/vgpu-mediator" --socket "$work/m.sock" --control-socket "$work/control.sock" \
         --config /dev/null --set "state_dir=$work/state" --set prestart=0 --backend soft "$@" \

@@ -6,27 +6,9 @@
 # what is refused; that nobody who dawdles or floods keeps others from it; and that the
 # dashboard asks for nothing that is not there.
 set -u
-top=$(cd "$(dirname "$0")/../.." && pwd)
-build=$(cd "$VG_BUILD" && pwd)
-bin=$build/bin
-work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-metrics.XXXXXX")
-failures=0
+. "$(dirname "$0")/../e2e/lib.sh"
 pid=
-trap '[ -n "$pid" ] && kill -TERM "$pid" 2>/dev/null; rm -rf "$work"' EXIT
-
-wants() {
-    local text=$1 status=$2 pattern=$3 rc
-    shift 3
-    "$@" >"$work/out" 2>&1 </dev/null
-    rc=$?
-    if [ $rc = "$status" ] && { [ -z "$pattern" ] || grep -Eq -- "$pattern" "$work/out"; }; then
-        echo "ok      $text"
-    else
-        echo "NOT OK  $text: status $rc, not $status, or no /$pattern/ in:"
-        sed 's/^/        | /' "$work/out"
-        failures=$((failures + 1))
-    fi
-}
+trap '[ -n "$pid" ] && kill -TERM "$pid" 2>/dev/null; e2e_end' EXIT
 
 start() {
     "$bin/vgpu-mediator" --socket "$work/m.sock" --control-socket "$work/control.sock" \

@@ -7,29 +7,8 @@
 # is needed but for the last part, which measures what vgpu-run adds to a start.
 # shellcheck disable=SC2016 # single quotes are for inner shells
 set -u
-top=$(cd "$(dirname "$0")/../.." && pwd)
-build=$(cd "$VG_BUILD" && pwd)
-bin=$build/bin
-work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-programs.XXXXXX")
-failures=0
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/../e2e/lib.sh"
 
-# wants TEXT STATUS PATTERN COMMAND...: exit status, and a line of the output.
-wants() {
-    local text=$1 status=$2 pattern=$3 rc
-    shift 3
-    "$@" >"$work/out" 2>&1 </dev/null
-    rc=$?
-    if [ $rc = "$status" ] && { [ -z "$pattern" ] || grep -Eq -- "$pattern" "$work/out"; }; then
-        echo "ok      $text"
-    else
-        echo "NOT OK  $text: status $rc, not $status, or no /$pattern/ in:"
-        sed 's/^/        | /' "$work/out"
-        failures=$((failures + 1))
-    fi
-}
-
-admin() { "$bin/vgpu-admin" --socket "$work/control.sock" "$@"; }
 daemon() {
     "$bin/vgpu-mediator" --socket "$work/m.sock" --control-socket "$work/control.sock" \
         --config "${config:-/dev/null}" --set "state_dir=$work/state" --backend soft "$@"
