@@ -81,6 +81,13 @@ bool vg_client_make_room(struct vg_mediator *m);
 /* The session has reached ENDED. */
 void vg_client_session_ended(struct vg_client *c, struct vg_session *s);
 
+/*
+ * client_hello.c: takes name and region of a HELLO whose role is known, and finds the VM. NULL, or a
+ * sentence why not, which may be in buf[cap]. What it took of *fd is the client's.
+ */
+const char *vg_client_identify(struct vg_client *c, struct vg_msg *msg, int *fd, char *buf,
+                               size_t cap);
+
 const char *vg_client_role_name(const struct vg_client *c);
 
 #endif

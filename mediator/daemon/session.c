@@ -29,7 +29,6 @@
 #define EXIT_REASON 10
 
 #define LAST_WORDS_MAX 4096 /* messages: many more than a socket holds */
-#define HEAR_MAX 64     /* messages of one executor before others get their turn */
 
 static const char *const state_names[VG_SESSION_STATES] = {
     "warming", "idle", "starting", "serving", "stopping", "killed", "stuck",
@@ -49,7 +48,7 @@ static const unsigned legal[VG_SESSION_STATES] = {
     [VG_SESSION_STUCK] = VG_BIT(VG_SESSION_ENDED),
 };
 
-static bool set_state(struct vg_session *s, enum vg_session_state next)
+bool vg_session_set_state(struct vg_session *s, enum vg_session_state next)
 {
     if (!(legal[s->state] & VG_BIT(next)))
         return false;
@@ -82,12 +81,6 @@ static const char *vm_name(const struct vg_session *s)
     return s->client ? s->client->vm->name : "-";
 }
 
-/* Not told to end yet, and not ended by itself. */
-static bool is_wanted(const struct vg_session *s)
-{
-    return s->state <= VG_SESSION_SERVING;
-}
-
 /* ---- what it says ---- */
 
 static void log_ready(void *arg, uint32_t events)
@@ -99,128 +92,10 @@ static void log_ready(void *arg, uint32_t events)
         vg_io_del(loop_of(s), &s->log_io);
 }
 
-static void on_device(struct vg_session *s, const struct vg_msg *msg)
-{
-    vg_timer_del(&s->timer);
-    s->ready_ns = vg_now() - s->started;
-    vg_log_clean(s->device, sizeof(s->device), msg->text, sizeof(msg->text));
-    strcpy(s->mediator->device, s->device);
-    s->mediator->problem[0] = '\0';
-}
-
-/* With a slot already, it says READY soon as well. */
-static void on_idle(struct vg_session *s, const struct vg_msg *msg)
-{
-    if (!set_state(s, VG_SESSION_IDLE))
-        return;
-    on_device(s, msg);
-    vg_log(VG_LOG_INFO, "executor-idle", "pid=%d ms=%" PRIu64 " device=\"%s\"", (int)s->pid,
-           s->ready_ns / VG_NS_PER_MS, s->device);
-    vg_quota_measured(s);
-    vg_keep_session_values(s);
-    vg_pool_session_idle(s->mediator);
-}
-
-static void on_ready(struct vg_session *s, const struct vg_msg *msg)
-{
-    if (s->state != VG_SESSION_STARTING || !set_state(s, VG_SESSION_SERVING))
-        return;
-    on_device(s, msg);
-    vg_log(VG_LOG_INFO, "executor-ready", "vm=%s slot=%u pid=%d ms=%" PRIu64 " device=\"%s\"",
-           vm_name(s), s->slot, (int)s->pid, s->ready_ns / VG_NS_PER_MS, s->device);
-    vg_keep_session_values(s);
-}
-
-static void on_failed(struct vg_session *s, const struct vg_msg *msg)
-{
-    vg_log_clean(s->failure, sizeof(s->failure), msg->text, sizeof(msg->text));
-    if (s->reason == VG_GONE_NONE)
-        s->reason = msg->token && msg->token < VG_GONE_REASONS ? (enum vg_gone_reason)msg->token
-                                                               : VG_GONE_NO_GPU;
-    vg_log(VG_LOG_ERROR, "executor-failed", "vm=%s slot=%u pid=%d reason=%s text=\"%s\"",
-           vm_name(s), s->slot, (int)s->pid, vg_gone_name(s->reason), s->failure);
-    if (s->state < VG_SESSION_SERVING && s->reason == VG_GONE_NO_GPU)
-        strcpy(s->mediator->problem, s->failure);
-}
-
-static void hung_up(void *arg)
-{
-    vg_session_stop(arg, VG_GONE_CRASHED);
-}
-
-/* Usually it is exiting; one that lives on without us to talk to must not. */
-static void on_control_end(struct vg_session *s)
-{
-    vg_session_await_gone(s);
-    if (is_wanted(s))
-        vg_timer_set(loop_of(s), &s->timer, vg_now() + VG_SESSION_GRACE_MS * VG_NS_PER_MS, hung_up,
-                     s);
-}
-
-union packet {
-    struct vg_msg msg;
-    struct vg_share_msg share;
-};
-
-static bool is_msg(const struct vg_msg *msg, ssize_t n, enum vg_msg_type type)
-{
-    return n == (ssize_t)sizeof(*msg) && msg->type == type;
-}
-
-/* The end, or something that no executor says. */
-static void on_other(struct vg_session *s, ssize_t n)
-{
-    vg_io_del(loop_of(s), &s->control_io);
-    if (n <= 0 && n != -EMSGSIZE) {
-        on_control_end(s);
-        return;
-    }
-    vg_log(VG_LOG_ERROR, "executor-misbehaves", "vm=%s slot=%u pid=%d length=%zd", vm_name(s),
-           s->slot, (int)s->pid, n);
-    vg_session_stop(s, VG_GONE_CRASHED);
-}
-
-/*
- * True while there may be more. An executor is as suspect as the guest that drives it.
- * What it says is taken off when it has been dealt with: should we die in between, the
- * next daemon hears it again, and each of these may be heard twice.
- */
-static bool take_message(struct vg_session *s)
-{
-    union packet p;
-    vg_auto_fd int fd = -1;
-    unsigned nfds = 0;
-    ssize_t n = vg_sock_peek(s->control_fd, &p, sizeof(p), &fd, 1, &nfds);
-
-    if (n == -EAGAIN)
-        return false;
-    /* It ended without having taken its slot; what it said before comes after this. */
-    if (n == -ECONNRESET)
-        return true;
-    if (is_msg(&p.msg, n, VG_MSG_IDLE)) {
-        on_idle(s, &p.msg);
-    } else if (is_msg(&p.msg, n, VG_MSG_READY)) {
-        on_ready(s, &p.msg);
-    } else if (is_msg(&p.msg, n, VG_MSG_FAILED)) {
-        on_failed(s, &p.msg);
-    } else if (n != (ssize_t)sizeof(p) || !vg_share_message(s, &p.share, &fd)) {
-        on_other(s, n);
-        return false;
-    }
-    vg_sock_skip(s->control_fd);
-    return true;
-}
-
-void vg_session_hear(struct vg_session *s)
-{
-    for (unsigned i = 0; i < HEAR_MAX && s->control_io.fd >= 0 && take_message(s); i++)
-        ;
-}
-
 static void control_ready(void *arg, uint32_t events)
 {
     (void)events;
-    take_message(arg);
+    vg_session_take_message(arg);
 }
 
 /* ---- stop ---- */
@@ -242,7 +117,7 @@ static void is_stuck(void *arg)
 {
     struct vg_session *s = arg;
 
-    if (set_state(s, VG_SESSION_STUCK))
+    if (vg_session_set_state(s, VG_SESSION_STUCK))
         vg_event(s->mediator, VG_EVENT_STUCK, vm_of(s), "slot=%u pid=%d s=%" PRIu64, s->slot,
                  (int)s->pid, s->mediator->config.stuck_s);
 }
@@ -259,7 +134,7 @@ static void grace_over(void *arg)
 {
     struct vg_session *s = arg;
 
-    if (!set_state(s, VG_SESSION_KILLED))
+    if (!vg_session_set_state(s, VG_SESSION_KILLED))
         return;
     vg_event(s->mediator, VG_EVENT_KILLED, vm_of(s), "slot=%u pid=%d reason=%s", s->slot,
              (int)s->pid, vg_gone_name(s->reason));
@@ -277,7 +152,7 @@ static void tell_guest(struct vg_session *s)
 
 void vg_session_stop(struct vg_session *s, enum vg_gone_reason reason)
 {
-    if (!has_process(s) || !set_state(s, VG_SESSION_STOPPING))
+    if (!has_process(s) || !vg_session_set_state(s, VG_SESSION_STOPPING))
         return;
     if (s->reason == VG_GONE_NONE)
         s->reason = reason;
@@ -294,8 +169,8 @@ void vg_session_stop(struct vg_session *s, enum vg_gone_reason reason)
 
 void vg_session_kill(struct vg_session *s)
 {
-    set_state(s, VG_SESSION_STOPPING);
-    if (has_process(s) && set_state(s, VG_SESSION_KILLED))
+    vg_session_set_state(s, VG_SESSION_STOPPING);
+    if (has_process(s) && vg_session_set_state(s, VG_SESSION_KILLED))
         kill_now(s);
     vg_session_await_gone(s);
 }
@@ -361,7 +236,7 @@ void vg_session_let_go(struct vg_session *s)
 static void last_words(struct vg_session *s)
 {
     /* No more than its socket holds: what it may have left behind could go on for ever. */
-    for (unsigned i = 0; i < LAST_WORDS_MAX && s->control_io.fd >= 0 && take_message(s); i++)
+    for (unsigned i = 0; i < LAST_WORDS_MAX && s->control_io.fd >= 0 && vg_session_take_message(s); i++)
         ;
     vg_session_log_drain(s);
     vg_session_log_flush(s);
@@ -534,7 +409,7 @@ static void has_begun(struct vg_session *s)
     vg_quota_begun(s);
     vg_event(s->mediator, VG_EVENT_ATTACHED, vm_of(s), "slot=%u pid=%d was=%s", s->slot,
              (int)s->pid, s->ahead ? state_names[s->state] : "new");
-    set_state(s, VG_SESSION_STARTING);
+    vg_session_set_state(s, VG_SESSION_STARTING);
     vg_session_take_seat(s);
     vg_watch_wake(s->mediator);
 }
@@ -635,7 +510,7 @@ void vg_session_has_ended(struct vg_session *s, const siginfo_t *how)
     s->exit_code = how ? how->si_code : 0;
     s->exit_status = how ? how->si_status : 0;
     s->ended = vg_now();
-    set_state(s, VG_SESSION_ENDED);
+    vg_session_set_state(s, VG_SESSION_ENDED);
     vg_session_let_go(s);
     if (s->client) {
         end_for_client(s);

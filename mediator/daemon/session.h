@@ -124,7 +124,12 @@ void vg_session_discard(struct vg_session *s);
 /* Is in its place: ends if its process has; goes on ending if it was being ended. */
 void vg_session_catch_up(struct vg_session *s);
 
-/* ---- session.c and session_adopt.c for each other ---- */
+/* ---- session.c, session_adopt.c and session_hear.c for each other ---- */
+
+/* False: it does not go there from where it is. */
+bool vg_session_set_state(struct vg_session *s, enum vg_session_state next);
+/* Deals with one message of the executor. True while there may be more. */
+bool vg_session_take_message(struct vg_session *s);
 
 int vg_session_watch(struct vg_session *s);
 int vg_session_send_slot(struct vg_session *s);
