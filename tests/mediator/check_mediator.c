@@ -85,6 +85,7 @@ int main(void)
     add_health(s);
     add_administrators(s);
     add_restart(s);
+    add_keeper(s);
     srunner_run_all(r, CK_NORMAL);
     failed = srunner_ntests_failed(r);
     srunner_free(r);

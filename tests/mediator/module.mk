@@ -13,6 +13,7 @@ extra-test-files += $(B)/tests/fake-executor
 
 tests += check-mediator
 check-mediator-src  := tests/mediator/check_mediator.c tests/mediator/fixture.c \
+                       tests/mediator/restart.c \
                        $(wildcard tests/mediator/test_*.c)
 check-mediator-libs := libvgdaemon.a libvgbase.a libvgproto.a
 check-mediator-pkgs := check json-c

@@ -32,6 +32,7 @@ void add_course(Suite *s);
 void add_executors(Suite *s);
 void add_pool(Suite *s);
 void add_restart(Suite *s);
+void add_keeper(Suite *s);
 void add_peers(Suite *s);
 void add_administrators(Suite *s);
 void add_health(Suite *s);
