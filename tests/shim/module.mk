@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 # The shim's objects are linked in, so that the tests reach what the library hides.
-tests += check-shim
-check-shim-src  := tests/shim/check_shim.c tests/shim/fake_host.c \
-                   $(filter-out guest-shim/warden.c,$(wildcard guest-shim/*.c))
+tests += check-shim check-shim-alone
+shim-objects := $(filter-out guest-shim/warden.c,$(wildcard guest-shim/*.c))
+check-shim-src  := tests/shim/check_shim.c tests/shim/fake_host.c $(shim-objects)
 check-shim-libs := libvgproto.a
 check-shim-pkgs := check
 check-shim-ldlibs := -ldl
+check-shim-alone-src    := tests/shim/check_alone.c $(shim-objects)
+check-shim-alone-libs   := libvgproto.a
+check-shim-alone-pkgs   := check
+check-shim-alone-ldlibs := -ldl
 
 # Parts that stand alone.
 tests += check-image check-handle-map check-launch check-jitcache
