@@ -190,8 +190,11 @@ static uint64_t claimed(struct vg_mediator *m)
 
 bool vg_telemetry_memory(struct vg_telemetry_service *t, uint64_t *ret_total, uint64_t *ret_free)
 {
-    uint64_t now = vg_now(), total = 0, left = 0, unclaimed, taken = claimed(t->mediator);
+    uint64_t now = vg_now(), total = 0, left = 0, unclaimed, taken;
 
+    if (!t->mediator) /* not set up */
+        return false;
+    taken = claimed(t->mediator);
     if (!younger_than(t, now, VG_MEMORY_FRESH_MS)) {
         vg_helper_ask(t);
         look_later(t);

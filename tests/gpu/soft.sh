@@ -8,8 +8,9 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-clients.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-export PYTHONDONTWRITEBYTECODE=1 CUDA_CACHE_PATH=$work/cache
+cache=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-compiled.XXXXXX") # each run below empties $work
+trap 'rm -rf "$work" "$cache"' EXIT
+export PYTHONDONTWRITEBYTECODE=1 CUDA_CACHE_PATH=$cache
 failures=0
 
 python=$("$here/../../tools/client-libraries.sh" --find) ||
@@ -28,7 +29,7 @@ cases 80 numba cuda-python/{bindings,bindings_runtime,core,core_linker,compiled_
 cases 121 cupy/{device,raw_kernel,elementwise,handles,memory,graphs,textures}
 
 # What NVRTC compiled in a case is found by the next that compiles the same.
-if [ -z "$(ls "$work/cache/vgpu")" ]; then
+if [ -z "$(ls "$cache/vgpu")" ]; then
     echo "NVRTC's cache is empty"
     failures=$((failures + 1))
 fi
