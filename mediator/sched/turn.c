@@ -87,6 +87,21 @@ static void wake(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
     start_clock(p, p->budget == VG_SCHED_FOREVER ? VG_TURN_SOLO : VG_TURN_FAIR, now);
 }
 
+/*
+ * A turn without work on the GPU is over: after a moment, or, where calls that need none of it
+ * come without a pause (allocations), after what a short turn takes. They cost no GPU time, so
+ * nothing else would end it.
+ */
+static bool is_idle_turn(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t hold,
+                         uint64_t now)
+{
+    if (vg_sched_has_work(p))
+        return false;
+    return now - p->idle_since >= hold ||
+           (p->thinks_since && now - p->thinks_since >= s->tuning.quantum_min &&
+            now - p->turn_at >= s->tuning.quantum_min);
+}
+
 static void observe(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 {
     uint64_t hold = vg_sched_takes_turns(s) ? p->grant.hold_ns : s->tuning.hold;
@@ -97,7 +112,7 @@ static void observe(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
     } else if (p->state != VG_PROC_RUNNING) {
         if (p->state != without_turn(s, p, now))
             vg_sched_set_state(s, p, without_turn(s, p, now), now);
-    } else if (!vg_sched_has_work(p) && now - p->idle_since >= hold) {
+    } else if (is_idle_turn(s, p, hold, now)) {
         vg_sched_set_state(s, p, without_turn(s, p, now), now);
     }
     if (p->state != VG_PROC_IDLE)
