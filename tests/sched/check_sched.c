@@ -338,6 +338,24 @@ START_TEST(thinking_cannot_be_claimed_again_and_again)
 }
 END_TEST
 
+/* It allocates without a pause: nothing of the GPU's, and idle since just now at each look. */
+START_TEST(a_turn_without_work_on_the_gpu_ends)
+{
+    two_share(50, 50);
+    unsigned i = holder();
+
+    for (uint64_t t = 0; t <= 2 * sched.tuning.quantum_min; t += 50 * US) {
+        now += 50 * US;
+        struct vg_sched_report r = { .t0 = proc[i].told_at, .t1 = now, .idle_since = now };
+        vg_sched_report(&sched, &proc[i], &r, now);
+        tell(!i, 0, 0, true);
+        decide();
+    }
+    ck_assert_int_eq(proc[i].state, VG_PROC_IDLE);
+    ck_assert_int_eq(proc[!i].state, VG_PROC_RUNNING);
+}
+END_TEST
+
 START_TEST(a_killed_holder_leaves_its_turn)
 {
     two_share(50, 50);
@@ -620,7 +638,8 @@ static Suite *suite(void)
         a_long_kernel_is_waited_for_where_slices_are_short, a_longer_one_is_joined,
         a_crowd_runs_a_few_at_a_time, who_thinks_for_a_moment_keeps_his_place,
         for_little_work_nobody_is_waited_for, thinking_cannot_be_claimed_again_and_again,
-        a_killed_holder_leaves_its_turn, a_turn_left_unused_goes_to_the_next,
+        a_turn_without_work_on_the_gpu_ends, a_killed_holder_leaves_its_turn,
+        a_turn_left_unused_goes_to_the_next,
         an_idle_holder_is_waited_for_and_not_for_long);
     ADD(s, "waking and splitting", idleness_earns_at_most_one_turn,
         processes_share_what_is_their_vms);
