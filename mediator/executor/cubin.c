@@ -135,8 +135,8 @@ static const char *name_of(const struct file *f, const Elf64_Sym *s)
 }
 
 /* Gives each its place in where[] (by symbol), and makes it an ordinary variable. */
-static int place_variables(struct file *f, uint8_t *memory, uint64_t *where, vg_cubin_tell *tell,
-                           void *to)
+static int place_variables(struct file *f, uint8_t *memory, uint64_t room, uint64_t *where,
+                           vg_cubin_tell *tell, void *to)
 {
     Elf64_Sym s;
     Elf64_Shdr home;
@@ -147,7 +147,7 @@ static int place_variables(struct file *f, uint8_t *memory, uint64_t *where, vg_
         if (!is_managed(f, i, &s, &home))
             continue;
         const char *name = name_of(f, &s);
-        if (!name || !take_place(&end, &s, &home, &at))
+        if (!name || !take_place(&end, &s, &home, &at) || end > room)
             return -EINVAL;
         where[i] = (uintptr_t)memory + at;
         put_contents(f, &s, &home, memory + at);
@@ -219,8 +219,8 @@ static int resolve_all(const struct file *f, const uint64_t *where)
     return rc;
 }
 
-int vg_cubin_place_managed(uint8_t *cubin, size_t len, uint8_t *memory, vg_cubin_tell *tell,
-                           void *to)
+int vg_cubin_place_managed(uint8_t *cubin, size_t len, uint8_t *memory, uint64_t room,
+                           vg_cubin_tell *tell, void *to)
 {
     struct file f;
     int rc = open_file(&f, cubin, len);
@@ -230,7 +230,7 @@ int vg_cubin_place_managed(uint8_t *cubin, size_t len, uint8_t *memory, vg_cubin
     uint64_t *where = calloc(f.symbols, sizeof(*where));
     if (!where)
         return -ENOMEM;
-    rc = place_variables(&f, memory, where, tell, to);
+    rc = place_variables(&f, memory, room, where, tell, to);
     if (rc == 0)
         rc = resolve_all(&f, where);
     free(where);
@@ -248,7 +248,8 @@ size_t vg_cubin_length(const uint8_t *cubin)
     if (programs > end)
         end = programs;
     for (unsigned i = 0; i < f.e.e_shnum; i++)
-        if (section_at(&f, i, &s) && s.sh_type != SHT_NOBITS && s.sh_offset + s.sh_size > end)
+        if (section_at(&f, i, &s) && s.sh_type != SHT_NOBITS && s.sh_type != SHT_NULL &&
+            s.sh_offset + s.sh_size > end)
             end = s.sh_offset + s.sh_size;
     return end;
 }

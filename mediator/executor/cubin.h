@@ -18,12 +18,12 @@ typedef int vg_cubin_tell(void *to, const char *name, uint64_t at, uint64_t byte
 int vg_cubin_managed_bytes(const uint8_t *cubin, size_t len, uint64_t *ret_bytes);
 
 /*
- * Places them from `memory` on, which is the GPU's address too, is aligned to 256 and has the bytes
- * that they take; initial contents are written there. -EINVAL, -ENOMEM, what `tell` answers;
- * -ENOTSUP: it refers to one in a way that cannot be changed. On failure the copy is of no use.
+ * Places them from `memory` on, which is the GPU's address too, is aligned to 256 and has `room`
+ * bytes; initial contents are written there. -EINVAL, also where they take more than that: the file
+ * changes meanwhile, and its tables may lie over each other. -ENOMEM, what `tell` answers; -ENOTSUP: it refers to one in a way that cannot be changed. On failure the copy is of no use.
  */
-int vg_cubin_place_managed(uint8_t *cubin, size_t len, uint8_t *memory, vg_cubin_tell *tell,
-                           void *to);
+int vg_cubin_place_managed(uint8_t *cubin, size_t len, uint8_t *memory, uint64_t room,
+                           vg_cubin_tell *tell, void *to);
 
 /* Bytes of an ELF file whose headers are checked (image.h): the end of what lies last in it. */
 size_t vg_cubin_length(const uint8_t *cubin);

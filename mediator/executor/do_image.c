@@ -45,7 +45,7 @@ static CUresult make(struct vg_exec *x, unsigned kind, const void *image, struct
     CUresult rc;
 
     if (kind == VG_IMAGE_LIBRARY) {
-        rc = x->placing ? vg_placing_load(x, image, j, &library)
+        rc = vg_placing ? vg_placing_load(x, image, j, &library)
                         : x->cuda.cuLibraryLoadData(&library, image, option, value, n, NULL, NULL, 0);
         *ret_handle = (uintptr_t)library;
         return rc;
@@ -205,9 +205,9 @@ static CUresult load_managed(struct vg_exec *x, struct vg_req *r, struct load *l
 
     if (rc != CUDA_SUCCESS)
         return load_end(r, l, rc);
-    x->placing = &place;
+    vg_placing = &place;
     rc = make_managed(x, r, l, len);
-    x->placing = NULL;
+    vg_placing = NULL;
     if (place.needed > place.room) {
         l->handle = 0;
         rc = CUDA_SUCCESS;

@@ -75,7 +75,6 @@ struct vg_exec {
     } resources;           /* device resources that the guest has heard of (do_green.c) */
     struct vg_link *links; /* link states of the guest (do_link.c) */
     struct vg_managed *managed; /* variables of libraries (managed.h) */
-    struct vg_placing *placing; /* of the library that is being loaded, or NULL */
     bool alone;            /* starts no thread of its own for calls: a fuzzer repeats itself */
     bool no_register;      /* the driver refused to register the region */
     bool no_register_told; /* said so in the log: once is enough */

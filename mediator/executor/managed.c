@@ -17,6 +17,8 @@
 #define ENTRY_CUBIN      2u
 #define ENTRY_COMPRESSED 0xa000u /* by LZ4 or zstd */
 
+__thread struct vg_placing *vg_placing;
+
 CUresult vg_placing_init(struct vg_placing *p, struct vg_exec *x, const struct vg_req *r)
 {
     *p = (struct vg_placing){.room = r->call.arg[5]};
@@ -81,7 +83,7 @@ const void *vg_placing_image(const struct vg_exec *x, const uint8_t *image, size
 static CUresult load_software(struct vg_exec *x, const void *image, const struct vg_jit *j,
                               CUlibrary *ret_library)
 {
-    struct vg_placing *p = x->placing;
+    struct vg_placing *p = vg_placing;
     struct vg_soft_managed place = {.at = (uintptr_t)p->memory, .room = p->room};
     CUjit_option option[VG_JIT_OPTIONS_MAX + VG_JIT_OWN + 1];
     void *value[VG_JIT_OPTIONS_MAX + VG_JIT_OWN + 1];
@@ -119,7 +121,7 @@ static CUresult place(struct vg_placing *p, uint8_t *cubin, size_t len)
     if (rc == 0 && p->needed > p->room)
         return CUDA_ERROR_OUT_OF_MEMORY;
     if (rc == 0 && p->needed)
-        rc = vg_cubin_place_managed(cubin, len, p->memory, found, p);
+        rc = vg_cubin_place_managed(cubin, len, p->memory, p->room, found, p);
     return rc == 0         ? CUDA_SUCCESS
            : rc == -ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY
            : rc == -ENOTSUP ? CUDA_ERROR_NOT_SUPPORTED
@@ -136,7 +138,7 @@ static CUresult load_cubin(struct vg_exec *x, const uint8_t *image, struct vg_ji
         return CUDA_ERROR_OUT_OF_MEMORY;
     memcpy(copy, image, len);
     memset(copy + len, 0, 8);
-    CUresult rc = place(x->placing, copy, len);
+    CUresult rc = place(vg_placing, copy, len);
     if (rc == CUDA_SUCCESS)
         rc = x->cuda.cuLibraryLoadData(ret_library, copy, j ? j->option : NULL,
                                        j ? j->value : NULL, j ? j->count : 0, NULL, NULL, 0);

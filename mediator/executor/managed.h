@@ -19,12 +19,16 @@ struct vg_managed {
     char name[];
 };
 
-/* The place for those of a library that is being loaded: x->placing points to it meanwhile. */
+/*
+ * The place for those of a library that is being loaded: vg_placing points to it meanwhile, in the
+ * serve thread; another library may be loaded beside it (aside.h), which has none.
+ */
 struct vg_placing {
     uint8_t *memory;            /* NULL: none yet */
     uint64_t room, needed;      /* bytes */
     struct vg_managed *vars;    /* found so far */
 };
+extern __thread struct vg_placing *vg_placing;
 
 /* From the words of an IMAGE_LOAD. CUDA_ERROR_INVALID_VALUE: no such place in the region. */
 CUresult vg_placing_init(struct vg_placing *p, struct vg_exec *x, const struct vg_req *r);
@@ -36,7 +40,7 @@ CUresult vg_placing_init(struct vg_placing *p, struct vg_exec *x, const struct v
 const void *vg_placing_image(const struct vg_exec *x, const uint8_t *image, size_t len,
                              bool *ret_link);
 
-/* cuLibraryLoadData with x->placing. CUDA_ERROR_OUT_OF_MEMORY where needed > room. */
+/* cuLibraryLoadData with vg_placing. CUDA_ERROR_OUT_OF_MEMORY where needed > room. */
 CUresult vg_placing_load(struct vg_exec *x, const void *image, struct vg_jit *j,
                          CUlibrary *ret_library);
 

@@ -96,7 +96,7 @@ static int tell(void *to, const char *name, uint64_t at, uint64_t bytes)
 static int place(struct told *t)
 {
     memset(t, 0, sizeof(*t));
-    return vg_cubin_place_managed((uint8_t *)&c, sizeof(c), memory, tell, t);
+    return vg_cubin_place_managed((uint8_t *)&c, sizeof(c), memory, sizeof(memory), tell, t);
 }
 
 START_TEST(tells_how_much)
@@ -178,6 +178,21 @@ START_TEST(refuses_what_it_cannot_change)
 }
 END_TEST
 
+/* Less room than its tables said before; sections that are none say nothing of its length. */
+START_TEST(stays_within_its_room)
+{
+    struct told t = {.n = 0};
+
+    ck_assert_int_eq(vg_cubin_place_managed((uint8_t *)&c, sizeof(c), memory, 415, tell, &t),
+                     -EINVAL);
+    ck_assert_uint_eq(t.n, 1);
+    ck_assert_uint_eq(memory[16], 0xee);
+    c.section[0].sh_offset = sizeof(c);
+    c.section[0].sh_size = 1u << 30;
+    ck_assert_uint_eq(vg_cubin_length((uint8_t *)&c), sizeof(c));
+}
+END_TEST
+
 /* Any byte may be anything: nothing outside the file and the memory is touched (ASAN looks). */
 START_TEST(survives_noise)
 {
@@ -194,7 +209,8 @@ START_TEST(survives_noise)
         memset(&t, 0, sizeof(t));
         if (vg_cubin_managed_bytes((uint8_t *)copy, sizeof(c), &bytes) == 0 &&
             bytes <= sizeof(memory))
-            (void)!vg_cubin_place_managed((uint8_t *)copy, sizeof(c), memory, tell, &t);
+            (void)!vg_cubin_place_managed((uint8_t *)copy, sizeof(c), memory, bytes,
+                                         tell, &t);
     }
     free(copy);
 }
@@ -209,6 +225,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_add_test(t, tells_how_much);
     tcase_add_test(t, places_variables);
+    tcase_add_test(t, stays_within_its_room);
     tcase_add_test(t, redirects_what_refers);
     tcase_add_test(t, takes_addends_from_there);
     tcase_add_test(t, refuses_what_it_cannot_change);
