@@ -167,7 +167,7 @@ check-unit: build-tests
 	@tools/run-tests.sh $(B) $(tests)
 
 bench: build $(bench-files)
-	@VG_BUILD=$(B) tests/bench/bench.sh
+	@VG_BUILD=$(B) tests/bench/bench
 
 clean:
 	rm -rf $(O)

@@ -2,7 +2,7 @@
 /*
  * What calls cost, one line each: `name value unit`.
  *
- *   costs [--quick | --start | --copies]
+ *   costs [--quick] [--start | --queries | --copies]
  *
  * first_*        from the start of main to a context, and to the end of a kernel
  * enqueue        what cuLaunchKernel takes in the caller, nobody waiting: the
@@ -10,12 +10,14 @@
  * launches       completed launches per second, queue kept full
  * round_trip     one empty kernel and cuStreamSynchronize
  * local_query    cuCtxGetCurrent, answered locally
- * calls          cuMemGetInfo per second: must cross and come back
+ * memory_info    cuMemGetInfo per second
  * alloc_* event_* stream_* graph_* eager   see below; the mean of many
  * module_*       PTX that no cache can know, the same again, and small copies of it
  * htod, dtoh     bandwidth, host to device and back, pageable and pinned
  *
- * --start: only the first; --copies: only the last, for every size to 1 GiB.
+ * --start: only the first; --queries: only those; --copies: only the last, for every size to
+ * 1 GiB. With VG_ROUNDS=N in the environment each is measured N times, in turns with
+ * another process (vg_drv_turn).
  */
 #include "vg_drv.h"
 #include "vg_image.h"
@@ -30,11 +32,21 @@ VG_IMAGE(vg_client_ptx, "tests/client/kernels.ptx");
 static CUfunction empty;
 static CUstream stream;
 static int scale = 10;      /* 1 for --quick */
+static int rounds = 1;
 
 static void report(const char *name, double value, const char *unit)
 {
     printf("%s %.6g %s\n", name, value, unit);
     fflush(stdout);
+}
+
+/* Each measurement, as often as there are rounds, whenever it is this process's turn. */
+static void measured(void (*what)(void))
+{
+    for (int i = 0; i < rounds; i++) {
+        vg_drv_turn();
+        what();
+    }
 }
 
 static void launch_empty(void)
@@ -120,20 +132,26 @@ static void round_trip(void)
     free(us);
 }
 
-static void query_rates(void)
+static void query_rate(void)
 {
-    const int local = 50000 * scale, remote = 500 * scale;
+    const int n = 50000 * scale;
     double start = vg_drv_now();
-    size_t available, total;
     CUcontext ctx;
 
-    for (int i = 0; i < local; i++)
+    for (int i = 0; i < n; i++)
         VG_CU(cuCtxGetCurrent(&ctx));
-    report("local_query", (vg_drv_now() - start) / local * 1e9, "ns");
-    start = vg_drv_now();
-    for (int i = 0; i < remote; i++)
+    report("local_query", (vg_drv_now() - start) / n * 1e9, "ns");
+}
+
+static void memory_rate(void)
+{
+    const int n = 1000 * scale;
+    double start = vg_drv_now();
+    size_t available, total;
+
+    for (int i = 0; i < n; i++)
         VG_CU(cuMemGetInfo_v2(&available, &total));
-    report("calls", remote / (vg_drv_now() - start), "per_s");
+    report("memory_info", n / (vg_drv_now() - start), "per_s");
 }
 
 /* ---- pairs of calls, mean time of one round ---- */
@@ -229,36 +247,41 @@ static void make_graph(void)
     VG_CU(cuGraphDestroy(g));
 }
 
+static const struct pair {
+    const char *name;
+    void (*round)(void);
+    int n;
+} pairs[] = {
+    {"alloc_free_64k", alloc_small, 20},   {"alloc_free_64m", alloc_large, 10},
+    {"alloc_free_async", alloc_async, 50}, {"event_new", event_new, 50},
+    {"event_record", event_record, 50},    {"event_sync", event_sync, 50},
+    {"stream_new", stream_new, 10},        {"stream_sync_idle", stream_sync, 50},
+    {"context_sync", context_sync, 50},    {"graph_64_replay", graph_replay, 20},
+    {"eager_10_ops", eager, 20},
+};
+static const struct pair *pair;
+
+static void pair_cost(void)
+{
+    const int n = pair->n * scale;
+
+    for (int k = 0; k < 3; k++)
+        pair->round();
+    VG_CU(cuStreamSynchronize(stream));
+    double start = vg_drv_now();
+    for (int k = 0; k < n; k++)
+        pair->round();
+    VG_CU(cuStreamSynchronize(stream));
+    report(pair->name, (vg_drv_now() - start) / n * 1e6, "us");
+}
+
 static void pair_costs(void)
 {
-    static const struct {
-        const char *name;
-        void (*round)(void);
-        int n;
-    } pairs[] = {
-        {"alloc_free_64k", alloc_small, 20},   {"alloc_free_64m", alloc_large, 10},
-        {"alloc_free_async", alloc_async, 50}, {"event_new", event_new, 50},
-        {"event_record", event_record, 50},    {"event_sync", event_sync, 50},
-        {"stream_new", stream_new, 10},        {"stream_sync_idle", stream_sync, 50},
-        {"context_sync", context_sync, 50},    {"graph_64_replay", graph_replay, 20},
-        {"eager_10_ops", eager, 20},
-    };
-
     VG_CU(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
     block = vg_drv_alloc(4096);
     make_graph();
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        const int n = pairs[i].n * scale;
-
-        for (int k = 0; k < 3; k++)
-            pairs[i].round();
-        VG_CU(cuStreamSynchronize(stream));
-        double start = vg_drv_now();
-        for (int k = 0; k < n; k++)
-            pairs[i].round();
-        VG_CU(cuStreamSynchronize(stream));
-        report(pairs[i].name, (vg_drv_now() - start) / n * 1e6, "us");
-    }
+    for (pair = pairs; pair < pairs + sizeof(pairs) / sizeof(pairs[0]); pair++)
+        measured(pair_cost);
     VG_CU(cuGraphExecDestroy(graph));
     VG_CU(cuMemFree_v2(block));
     VG_CU(cuEventDestroy_v2(event));
@@ -291,21 +314,35 @@ static void module_costs(void)
 
 /* ---- copies ---- */
 
-static double gib_per_s(CUdeviceptr device, void *host, size_t bytes, bool up)
+static struct {
+    CUdeviceptr device;
+    void *host;
+    size_t bytes;
+    bool up;
+    char name[64];
+} copy;
+
+static void copy_once(void)
+{
+    if (copy.up)
+        VG_CU(cuMemcpyHtoD_v2(copy.device, copy.host, copy.bytes));
+    else
+        VG_CU(cuMemcpyDtoH_v2(copy.host, copy.device, copy.bytes));
+}
+
+static void copy_rate(void)
 {
     const size_t most = (size_t)scale << 25; /* bytes in all: long enough to be no accident */
-    const int n = bytes > most / 3 ? 3 : bytes < most / 2000 ? 2000 : (int)(most / bytes);
-    double start = 0;
+    const int n = copy.bytes > most / 3      ? 3
+                  : copy.bytes < most / 2000 ? 2000
+                                             : (int)(most / copy.bytes);
+    double start;
 
-    for (int i = -1; i < n; i++) { /* the first one is not counted */
-        if (i == 0)
-            start = vg_drv_now();
-        if (up)
-            VG_CU(cuMemcpyHtoD_v2(device, host, bytes));
-        else
-            VG_CU(cuMemcpyDtoH_v2(host, device, bytes));
-    }
-    return n * (double)bytes / (vg_drv_now() - start) / (1 << 30);
+    copy_once(); /* the first one is not counted */
+    start = vg_drv_now();
+    for (int i = 0; i < n; i++)
+        copy_once();
+    report(copy.name, n * (double)copy.bytes / (vg_drv_now() - start) / (1 << 30), "GiB/s");
 }
 
 static const size_t sizes[] = {4ull << 10, 16ull << 10, 64ull << 10, 256ull << 10, 1ull << 20,
@@ -334,14 +371,17 @@ static void *pinned_of(size_t *bytes)
 
 static void rates_of(CUdeviceptr device, void *host, size_t most, int pinned, bool all)
 {
-    char name[64];
-
+    copy.device = device;
+    copy.host = host;
     for (size_t i = 0; i < SIZES && sizes[i] <= most; i++) {
-        if (!all && sizes[i] != 64 << 10 && sizes[i] != 1 << 20 && sizes[i] != 16 << 20)
+        if (!all && sizes[i] != 4 << 10 && sizes[i] != 64 << 10 && sizes[i] != 1 << 20 &&
+            sizes[i] != 16 << 20)
             continue;
         for (int way = pinned * 2; way < pinned * 2 + 2; way++) {
-            name_of(name, sizeof(name), way, sizes[i]);
-            report(name, gib_per_s(device, host, sizes[i], !(way & 1)), "GiB/s");
+            name_of(copy.name, sizeof(copy.name), way, sizes[i]);
+            copy.bytes = sizes[i];
+            copy.up = !(way & 1);
+            measured(copy_rate);
         }
     }
 }
@@ -364,13 +404,36 @@ static void copy_rates(bool all)
     VG_CU(cuMemFree_v2(device));
 }
 
-int main(int argc, char **argv)
+static void queries(void)
+{
+    measured(query_rate);
+    measured(memory_rate);
+}
+
+static void everything(void)
+{
+    measured(enqueue_cost);
+    measured(launch_rate);
+    measured(round_trip);
+    queries();
+    pair_costs();
+    measured(module_costs);
+    copy_rates(false);
+}
+
+static void all_copies(void)
+{
+    copy_rates(true);
+}
+
+static void nothing(void)
+{
+}
+
+static void start_costs(void)
 {
     double start = vg_drv_now();
-    const char *what = argc > 1 ? argv[1] : "";
 
-    if (strcmp(what, "--quick") == 0)
-        scale = 1;
     vg_drv_start();
     report("first_context", (vg_drv_now() - start) * 1e3, "ms");
     VG_CU(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
@@ -378,19 +441,26 @@ int main(int argc, char **argv)
     launch_empty();
     VG_CU(cuStreamSynchronize(stream));
     report("first_kernel", (vg_drv_now() - start) * 1e3, "ms");
-    if (strcmp(what, "--start") != 0) {
-        bool all = strcmp(what, "--copies") == 0;
+}
 
-        if (!all) {
-            enqueue_cost();
-            launch_rate();
-            round_trip();
-            query_rates();
-            pair_costs();
-            module_costs();
-        }
-        copy_rates(all);
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*measure)(void);
+    } parts[] = {{"--start", nothing}, {"--queries", queries}, {"--copies", all_copies}};
+    void (*measure)(void) = everything;
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--quick") == 0)
+            scale = 1;
+        for (size_t k = 0; k < sizeof(parts) / sizeof(parts[0]); k++)
+            if (strcmp(argv[i], parts[k].name) == 0)
+                measure = parts[k].measure;
     }
+    rounds = vg_drv_rounds();
+    start_costs();
+    measure();
     VG_CU(cuStreamDestroy_v2(stream));
     return 0;
 }

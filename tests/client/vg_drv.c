@@ -110,6 +110,26 @@ double vg_drv_now(void)
     return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
+int vg_drv_rounds(void)
+{
+    const char *s = getenv("VG_ROUNDS");
+    int n = s ? atoi(s) : 1;
+
+    return n > 0 ? n : 1;
+}
+
+void vg_drv_turn(void)
+{
+    char line[64];
+
+    if (!getenv("VG_ROUNDS"))
+        return;
+    puts("turn");
+    fflush(stdout);
+    if (!fgets(line, sizeof(line), stdin))
+        exit(1);
+}
+
 uint32_t vg_drv_random(uint32_t *state)
 {
     uint32_t x = *state;

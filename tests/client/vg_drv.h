@@ -100,6 +100,15 @@ CUdeviceptr vg_drv_alloc(size_t bytes);
 /* Seconds of a clock that only goes forward. */
 double vg_drv_now(void);
 
+/*
+ * Processes that measure in turns, so that what disturbs the machine disturbs all of them:
+ * with VG_ROUNDS=N in the environment, vg_drv_turn says "turn" on stdout and waits for a line
+ * on stdin (the end of it ends the program); without, it does nothing. vg_drv_rounds: how
+ * often to measure, 1 without.
+ */
+int vg_drv_rounds(void);
+void vg_drv_turn(void);
+
 /* xorshift32: the same numbers everywhere. *state must not be 0. */
 uint32_t vg_drv_random(uint32_t *state);
 

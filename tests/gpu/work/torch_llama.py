@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from vg import clock, info, main, measure, put
+from vg import clock, in_turns, info, main, measure, put, turns
 from torch_setup import gpu, sync, torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -12,7 +12,7 @@ small = os.environ.get("VG_SMALL") == "1"   # two layers, where only results cou
 CONFIG = dict(hidden_size=2048, intermediate_size=5632, num_hidden_layers=2 if small else 22,
               num_attention_heads=32, num_key_value_heads=4, vocab_size=32000,
               max_position_embeddings=2048)
-PROMPT, DECODED, STEPS = 512, 72, 6
+PROMPT, DECODED, STEPS = 512, 24 if turns else 72, 6
 
 
 def new_model():
@@ -53,18 +53,22 @@ def inference():
         clock("llama.first_answer", time.perf_counter() - start)
         decode(model, prompt, 4)
         measure("llama.prefill", lambda: model(prompt, use_cache=True), sync, 5)
-        taken, logits, seconds = decode(model, prompt, DECODED)
+        for _ in in_turns():
+            taken, logits, seconds = decode(model, prompt, DECODED)
+            clock("llama.decode_token", sorted(seconds)[len(seconds) // 2])
+            clock(f"llama.decode_{DECODED}", sum(seconds))
         put("llama.decoded", taken, logits)
-        clock("llama.decode_token", sorted(seconds)[len(seconds) // 2])
-        clock("llama.decode_72", sum(seconds))
+        if turns:
+            ten_steps(model)
 
 
 def training():
     model = new_model().train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     batch = tokens(4, 256, seed=4)
-    seconds, losses = [], []
-    for _ in range(STEPS):
+    losses = []
+
+    def step():
         sync()
         start = time.perf_counter()
         loss = model(batch, labels=batch).loss
@@ -73,26 +77,39 @@ def training():
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.detach())
         sync()
-        seconds.append(time.perf_counter() - start)
+        return time.perf_counter() - start
+
+    step()
+    for _ in in_turns():
+        seconds = [step() for _ in range(STEPS - 1)]
+        clock("llama.training_step", sorted(seconds)[len(seconds) // 2])
     put("llama.losses", *losses)
     put("llama.trained", *list(model.parameters())[:4])
-    clock("llama.training_step", sorted(seconds[1:])[len(seconds[1:]) // 2])
+    if turns:
+        torch.cuda.profiler.start()
+        step()
+        torch.cuda.profiler.stop()
+
+
+def ten_steps(model):
+    """Ten decode steps between marks: with VGPU_STATS=1 our library counts what crossed then."""
+    out = model(tokens(1, PROMPT), use_cache=True)
+    sync()
+    torch.cuda.profiler.start()
+    for _ in range(10):
+        token = out.logits[:, -1:].argmax(-1)
+        out = model(token, past_key_values=out.past_key_values, use_cache=True)
+    sync()
+    torch.cuda.profiler.stop()
+    return out.logits
 
 
 def crossings():
-    """Ten decode steps between marks: with VGPU_STATS=1 our library counts what crossed then."""
+    """Those alone, after what only the first steps do."""
     model = new_model().eval()
     with torch.inference_mode():
         decode(model, tokens(1, PROMPT), 4)
-        out = model(tokens(1, PROMPT), use_cache=True)
-        sync()
-        torch.cuda.profiler.start()
-        for _ in range(10):
-            token = out.logits[:, -1:].argmax(-1)
-            out = model(token, past_key_values=out.past_key_values, use_cache=True)
-        sync()
-        torch.cuda.profiler.stop()
-    put("crossings.logits", out.logits)
+        put("crossings.logits", ten_steps(model))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@
     time NAME SECONDS   becomes a ratio
     info ...            kept in the log, not compared
 
+With VG_ROUNDS=N in the environment (tests/bench/bench) each time is measured N times, in turns
+with another process: "turn" says that we wait for a line to begin.
+
 A workload is a Python file with functions; main() runs those that the command
 line names, and all of them if it names none. A piece that fails prints
 `NAME FAILED ...` and the next one runs: one defect must not hide another.
@@ -19,6 +22,7 @@ import time
 import traceback
 
 quick = os.environ.get("VG_QUICK") == "1"
+turns = int(os.environ.get("VG_ROUNDS", "0"))
 # tests/gpu/run asks a workload that is out of time where it is.
 faulthandler.register(signal.SIGUSR1, all_threads=True)
 
@@ -60,17 +64,28 @@ def clock(name, seconds):
     print(f"time {name} {seconds:.9f}", flush=True)
 
 
+def in_turns():
+    """Once; or N times, each when it is our turn."""
+    for _ in range(turns or 1):
+        if turns:
+            print("turn", flush=True)
+            if not sys.stdin.readline():
+                os._exit(1)
+        yield
+
+
 def measure(name, work, sync, rounds=5, inner=1):
     """The median over rounds of one work(); inner of them between two synchronisations."""
-    took = []
-    for _ in range(rounds):
-        sync()
-        start = time.perf_counter()
-        for _ in range(inner):
-            work()
-        sync()
-        took.append((time.perf_counter() - start) / inner)
-    clock(name, statistics.median(took))
+    for _ in in_turns():
+        took = []
+        for _ in range(rounds):
+            sync()
+            start = time.perf_counter()
+            for _ in range(inner):
+                work()
+            sync()
+            took.append((time.perf_counter() - start) / inner)
+        clock(name, statistics.median(took))
 
 
 disappointed = []
