@@ -196,10 +196,10 @@ static struct vg_call *reserve(uint32_t id, size_t payload)
 
     if (VG_UNLIKELY(!call) && !(call = reserve_wait(payload)))
         return NULL;
-    if (++out.seq == 0)     /* 0 is what a fresh cell shows as done */
-        ++out.seq;
+    uint32_t seq = out.seq + 1 ? out.seq + 1 : 1;  /* 0 is what a fresh cell shows as done */
+    vg_store_relaxed(&out.seq, seq);
     call->call = id;
-    call->seq = out.seq;
+    call->seq = seq;
     memset(call->arg, 0, sizeof(call->arg));
     call->flags = 0;
     call->cell = 0;
@@ -285,6 +285,18 @@ static CUresult may_begin(uint32_t id)
     if (VG_UNLIKELY(ctx && !vg_ctx_alive(ctx)) && !survives_context(id))
         return CUDA_ERROR_CONTEXT_IS_DESTROYED;
     return fatal_error();
+}
+
+CUresult vg_call_errors(uint32_t id)
+{
+    CUresult r = may_begin(id);
+
+    return r ? r : take_latched();
+}
+
+uint32_t vg_call_latest(void)
+{
+    return vg_load_relaxed(&out.seq);
 }
 
 CUresult vg_begin(struct vg_tx *tx, uint32_t id, size_t payload)
@@ -577,12 +589,4 @@ void vg_reply_decoder(const struct vg_reply *reply, struct vg_dec *d)
 {
     *d = (struct vg_dec){.word = reply->val, .word_max = 4, .payload = reply->data,
                          .len = reply->len};
-}
-
-CUresult vg_sync(unsigned kind, uint64_t handle)
-{
-    CUresult r = vg_call_reply(VG_CALL_SYNC, VG_WORDS(kind, handle), NULL);
-
-    vg_console_drain();
-    return r;
 }

@@ -107,8 +107,14 @@ void vg_tx_encoder(struct vg_tx *tx, struct vg_enc *e);
 bool vg_tx_encoded(struct vg_tx *tx, const struct vg_enc *e) __attribute__((warn_unused_result));
 void vg_reply_decoder(const struct vg_reply *reply, struct vg_dec *d);
 
-/* Waits until the GPU has finished `kind`'s work, then drains the console. enum vg_sync_kind. */
+/*
+ * Waits until the GPU has finished `kind`'s work, then drains the console. enum vg_sync_kind.
+ * Answered here if the thread has just waited for the same and nothing was sent since.
+ */
 CUresult vg_sync(unsigned kind, uint64_t handle);
+
+/* tx, which has just been answered well, was a wait for all of the stream: a copy to the program, say. */
+void vg_sync_found_idle(uint64_t stream, const struct vg_tx *tx);
 
 /* Prints what device printf has produced so far. After everything that synchronizes. */
 void vg_console_drain(void);

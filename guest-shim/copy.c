@@ -120,6 +120,7 @@ static uint32_t expected_us(size_t bytes)
     return (uint32_t)(bytes < 1ull << 40 ? bytes / 40000 + 10 : 0);
 }
 
+/* arg[3] is the stream. */
 static CUresult ask_copy(uint32_t id, const uint64_t *arg, unsigned count, size_t bytes)
 {
     struct vg_tx tx;
@@ -129,7 +130,10 @@ static CUresult ask_copy(uint32_t id, const uint64_t *arg, unsigned count, size_
         return r;
     memcpy(tx.call->arg, arg, count * sizeof(*arg));
     tx.expect_us = expected_us(bytes);
-    return vg_finish(&tx, NULL);
+    r = vg_finish(&tx, NULL);
+    if (r == CUDA_SUCCESS)
+        vg_sync_found_idle(arg[3], &tx);
+    return r;
 }
 
 static CUresult in_shared(CUdeviceptr dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait)
@@ -176,10 +180,12 @@ static CUresult out_send(struct piece *p, CUdeviceptr src, uint64_t stream)
     return CUDA_SUCCESS;
 }
 
-static CUresult out_receive(struct piece *p)
+static CUresult out_receive(struct piece *p, uint64_t stream)
 {
     CUresult r = vg_wait(&p->tx, NULL);
 
+    if (r == CUDA_SUCCESS)
+        vg_sync_found_idle(stream, &p->tx);
     if (r == CUDA_SUCCESS && p->is_long)
         vg_bulk_copy(p->dst, p->stage.bytes, p->bytes);
     else if (r == CUDA_SUCCESS)
@@ -220,7 +226,7 @@ static CUresult out_staged(uint8_t *dst, CUdeviceptr src, size_t bytes, uint64_t
         }
         if (received == sent)
             break;
-        CUresult r = out_receive(&piece[received++ % OUT_PIECES]);
+        CUresult r = out_receive(&piece[received++ % OUT_PIECES], stream);
         if (first == CUDA_SUCCESS)
             first = r;
     }

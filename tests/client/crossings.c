@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What frameworks ask the driver all the time, between cuProfilerStart and
- * cuProfilerStop: each question ROUNDS times after it has been asked, and one
- * launch a round. Under VGPU_STATS the guest library then prints what crossed to the
- * host, which should be the launches and the one synchronisation.
+ * cuProfilerStop: each question ROUNDS times after it has been asked, one launch, and its
+ * result fetched as frameworks do it, by an asynchronous copy to ordinary memory and a wait.
+ * Then WAITS waits for what has been launched since such a copy, and two more. Under VGPU_STATS the
+ * guest library prints what crossed to the host, which should be the launches, the copies
+ * and the waits that had something to wait for, or nothing new since the latest.
  */
 #include "vg_drv.h"
 #include "vg_image.h"
@@ -11,6 +13,7 @@
 #include <stdio.h>
 
 #define ROUNDS 100
+#define WAITS  10
 
 VG_IMAGE(vg_client_ptx, "tests/client/kernels.ptx");
 
@@ -81,13 +84,27 @@ static void ask_memory(const struct things *t)
     VG_CU(cuPointerGetAttribute(&start, CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, t->memory + 5));
 }
 
+static void launch(const struct things *t)
+{
+    VG_CU(cuLaunchKernel(t->function, 1, 1, 1, 1, 1, 1, 0, t->stream, NULL, NULL));
+}
+
+static void fetch(const struct things *t)
+{
+    uint32_t word;
+
+    VG_CU(cuMemcpyDtoHAsync_v2(&word, t->memory, sizeof(word), t->stream));
+}
+
 static void one_round(const struct things *t)
 {
     ask_context(t);
     ask_stream(t);
     ask_kernel(t);
     ask_memory(t);
-    VG_CU(cuLaunchKernel(t->function, 1, 1, 1, 1, 1, 1, 0, t->stream, NULL, NULL));
+    launch(t);
+    fetch(t);
+    VG_CU(cuStreamSynchronize(t->stream));
 }
 
 int main(void)
@@ -107,6 +124,12 @@ int main(void)
     VG_CU(cuProfilerStart());
     for (int i = 0; i < ROUNDS; i++)
         one_round(&t);
+    for (int i = 0; i < WAITS; i++) {
+        fetch(&t);
+        launch(&t);
+        VG_CU(cuStreamSynchronize(t.stream));
+    }
+    VG_CU(cuStreamSynchronize(t.stream));
     VG_CU(cuStreamSynchronize(t.stream));
     VG_CU(cuProfilerStop());
     puts("asked");

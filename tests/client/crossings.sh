@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # timeout: 60
 #
-# What a program asks again and again is answered in the guest: between two marks only
-# its launches and its synchronisation cross, which the counters of VGPU_STATS show.
+# What a program asks again and again is answered in the guest: between two marks only its launches,
+# its copies and those waits cross that wait for something, which the counters of VGPU_STATS show.
 set -u
 . "$(dirname "$0")/../e2e/lib.sh"
 
@@ -14,12 +14,12 @@ between_the_marks() {
 only_work_crosses() {
     VGPU_STATS=$work/stats host "$build/client/crossings" || return 1
     between_the_marks >"$work/crossed"
-    printf '100 0 LAUNCH\n1 1 SYNC\n101 1 all\n' | diff - "$work/crossed"
+    printf '110 110 COPY_OUT\n110 0 LAUNCH\n11 11 SYNC\n231 121 all\n' | diff - "$work/crossed"
 }
 
 counted_from_the_start() {
     grep -q 'from start to exit (crossings)$' "$work/stats" &&
-        grep -Eq ': +102 +[0-9]+  LAUNCH$' "$work/stats"
+        grep -Eq ': +112 +[0-9]+  LAUNCH$' "$work/stats"
 }
 
 the_launcher_shows_them() {

@@ -381,8 +381,25 @@ START_TEST(the_ring_follows_the_threads_context)
     ck_assert_int_eq(cuCtxSynchronize(), CUDA_SUCCESS);
     ck_assert_uint_eq(fake_host_context(host), (uintptr_t)ctx);
     uint64_t before = fake_host_records(host);
-    ck_assert_int_eq(cuCtxSynchronize(), CUDA_SUCCESS);
+    ck_assert_int_eq(cuStreamSynchronize(NULL), CUDA_SUCCESS);
     ck_assert_uint_eq(fake_host_records(host), before + 1);
+}
+END_TEST
+
+START_TEST(what_is_idle_is_waited_for_every_other_time)
+{
+    static const uint64_t crossed[] = {2, 2, 3, 3, 5, 5, 5};   /* the first brings the context */
+    retain();
+    uint64_t before = fake_host_records(host);
+
+    for (unsigned i = 0; i < 7; i++) {
+        if (i == 4) /* something new since: no longer idle */
+            ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(0), NULL), CUDA_SUCCESS);
+        if (i == 6)
+            vg_store_release(&fake_host_slot(host)->sticky_error, CUDA_ERROR_ILLEGAL_ADDRESS);
+        ck_assert_int_eq(cuCtxSynchronize(), i < 6 ? CUDA_SUCCESS : CUDA_ERROR_ILLEGAL_ADDRESS);
+        ck_assert_uint_eq(fake_host_records(host) - before, crossed[i]);
+    }
 }
 END_TEST
 
@@ -565,6 +582,7 @@ int main(void)
     tcase_add_test(core, primary_context_counts_its_users);
     tcase_add_test(core, contexts_stack_per_thread);
     tcase_add_test(core, the_ring_follows_the_threads_context);
+    tcase_add_test(core, what_is_idle_is_waited_for_every_other_time);
     tcase_add_test(core, streams_are_described_locally);
 #ifndef __SANITIZE_THREAD__
     tcase_add_test(core, memsets_are_checked_at_the_call);
