@@ -41,6 +41,7 @@ struct vg_gauges {
     char     failure[160];
     struct vg_gauges_process process[VG_GAUGES_PROCESSES];
     struct vg_telemetry_device device[VG_DEVICES_MAX];      /* memory: of the whole GPU */
+    struct vg_telemetry_fabric fabric[VG_DEVICES_MAX];
 };
 
 /* What vgpu-telemetry --events says unasked: first each device, then what happens to them. */

@@ -84,6 +84,37 @@ struct vg_telemetry_device {
     struct vg_telemetry_field field[VG_TELEMETRY_FIELDS];
 };
 
+/* ---- what connects a device with others ---- */
+
+#define VG_TELEMETRY_LINKS 18u  /* NVLinks of a device, as NVML counts them */
+
+/* What is told of a link, and of a pair of devices: enum nvmlGpuP2PCapsIndex. */
+enum vg_nv_link_what { VG_LINK_STATE, VG_LINK_VERSION, VG_LINK_REMOTE_TYPE, VG_LINK_REMOTE_PCI,
+                       VG_LINK_CAPABILITY, VG_LINK_WHATS };
+#define VG_TELEMETRY_P2P     5u
+#define VG_TELEMETRY_UNKNOWN 0xffu
+
+struct vg_telemetry_link {
+    uint8_t  status[VG_LINK_WHATS];     /* enum vg_nv_result, 255: another */
+    uint8_t  state, version, remote_type;
+    uint32_t capabilities;              /* bit: number of the capability */
+    char     remote_bus_id[16];         /* as in struct vg_nv_pci */
+    uint32_t remote_domain, remote_bus, remote_device, remote_device_id, remote_subsystem_id;
+};
+
+struct vg_telemetry_peer {
+    uint8_t p2p[VG_TELEMETRY_P2P];      /* enum nvmlGpuP2PStatus */
+    uint8_t ancestor;                   /* enum nvmlGpuTopologyLevel, VG_TELEMETRY_UNKNOWN */
+    uint8_t reserved[2];
+};
+
+struct vg_telemetry_fabric {
+    uint32_t known;             /* 0: an older host, which says nothing */
+    uint32_t reserved;
+    struct vg_telemetry_link link[VG_TELEMETRY_LINKS];
+    struct vg_telemetry_peer peer[VG_DEVICES_MAX];      /* by the other device's index */
+};
+
 struct vg_telemetry_process {
     uint32_t pid;               /* as the guest knows it */
     uint32_t device;            /* index */
@@ -111,6 +142,7 @@ struct vg_telemetry {
 
     struct vg_telemetry_process process[VG_TELEMETRY_PROCESSES];
     struct vg_telemetry_device device[VG_DEVICES_MAX];
+    struct vg_telemetry_fabric fabric[VG_DEVICES_MAX];
 };
 
 typedef char vg_assert_telemetry_size[sizeof(struct vg_telemetry) <= VG_TELEMETRY_SIZE ? 1 : -1];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where devices lie in the guest. Its processors are all as near to them as any
- * other, and what connects two GPUs on the host is not known here.
+ * other; what connects two GPUs is what connects them on the host.
  */
 #include <limits.h>
 #include <string.h>
@@ -25,6 +25,26 @@ static nv_result check_pair(nv_device a, nv_device b, const void *out)
     return rc == VG_NV_SUCCESS && !out ? VG_NV_INVALID_ARGUMENT : rc;
 }
 
+/* What the host tells of b, seen from a. */
+static nv_result find_peer(nv_device a, nv_device b, struct vg_telemetry_peer *ret)
+{
+    unsigned i, k;
+    nv_result rc = nv_enter_device(b, &k);
+
+    if (rc != VG_NV_SUCCESS)
+        return rc;
+    nv_leave();
+    rc = nv_enter_device(a, &i);
+    if (rc != VG_NV_SUCCESS)
+        return rc;
+    memset(ret, P2P_NOT_SUPPORTED, sizeof(*ret));
+    ret->ancestor = TOPOLOGY_SYSTEM;
+    if (nv_page.fabric[i].known)
+        *ret = nv_page.fabric[i].peer[k];
+    nv_leave();
+    return VG_NV_SUCCESS;
+}
+
 NV_FUNCTION(nvmlDeviceOnSameBoard, (nv_device a, nv_device b, int *same))
 {
     nv_result rc = check_pair(a, b, same);
@@ -37,29 +57,43 @@ NV_FUNCTION(nvmlDeviceOnSameBoard, (nv_device a, nv_device b, int *same))
 NV_FUNCTION(nvmlDeviceGetTopologyCommonAncestor, (nv_device a, nv_device b, unsigned *level))
 {
     nv_result rc = check_pair(a, b, level);
+    struct vg_telemetry_peer p;
 
     if (rc == VG_NV_SUCCESS)
-        *level = a == b ? TOPOLOGY_INTERNAL : TOPOLOGY_SYSTEM;
+        rc = find_peer(a, b, &p);
+    if (rc == VG_NV_SUCCESS)
+        *level = a == b ? TOPOLOGY_INTERNAL : p.ancestor;
     return rc;
 }
 
 NV_FUNCTION(nvmlDeviceGetP2PStatus, (nv_device a, nv_device b, unsigned which, unsigned *status))
 {
     nv_result rc = check_pair(a, b, status);
+    struct vg_telemetry_peer p;
 
-    (void)which;
+    if (rc == VG_NV_SUCCESS && which >= VG_TELEMETRY_P2P)
+        rc = VG_NV_INVALID_ARGUMENT;
     if (rc == VG_NV_SUCCESS)
-        *status = P2P_NOT_SUPPORTED;
+        rc = find_peer(a, b, &p);
+    if (rc == VG_NV_SUCCESS)
+        *status = p.p2p[which];
     return rc;
 }
 
-/* Devices but for `except`; a NULL array asks for the count. */
-static nv_result list_devices(nv_device except, unsigned *count, nv_device *out)
+static bool is_within(unsigned from, unsigned to, unsigned level)
+{
+    const struct vg_telemetry_fabric *f = &nv_page.fabric[from];
+
+    return (f->known ? f->peer[to].ancestor : TOPOLOGY_SYSTEM) <= level;
+}
+
+/* Devices as near to `from` as `level` says; NULL: all. A NULL array asks for the count. */
+static nv_result list_devices(const unsigned *from, unsigned level, unsigned *count, nv_device *out)
 {
     unsigned found = 0, room = *count;
 
     for (unsigned i = 0; i < nv_page.device_count; i++) {
-        if (nv_handle_of(i) == except)
+        if (from && (i == *from || !is_within(*from, i, level)))
             continue;
         if (out && found < room)
             out[found] = nv_handle_of(i);
@@ -77,13 +111,7 @@ NV_FUNCTION(nvmlDeviceGetTopologyNearestGpus,
 
     if (rc != VG_NV_SUCCESS)
         return rc;
-    if (!count) {
-        rc = VG_NV_INVALID_ARGUMENT;
-    } else if (level == TOPOLOGY_SYSTEM) {
-        rc = list_devices(dev, count, out);
-    } else {
-        *count = 0;
-    }
+    rc = count ? list_devices(&index, level, count, out) : VG_NV_INVALID_ARGUMENT;
     nv_leave();
     return rc;
 }
@@ -95,7 +123,7 @@ NV_FUNCTION(nvmlSystemGetTopologyGpuSet, (unsigned cpu, unsigned *count, nv_devi
     (void)cpu;
     if (rc != VG_NV_SUCCESS)
         return rc;
-    rc = count ? list_devices(NULL, count, out) : VG_NV_INVALID_ARGUMENT;
+    rc = count ? list_devices(NULL, 0, count, out) : VG_NV_INVALID_ARGUMENT;
     nv_leave();
     return rc;
 }

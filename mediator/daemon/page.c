@@ -169,6 +169,22 @@ static void set_memory(struct vg_telemetry_device *d, uint64_t limit, uint64_t l
     d->memory_reserved = d->memory_total - d->memory_used - d->memory_free;
 }
 
+/* ---- what connects devices ---- */
+
+/* Columns, too, are the page's own devices: of others a guest learns nothing. */
+static void set_fabric(struct vg_telemetry *page, const struct vg_gauges *g, const struct view *v)
+{
+    for (unsigned i = 0; i < v->count; i++) {
+        const struct vg_telemetry_fabric *from = &g->fabric[v->host[i]];
+        struct vg_telemetry_fabric *f = &page->fabric[i];
+
+        *f = *from;
+        memset(f->peer, 0, sizeof(f->peer));
+        for (unsigned k = 0; k < v->count; k++)
+            f->peer[k] = from->peer[v->host[k]];
+    }
+}
+
 /* ---- all ---- */
 
 void vg_telemetry_compose(struct vg_telemetry *page, const struct vg_gauges *g,
@@ -188,6 +204,7 @@ void vg_telemetry_compose(struct vg_telemetry *page, const struct vg_gauges *g,
     memcpy(page->nvml_version, g->nvml_version, sizeof(page->nvml_version));
     for (unsigned i = 0; i < v.count; i++)
         page->device[i] = g->device[v.host[i]];
+    set_fabric(page, g, &v);
     add_processes(page, g, &v, watcher);
     for (uint32_t i = 0; i < page->device_count; i++)
         set_memory(&page->device[i], limit, left, used_on(page, i));

@@ -38,6 +38,7 @@ static void write_page(struct vg_client *c, struct vg_telemetry *page)
     const size_t first = offsetof(struct vg_telemetry, time);
     const size_t asked = offsetof(struct vg_telemetry, asked);
     const size_t rest = offsetof(struct vg_telemetry, process);
+    const size_t fabric = offsetof(struct vg_telemetry, fabric);
     const uint32_t seq = offsetof(struct vg_telemetry, seq);
 
     page->magic = VG_TELEMETRY_MAGIC;
@@ -45,6 +46,7 @@ static void write_page(struct vg_client *c, struct vg_telemetry *page)
     put(c, &c->watch.seq, sizeof(c->watch.seq), seq);
     put(c, (char *)page + first, asked - first, first);
     put(c, (char *)page + rest, vg_telemetry_length(page) - rest, rest);
+    put(c, page->fabric, page->device_count * sizeof(page->fabric[0]), fabric);
     c->watch.seq++;
     put(c, &c->watch.seq, sizeof(c->watch.seq), seq);
     put(c, &page->magic, sizeof(page->magic), offsetof(struct vg_telemetry, magic));
@@ -52,7 +54,7 @@ static void write_page(struct vg_client *c, struct vg_telemetry *page)
 
 static void publish(struct vg_telemetry_service *t, struct vg_client *c)
 {
-    static struct vg_telemetry page;    /* 40 KiB; one thread */
+    static struct vg_telemetry page;    /* 62 KiB; one thread */
 
     if (!t->gauges)
         return;

@@ -15,6 +15,7 @@ struct calls {
     CUresult (*pci)(char *, int, CUdevice);
     CUresult (*memory)(size_t *, CUdevice);
     CUresult (*attribute)(int *, CUdevice_attribute, CUdevice);
+    CUresult (*p2p)(int *, CUdevice_P2PAttribute, CUdevice, CUdevice);
 };
 
 /* ISO C knows no conversion from an object's address to a function's. */
@@ -34,7 +35,8 @@ static bool find_all(void *library, struct calls *c)
            find(library, "cuDeviceGetUuid", &c->uuid) &&
            find(library, "cuDeviceGetPCIBusId", &c->pci) &&
            find(library, "cuDeviceTotalMem_v2", &c->memory) &&
-           find(library, "cuDeviceGetAttribute", &c->attribute);
+           find(library, "cuDeviceGetAttribute", &c->attribute) &&
+           find(library, "cuDeviceGetP2PAttribute", &c->p2p);
 }
 
 static void describe(const struct calls *c, CUdevice dev, struct vg_gauge_identity *d)
@@ -45,6 +47,25 @@ static void describe(const struct calls *c, CUdevice dev, struct vg_gauge_identi
     c->memory(&d->memory, dev);
     c->attribute(&d->major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, dev);
     c->attribute(&d->minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, dev);
+}
+
+static bool has(const struct calls *c, CUdevice_P2PAttribute what, int from, int to)
+{
+    int value = 0;
+
+    return c->p2p(&value, what, from, to) == CUDA_SUCCESS && value;
+}
+
+static void describe_pairs(const struct calls *c, struct vg_gauge_driver *d)
+{
+    for (int i = 0; i < d->count; i++) {
+        for (int k = 0; k < d->count; k++) {
+            if (i == k)
+                continue;
+            d->reaches[i][k] = has(c, CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED, i, k);
+            d->atomics[i][k] = has(c, CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED, i, k);
+        }
+    }
 }
 
 int vg_gauge_driver_open(struct vg_gauge_driver *d, const char *library, char *why, size_t cap)
@@ -69,6 +90,7 @@ int vg_gauge_driver_open(struct vg_gauge_driver *d, const char *library, char *w
         d->count = VG_DEVICES_MAX;
     for (int i = 0; i < d->count; i++)
         describe(&c, i, &d->device[i]);
+    describe_pairs(&c, d);
     return 0;
 }
 

@@ -20,6 +20,8 @@ struct vg_gauge_driver {
         size_t memory;
         int major, minor;
     } device[VG_DEVICES_MAX];
+    bool reaches[VG_DEVICES_MAX][VG_DEVICES_MAX];   /* the first the memory of the second */
+    bool atomics[VG_DEVICES_MAX][VG_DEVICES_MAX];
 };
 
 /* 0, or -1 with a sentence in `why`. */
@@ -50,6 +52,12 @@ void vg_gauge_nvml_read(struct vg_gauges *g);
 
 /* What is true of a device without NVML: identity, capability, memory. */
 void vg_gauge_plain(const struct vg_gauge_driver *d, struct vg_gauges *g);
+
+/* What connects each device with others: as the driver knows it, then what NVML knows better. */
+void vg_gauge_fabric_plain(const struct vg_gauge_driver *d, struct vg_gauges *g);
+void vg_gauge_fabric_clear(struct vg_gauges *g);
+/* devices: NVML's handles, NULL: it does not know that one. */
+void vg_gauge_fabric_nvml(void *const *devices, struct vg_gauges *g);
 
 /* The software GPU's load: processor time of its executors. */
 void vg_gauge_soft_read(struct vg_gauges *g, const struct vg_gauges_ask *ask);

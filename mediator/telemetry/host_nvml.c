@@ -280,6 +280,8 @@ bool vg_gauge_nvml_alone(struct vg_gauges *g)
     g->device_count = 1;
     vg_gauge_clear(&g->device[0]);
     ask_rows(&g->device[0], nv.device[0], 0, FIRST_CHANGING);
+    vg_gauge_fabric_clear(g);
+    vg_gauge_fabric_nvml(nv.device, g);
     return true;
 }
 
@@ -293,4 +295,5 @@ void vg_gauge_nvml_bind(const struct vg_gauge_driver *d, struct vg_gauges *g)
         else
             ask_rows(&g->device[i], nv.device[i], 0, FIRST_CHANGING);
     }
+    vg_gauge_fabric_nvml(nv.device, g);
 }

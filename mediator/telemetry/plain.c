@@ -92,4 +92,5 @@ void vg_gauge_plain(const struct vg_gauge_driver *d, struct vg_gauges *g)
     g->cuda_version = (uint32_t)d->version;
     for (int i = 0; i < d->count; i++)
         describe(&d->device[i], &g->device[i]);
+    vg_gauge_fabric_plain(d, g);
 }

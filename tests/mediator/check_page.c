@@ -166,6 +166,8 @@ START_TEST(a_vm_sees_its_pool)
     gauges.device_count = 3;
     for (unsigned i = 0; i < 3; i++)
         gauges.device[i].memory_total = gauges.device[i].memory_free = (i + 1) * GIB;
+    for (unsigned i = 0; i < 9; i++)
+        gauges.fabric[i / 3].peer[i % 3].ancestor = (uint8_t)(i / 3 * 10 + i % 3);
     set_pool("two", "gpu 0,2");
     set_pool("one", "gpu 1");
     strcpy(vm_a.grant.pool, "two");
@@ -181,6 +183,9 @@ START_TEST(a_vm_sees_its_pool)
     look(VG_ROLE_DEVICE, 0, &vm_a, "a");
     ck_assert_uint_eq(page.device_count, 2);
     ck_assert_uint_eq(page.device[1].memory_total, 3 * GIB);
+    ck_assert_uint_eq(page.fabric[0].peer[1].ancestor, 2);      /* of 0 and 2 */
+    ck_assert_uint_eq(page.fabric[1].peer[0].ancestor, 20);
+    ck_assert_uint_eq(page.fabric[1].peer[2].ancestor, 0);      /* of the other pool: nothing */
     ck_assert_uint_eq(page.process_count, 1);
     ck_assert_uint_eq(page.process[0].device, 1);
     ck_assert_uint_eq(page.process[0].memory, 5);

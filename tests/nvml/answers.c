@@ -93,6 +93,77 @@ static void ask_fields(void *dev)
     }
 }
 
+/* ---- links, and pairs of devices ---- */
+
+static void print_answer(const char *symbol, unsigned a, unsigned b, int rc, unsigned value)
+{
+    printf("%s[%u,%u] %d", symbol, a, b, rc);
+    if (rc == 0 && values)
+        printf(" %u", value);
+    printf("\n");
+}
+
+static void ask_links(void *dev)
+{
+    static const char *const numbers[] = {"nvmlDeviceGetNvLinkState", "nvmlDeviceGetNvLinkVersion",
+                                          "nvmlDeviceGetNvLinkRemoteDeviceType"};
+    int (*number)(void *, unsigned, unsigned *), (*capability)(void *, unsigned, unsigned, unsigned *);
+    int (*remote)(void *, unsigned, struct vg_nv_pci *);
+
+    *(void **)&capability = find("nvmlDeviceGetNvLinkCapability");
+    *(void **)&remote = find("nvmlDeviceGetNvLinkRemotePciInfo_v2");
+    for (unsigned link = 0; link <= VG_TELEMETRY_LINKS; link++) {
+        struct vg_nv_pci pci = {.domain = 0};
+        unsigned value = 0;
+        int rc;
+
+        for (unsigned i = 0; i < 3; i++) {
+            *(void **)&number = find(numbers[i]);
+            rc = number(dev, link, &value);
+            print_answer(numbers[i], link, 0, rc, value);
+        }
+        for (unsigned i = 0; i < 4; i++) {
+            rc = capability(dev, link, i, &value);
+            print_answer("nvmlDeviceGetNvLinkCapability", link, i, rc, value);
+        }
+        rc = remote(dev, link, &pci);
+        print_answer("nvmlDeviceGetNvLinkRemotePciInfo_v2", link, 0, rc, pci.device_id);
+        if (rc == 0 && values)
+            printf("link %u: %s %s %u %u %u %u\n", link, pci.bus_id_legacy, pci.bus_id, pci.domain, pci.bus,
+                   pci.device, pci.subsystem_id);
+    }
+}
+
+#define P2P_KINDS 4u        /* read, write, NVLink, atomics */
+
+static void ask_pairs(void)
+{
+    int (*count)(unsigned *), (*handle)(unsigned, void **);
+    int (*p2p)(void *, void *, unsigned, unsigned *), (*ancestor)(void *, void *, unsigned *);
+    unsigned n = 0, value = 0;
+
+    *(void **)&count = find("nvmlDeviceGetCount_v2");
+    *(void **)&handle = find("nvmlDeviceGetHandleByIndex_v2");
+    *(void **)&p2p = find("nvmlDeviceGetP2PStatus");
+    *(void **)&ancestor = find("nvmlDeviceGetTopologyCommonAncestor");
+    count(&n);
+    for (unsigned i = 0; i < n * n; i++) {
+        void *a, *b;
+        int rc;
+
+        if (i / n == i % n || handle(i / n, &a) || handle(i % n, &b))
+            continue;
+        for (unsigned k = 0; k < P2P_KINDS; k++) {
+            rc = p2p(a, b, k, &value);
+            printf("pair %u,%u ", i / n, i % n);
+            print_answer("nvmlDeviceGetP2PStatus", k, 0, rc, value);
+        }
+        rc = ancestor(a, b, &value);
+        printf("pair %u,%u ", i / n, i % n);
+        print_answer("nvmlDeviceGetTopologyCommonAncestor", 0, 0, rc, value);
+    }
+}
+
 /* ---- functions with a count ---- */
 
 static void ask_lists(void *dev)
@@ -181,6 +252,8 @@ int main(int argc, char **argv)
     }
     ask_rows(dev);
     ask_fields(dev);
+    ask_links(dev);
+    ask_pairs();
     ask_lists(dev);
     if (argc > 1 && strcmp(argv[1], "--refused") == 0)
         ask_refused(dev);

@@ -167,6 +167,67 @@ DEFINE(nvmlDeviceGetFieldValues, (void *dev, int count, struct vg_nv_field *f))
     return is_device(dev) ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
 }
 
+/* ---- what connects devices: a link has a number of its own everywhere; the last four are not there ---- */
+
+#define LINKS 14u
+
+static int link_answer(void *dev, unsigned link, unsigned what, unsigned *out)
+{
+    if (!is_device(dev) || link >= 18)
+        return VG_NV_INVALID_ARGUMENT;
+    if (link >= LINKS)
+        return VG_NV_NOT_SUPPORTED;
+    *out = (link + what + index_of(dev)) % 3;
+    return link == 5 ? VG_NV_UNKNOWN : VG_NV_SUCCESS;
+}
+
+DEFINE(nvmlDeviceGetNvLinkState, (void *d, unsigned l, unsigned *out)) { return link_answer(d, l, 0, out); }
+DEFINE(nvmlDeviceGetNvLinkVersion, (void *d, unsigned l, unsigned *out)) { return link_answer(d, l, 1, out); }
+DEFINE(nvmlDeviceGetNvLinkRemoteDeviceType, (void *d, unsigned l, unsigned *out)) { return link_answer(d, l, 2, out); }
+
+DEFINE(nvmlDeviceGetNvLinkCapability, (void *d, unsigned l, unsigned capability, unsigned *out))
+{
+    int rc = link_answer(d, l, capability, out);
+
+    *out = *out == 1;
+    return rc;
+}
+
+DEFINE(nvmlDeviceGetNvLinkRemotePciInfo_v2, (void *d, unsigned l, struct vg_nv_pci *pci))
+{
+    unsigned n;
+    int rc = link_answer(d, l, 0, &n);
+
+    if (rc != VG_NV_SUCCESS)
+        return rc;
+    *pci = (struct vg_nv_pci){.domain = l, .bus = 0xc0 + l, .device = index_of(d), .device_id = 0x22a310de,
+                              .subsystem_id = 7 * l};
+    if (l % 2) {
+        strcpy(pci->bus_id_legacy, "ffffffff:ffff:f");  /* a switch that the host does not see */
+        strcpy(pci->bus_id, pci->bus_id_legacy);
+        return rc;
+    }
+    snprintf(pci->bus_id_legacy, sizeof(pci->bus_id_legacy), "%04X:%02X:%02X.0", l, 0xc0 + l, index_of(d));
+    snprintf(pci->bus_id, sizeof(pci->bus_id), "%08X:%02X:%02X.0", l, 0xc0 + l, index_of(d));
+    return rc;
+}
+
+DEFINE(nvmlDeviceGetP2PStatus, (void *a, void *b, unsigned which, unsigned *status))
+{
+    if (!is_device(a) || !is_device(b) || which >= 5)
+        return VG_NV_INVALID_ARGUMENT;
+    *status = (index_of(a) + 2 * index_of(b) + which) % 6;
+    return VG_NV_SUCCESS;
+}
+
+DEFINE(nvmlDeviceGetTopologyCommonAncestor, (void *a, void *b, unsigned *level))
+{
+    if (!is_device(a) || !is_device(b))
+        return VG_NV_INVALID_ARGUMENT;
+    *level = a == b ? 0 : 10 * (1 + index_of(a) + index_of(b));
+    return VG_NV_SUCCESS;
+}
+
 struct line {
     unsigned pid, percent;
     unsigned long long bytes;

@@ -49,11 +49,12 @@ replaced() {
 check 'a new helper after its death' within 12 replaced
 mediator_stop
 # With several devices NVML's order is not the driver's, so the driver is asked.
-export VG_FAKE_DEVICES=2
+export VG_FAKE_DEVICES=2 VGPU_SOFT_DEVICES=2
 VGPU_BACKEND=cuda mediator_start --set cuda_library="$fake/libcuda.so.1" --set prestart=0
 check 'the driver says which devices' same
+check 'and NVML what connects them' grep -q '^pair 1,0 nvmlDeviceGetP2PStatus' "$work/ours"
 mediator_stop
-unset VG_FAKE_DEVICES
+unset VG_FAKE_DEVICES VGPU_SOFT_DEVICES
 
 # What a context costs is asked of NVML, by who waits for a guest or, without that, by whose VM has
 # a limit; until then the setting counts.
