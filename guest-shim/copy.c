@@ -150,7 +150,8 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, uint64_t str
 {
     if (vg_end_of((uintptr_t)src, bytes) == VG_END_SHARED)
         return in_shared(dst, (uintptr_t)src, bytes, stream, wait);
-    if (bytes <= INLINE_MAX)
+    /* In a graph's copy the executor may need memory that the GPU reaches (its graph_copy.h). */
+    if (bytes <= INLINE_MAX && !vg_tls.in_callback)
         return in_inline(dst, src, bytes, stream);
     return in_staged(dst, src, bytes, stream);
 }

@@ -15,6 +15,7 @@
 
 struct vg_callback_run {
     struct vg_callback_run *next;
+    bool transfer;
 };
 
 void vg_callbacks_init(struct vg_callbacks *c, struct vg_slot *slot)
@@ -144,7 +145,7 @@ static void wait_until_run(const struct vg_callbacks *c, uint64_t end)
 static void run(struct vg_callback *cb, CUresult status, uint32_t kind)
 {
     struct vg_callbacks *c = cb->owner;
-    struct vg_callback_run me = {.next = NULL};
+    struct vg_callback_run me = {.transfer = cb->transfer};
 
     pthread_mutex_lock(&c->lock);
     wait_for_room_locked(c);
@@ -180,6 +181,16 @@ bool vg_callback_is_running(struct vg_callbacks *c)
     bool running = c->running != NULL;
     pthread_mutex_unlock(&c->lock);
     return running;
+}
+
+bool vg_callback_is_transferring(struct vg_callbacks *c)
+{
+    pthread_mutex_lock(&c->lock);
+    const struct vg_callback_run *run = c->running;
+    while (run && !run->transfer)
+        run = run->next;
+    pthread_mutex_unlock(&c->lock);
+    return run != NULL;
 }
 
 /* ---- The end of a callback ---- */

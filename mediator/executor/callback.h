@@ -60,5 +60,7 @@ void vg_callbacks_flush(struct vg_callbacks *c);
 
 /* Whether the guest runs one now: the driver's thread for host functions is held meanwhile. */
 bool vg_callback_is_running(struct vg_callbacks *c);
+/* The same of a graph's copy of ordinary memory. */
+bool vg_callback_is_transferring(struct vg_callbacks *c);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "mediator/executor/args.h"
 #include "mediator/executor/capture.h"
+#include "mediator/executor/graph_copy.h"
 #include "mediator/executor/node.h"
 #include "vg_atomic.h"
 
@@ -87,7 +88,8 @@ CUresult vg_do_COPY_IN(struct vg_exec *x, struct vg_req *r)
     if (rc == CUDA_SUCCESS)
         rc = vg_own_stream(x, stream);
     if (rc == CUDA_SUCCESS)
-        rc = copy_in(x, w[0], src, w[2], stream, w[4] != 0);
+        rc = vg_graph_copy_in(x, copy_in(x, w[0], src, w[2], stream, w[4] != 0), w[0], src, w[2],
+                              stream);
     if (rc != CUDA_SUCCESS || vg_own_is_capturing(x, stream))
         clear_stage(x, w[4]);
     else
@@ -107,7 +109,8 @@ CUresult vg_do_COPY_OUT(struct vg_exec *x, struct vg_req *r)
     if (rc == CUDA_SUCCESS)
         rc = vg_own_stream(x, stream);
     if (rc == CUDA_SUCCESS)
-        rc = x->cuda.cuMemcpyDtoHAsync_v2(dst, w[0], w[2], stream);
+        rc = vg_graph_copy_out(x, x->cuda.cuMemcpyDtoHAsync_v2(dst, w[0], w[2], stream), dst, w[0],
+                               w[2], stream);
     VG_STAT_ADD(x, bytes_out, rc == CUDA_SUCCESS ? w[2] : 0);
     vg_hist_add(&x->stats->copy_bytes, w[2], rc == CUDA_SUCCESS);
     return answer(x, r, rc, stream);
@@ -249,7 +252,7 @@ CUresult vg_do_COPY_3D(struct vg_exec *x, struct vg_req *r)
     if (rc == CUDA_SUCCESS)
         rc = vg_own_stream(x, stream);
     if (rc == CUDA_SUCCESS)
-        rc = x->cuda.cuMemcpy3DAsync_v2(&c, stream);
+        rc = vg_graph_copy(x, x->cuda.cuMemcpy3DAsync_v2(&c, stream), &c, stream);
     if (rc != CUDA_SUCCESS || vg_own_is_capturing(x, stream))
         clear_stage(x, stage);
     else

@@ -5,6 +5,7 @@
 
 #include "mediator/executor/args.h"
 #include "mediator/executor/capture.h"
+#include "mediator/executor/graph_copy.h"
 #include "mediator/executor/node.h"
 
 /* ---- Launch attributes: known ones only, and no pointer the guest does not own ---- */
@@ -152,6 +153,8 @@ static CUresult host_func(struct vg_exec *x, CUstream stream, struct vg_callback
     CUresult rc;
 
     cb->transfer = kind == VG_CALLBACK_TRANSFER;
+    if (cb->transfer)
+        vg_graph_copy_prepare(x);
     if (kind == VG_CALLBACK_STREAM)
         rc = x->cuda.cuStreamAddCallback(stream, vg_callback_stream, cb, 0);
     else

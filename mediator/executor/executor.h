@@ -88,6 +88,7 @@ struct vg_exec {
     uint64_t array_bytes;  /* of live arrays */
     uint64_t module_bytes; /* of live modules and libraries, as far as it was measured */
     bool graph_memory;     /* there may be ranges of kind GRAPH */
+    CUkernel graph_copy;   /* copies into and out of them, or NULL (graph_copy.h) */
     uint8_t *payload;      /* of the current request, VG_PAYLOAD_MAX, private */
     uint8_t *out;          /* of the current reply, VG_OUT_MAX */
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mediator/executor/callback.h"
+#include "mediator/executor/graph_copy.h"
 
 static CUresult check_context(struct vg_exec *x, CUcontext ctx)
 {
@@ -130,6 +131,8 @@ static CUresult check_host(struct vg_exec *x, struct vg_node *n)
     if (!n->callback)
         return CUDA_ERROR_OUT_OF_MEMORY;
     n->callback->transfer = n->transfer;
+    if (n->transfer)
+        vg_graph_copy_prepare(x);
     h->fn = vg_callback_host_func;
     h->userData = n->callback;
     return CUDA_SUCCESS;

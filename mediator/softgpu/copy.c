@@ -13,6 +13,7 @@
 #include "array.h"
 #include "copy.h"
 #include "ctx.h"
+#include "graph.h"
 #include "mem.h"
 #include "stream.h"
 
@@ -128,6 +129,15 @@ static bool copy_stage(struct vg_op_copy *c)
     return true;
 }
 
+/* Memory that a graph allocates and frees itself is nobody else's to copy, also while it runs. */
+static bool names_inside_of_graph(const CUDA_MEMCPY3D *d)
+{
+    return (d->srcMemoryType != CU_MEMORYTYPE_ARRAY && d->srcMemoryType != CU_MEMORYTYPE_HOST &&
+            !vg_graph_mem_is_outside(d->srcDevice)) ||
+           (d->dstMemoryType != CU_MEMORYTYPE_ARRAY && d->dstMemoryType != CU_MEMORYTYPE_HOST &&
+            !vg_graph_mem_is_outside(d->dstDevice));
+}
+
 CUresult vg_copy_issue(const CUDA_MEMCPY3D *d, CUstream stream, bool wait)
 {
     struct vg_op op = { .type = VG_OP_COPY };
@@ -142,6 +152,8 @@ CUresult vg_copy_issue(const CUDA_MEMCPY3D *d, CUstream stream, bool wait)
     rc = vg_copy_check(&op.u.copy.d, &src_pageable, &dst_pageable);
     if (rc != CUDA_SUCCESS || d->WidthInBytes == 0 || d->Height == 0 || d->Depth == 0)
         return rc;
+    if (s->capture == NULL && names_inside_of_graph(d))
+        return CUDA_ERROR_INVALID_VALUE;
     if (!wait && s->capture == NULL)
         wait = dst_pageable || (src_pageable && (vg_stream_is_idle(s) || !copy_stage(&op.u.copy)));
     return vg_stream_issue(s, &op, wait);

@@ -261,3 +261,42 @@ struct vg_graph_mem *vg_graph_mem_of(CUdeviceptr ptr)
     vg_engine_unlock();
     return block.owner.graph;
 }
+
+static void note_launch_locked(struct vg_graph *g, enum vg_op_type type, bool outside)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        struct vg_op *op = &g->nodes[i]->op;
+        if (op->type == VG_OP_CHILD)
+            note_launch_locked(op->u.child, type, outside);
+        else if (op->type == type && op->u.mem.graph != NULL)
+            op->u.mem.graph->outside = outside;
+    }
+}
+
+void vg_graph_mem_launched_locked(struct vg_graph *g)
+{
+    note_launch_locked(g, VG_OP_ALLOC, true);
+    note_launch_locked(g, VG_OP_FREE, false);
+}
+
+void vg_graph_mem_freed(CUdeviceptr ptr)
+{
+    struct vg_block_info block;
+
+    vg_engine_lock();
+    if (vg_arena_find(ptr, &block) == 0 && block.owner.kind == VG_BLOCK_GRAPH)
+        block.owner.graph->outside = false;
+    vg_engine_unlock();
+}
+
+bool vg_graph_mem_is_outside(CUdeviceptr ptr)
+{
+    struct vg_block_info block;
+    bool outside = true;
+
+    vg_engine_lock();
+    if (vg_arena_find(ptr, &block) == 0 && block.owner.kind == VG_BLOCK_GRAPH)
+        outside = block.owner.graph->outside;
+    vg_engine_unlock();
+    return outside;
+}

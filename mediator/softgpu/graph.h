@@ -76,4 +76,12 @@ CUresult vg_graph_mem_new(struct vg_device *dev, size_t size, struct vg_graph_me
 /* The graph memory at ptr with a new reference, NULL when it is none. */
 struct vg_graph_mem *vg_graph_mem_of(CUdeviceptr ptr);
 
+/*
+ * Whom memory of a graph's own belongs to outside of graphs. A launch gives it to the program if
+ * the graph does not free it as well; until it is freed, copies outside of graphs may name it.
+ */
+void vg_graph_mem_launched_locked(struct vg_graph *g);
+void vg_graph_mem_freed(CUdeviceptr ptr);
+bool vg_graph_mem_is_outside(CUdeviceptr ptr);          /* true for all that is no graph's */
+
 #endif

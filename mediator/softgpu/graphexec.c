@@ -339,6 +339,8 @@ VG_ENTRY(cuGraphLaunch, (CUgraphExec exec, CUstream stream))
     vg_engine_lock();
     if (!vg_capture_intercept_locked(s, &op, false, &rc))
         rc = exec_launch_locked(e, s);
+    if (rc == CUDA_SUCCESS)
+        vg_graph_mem_launched_locked(e->graph);
     vg_engine_unlock();
     return rc;
 }

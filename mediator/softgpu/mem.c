@@ -12,6 +12,7 @@
 #include "capture.h"
 #include "ctx.h"
 #include "device.h"
+#include "graph.h"
 #include "hostmem.h"
 #include "vmm.h"
 
@@ -131,8 +132,11 @@ VG_ENTRY(cuMemFree_v2, (CUdeviceptr dptr))
     if (vg_arena_find(dptr, &block) != 0 || block.base != dptr)
         return CUDA_ERROR_INVALID_VALUE;
     /* What a graph allocated comes back with its next launch. */
-    if (block.owner.kind == VG_BLOCK_GRAPH)
-        return vg_ctx_synchronize(ctx);
+    if (block.owner.kind == VG_BLOCK_GRAPH) {
+        rc = vg_ctx_synchronize(ctx);
+        vg_graph_mem_freed(dptr);
+        return rc;
+    }
     if (!block_is_freeable(&block))
         return CUDA_ERROR_INVALID_VALUE;
     rc = vg_ctx_synchronize(block.owner.ctx);

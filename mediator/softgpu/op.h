@@ -87,6 +87,7 @@ struct vg_graph_mem {
     int refs;
     CUdeviceptr ptr;
     size_t size;
+    bool outside;               /* launched, and freed by nothing since: copies may name it */
 };
 
 struct vg_op_mem {

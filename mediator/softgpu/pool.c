@@ -147,6 +147,8 @@ VG_ENTRY(cuMemFreeAsync, (CUdeviceptr dptr, CUstream stream))
         return CUDA_ERROR_INVALID_VALUE;
     if (block.owner.kind == VG_BLOCK_GRAPH)
         op.u.mem.graph = vg_graph_mem_of(dptr);
+    if (s->capture == NULL)
+        vg_graph_mem_freed(dptr);
     return vg_stream_issue(s, &op, false);
 }
 

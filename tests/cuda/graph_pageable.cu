@@ -182,6 +182,76 @@ static void pitched(struct world *w)
     RT(cudaGraphDestroy(graph));
 }
 
+/*
+ * Memory that the graph itself allocates and frees, filled from and read into ordinary memory:
+ * nobody outside of the graph may name it, so the copies have to be part of the graph.
+ */
+static void in_memory_of_its_own(struct world *w)
+{
+    enum { W = 100, H = 40, PITCH = 512 };
+    unsigned char src[H][W + 28], dst[H][W];
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    int *own, *rows, small = 0, back = 0;
+
+    RT(cudaStreamBeginCapture(w->stream, cudaStreamCaptureModeRelaxed));
+    RT(cudaMallocAsync(&own, N * sizeof(int), w->stream));
+    RT(cudaMallocAsync(&rows, PITCH * H, w->stream));
+    RT(cudaMemcpyAsync(own, w->in.data(), N * sizeof(int), cudaMemcpyHostToDevice, w->stream));
+    triple<<<(N + 255) / 256, 256, 0, w->stream>>>(own, N);
+    RT(cudaMemcpyAsync(w->out.data(), own, N * sizeof(int), cudaMemcpyDeviceToHost, w->stream));
+    RT(cudaMemcpyAsync(own, &small, sizeof(small), cudaMemcpyHostToDevice, w->stream));
+    RT(cudaMemcpyAsync(&back, own, sizeof(back), cudaMemcpyDeviceToHost, w->stream));
+    RT(cudaFreeAsync(own, w->stream));
+    RT(cudaMemcpy2DAsync(rows, PITCH, src, sizeof(src[0]), W, H, cudaMemcpyHostToDevice,
+                         w->stream));
+    RT(cudaMemcpy2DAsync(dst, W, rows, PITCH, W, H, cudaMemcpyDeviceToHost, w->stream));
+    RT(cudaFreeAsync(rows, w->stream));
+    RT(cudaStreamEndCapture(w->stream, &graph));
+    RT(cudaGraphInstantiate(&exec, graph, 0));
+    RT(cudaGraphDestroy(graph));
+    for (int r = 0; r < 3; r++) {
+        small = 77 + r;
+        for (int y = 0; y < H; y++)
+            memset(src[y], y * 3 + r, sizeof(src[y]));
+        replay(w, exec, 1, "in the graph's own memory");
+        EXPECT(back == 77 + r, "a small copy: %d, not %d", back, 77 + r);
+        for (int y = 0; y < H; y++)
+            EXPECT(memcmp(dst[y], src[y], W) == 0, "own rows: row %d differs in round %d", y, r);
+    }
+    RT(cudaGraphExecDestroy(exec));
+}
+
+/* Freed by nobody in the graph: from the launch to the free it is memory like any other. */
+static void in_memory_left_by_a_graph(struct world *w)
+{
+    cudaGraph_t graph;
+    cudaGraphNode_t alloc, in;
+    cudaGraphExec_t exec;
+    cudaMemAllocNodeParams p = {};
+    int device = 0, there = 5, back = 0;
+
+    p.bytesize = sizeof(there);
+    p.poolProps.allocType = cudaMemAllocationTypePinned;
+    p.poolProps.location.type = cudaMemLocationTypeDevice;
+    p.poolProps.location.id = device;
+    RT(cudaGraphCreate(&graph, 0));
+    RT(cudaGraphAddMemAllocNode(&alloc, graph, NULL, 0, &p));
+    RT(cudaGraphAddMemcpyNode1D(&in, graph, &alloc, 1, p.dptr, &there, sizeof(there),
+                                cudaMemcpyHostToDevice));
+    RT(cudaGraphInstantiate(&exec, graph, 0));
+    for (there = 5; there < 8; there++) {
+        RT(cudaGraphLaunch(exec, w->stream));
+        RT(cudaMemcpyAsync(&back, p.dptr, sizeof(back), cudaMemcpyDeviceToHost, w->stream));
+        RT(cudaStreamSynchronize(w->stream));
+        EXPECT(back == there, "left by a graph: %d, not %d", back, there);
+        RT(cudaFreeAsync(p.dptr, w->stream));
+    }
+    RT(cudaStreamSynchronize(w->stream));
+    RT(cudaGraphExecDestroy(exec));
+    RT(cudaGraphDestroy(graph));
+}
+
 int main(void)
 {
     struct world w = {std::vector<int>(N), std::vector<int>(N), NULL, NULL};
@@ -192,6 +262,8 @@ int main(void)
     after_a_host_node(&w);
     changed(&w);
     pitched(&w);
+    in_memory_of_its_own(&w);
+    in_memory_left_by_a_graph(&w);
     RT(cudaStreamDestroy(w.stream));
     RT(cudaFree(w.dev));
     return passed("ordinary memory read and written at each launch");

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies of ordinary host memory into and out of memory that a running graph has allocated.
+ * Such a copy is a host node to the driver (the guest carries it out meanwhile, see
+ * guest-shim/transfer.h), and what the guest asks for comes from outside of the graph, where
+ * the driver does not know the graph's memory: it answers INVALID_VALUE. The memory is mapped,
+ * though, so a kernel of ours moves the bytes. Serve thread.
+ */
+#ifndef VG_GRAPH_COPY_H
+#define VG_GRAPH_COPY_H
+
+#include "vg_cuda.h"
+
+struct vg_exec;
+
+/*
+ * Loads the kernel into the current context, where there is memory of graphs. To be called when
+ * a copy becomes a node: while the graph runs, loading could wait for the graph, and the graph
+ * waits for the copy. Without the kernel the driver's answer stands.
+ */
+void vg_graph_copy_prepare(struct vg_exec *x);
+
+/*
+ * rc: what the driver said to this copy, whose host end is the region's. The result of copying
+ * by kernel where that is possible, else rc.
+ */
+CUresult vg_graph_copy(struct vg_exec *x, CUresult rc, const CUDA_MEMCPY3D *c, CUstream stream);
+CUresult vg_graph_copy_in(struct vg_exec *x, CUresult rc, CUdeviceptr dst, const void *src,
+                          uint64_t bytes, CUstream stream);
+CUresult vg_graph_copy_out(struct vg_exec *x, CUresult rc, void *dst, CUdeviceptr src,
+                           uint64_t bytes, CUstream stream);
+
+#endif
