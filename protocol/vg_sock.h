@@ -42,9 +42,9 @@ enum vg_msg_type {
     VG_MSG_RESET     = 8,
     VG_MSG_READY     = 9,   /* executor -> mediator: serving */
     VG_MSG_FAILED    = 10,  /* executor -> mediator: text says why; it exits */
-    VG_MSG_SERVE     = 11,  /* mediator -> executor: token, region_size, slot_count, VM's name, seat;
-                               fds: the region, the VM's account, its shelf of images if it has
-                               one. Sent once, before anything else */
+    VG_MSG_SERVE     = 11,  /* mediator -> executor: token, region_size, slot_count, VM's name, seat,
+                               user; fds: the region, the VM's account, its shelf of images if it
+                               has one. Sent once, before anything else */
     VG_MSG_IDLE      = 12,  /* executor -> mediator: started without a slot, waits for SERVE */
     VG_MSG_SHARE     = 13,  /* these are struct vg_share_msg */
     VG_MSG_SHARED    = 14,
@@ -73,7 +73,7 @@ struct vg_msg {
     char     name[64];      /* HELLO: VM name or process name, NUL-terminated. A monitor's: the VM
                                to watch, "" for all host processes of the peer's user */
     uint32_t domid;         /* SERVE, with region_gfn */
-    uint32_t reserved;
+    uint32_t user;          /* SERVE: whom the executor becomes, 0: whoever it is */
     union {
         char     text[144]; /* REFUSED, FAILED: reason; READY, IDLE: device. NUL-terminated */
         uint64_t shelf_size;    /* SERVE: bytes of the shelf */

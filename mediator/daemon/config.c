@@ -14,6 +14,7 @@
 #include "mediator/limit/account.h"
 #include "protocol/vg_limits.h"
 #include "protocol/vg_sock.h"
+#include "vm.h"
 
 #define CONFIG_FILE_MAX 65536u
 
@@ -62,7 +63,7 @@ static const struct setting settings[] = {
     TEXT(state_dir), TEXT(executor),
     TEXT(soft_library), TEXT(cuda_library), TEXT(nvml_library), TEXT(telemetry),
     TEXT(watcher), TEXT(domain_socket), CHOICE(xenstore, xenstore_words),
-    NUMBER(domain_uid_base, 0, UINT32_MAX / 2),
+    NUMBER(domain_uid_base, 0, UINT32_MAX / 2), NUMBER(executor_uid, 0, INT32_MAX - VG_VMS_MAX),
     CHOICE(backend, backends), CHOICE(auto_register, yes_no), CHOICE(log_level, levels),
     NUMBER(max_clients, 1, 4096), NUMBER(max_executors, 1, 4096),
     NUMBER(prestart, 0, 64), CHOICE(prestart_context, yes_no), CHOICE(prestart_refill, yes_no),
@@ -88,6 +89,7 @@ void vg_config_init(struct vg_config *c)
     strcpy(c->control_socket, VG_CONTROL_PATH);
     strcpy(c->state_dir, "/var/lib/vgpu");
     strcpy(c->log_target, "stderr");
+    c->executor_uid = VG_EXECUTOR_UID;
     c->auto_register = 1;
     c->max_clients = 256;
     c->max_executors = 128;

@@ -16,6 +16,8 @@
 
 #define VG_CONFIG_PATH "/etc/vgpu/mediator.conf"
 #define VG_KERNEL_LOG_PATH "/dev/kmsg"
+/* Above what systems, xenopsd's QEMUs, containers and directory services give out. */
+#define VG_EXECUTOR_UID 2100000000u
 
 #define VG_CONTEXT_AUTO UINT64_MAX
 #define VG_SPIN_DEFAULT UINT64_MAX     /* spin_us: the executor's own choice */
@@ -46,6 +48,7 @@ struct vg_config {
     char telemetry[PATH_MAX];       /* "": vgpu-telemetry beside the daemon or in libexec */
     char watcher[PATH_MAX];         /* "": vgpu-xenstore beside the daemon or in libexec */
     char domain_socket[108];        /* of one domain, with {domid}; "": none */
+    uint64_t executor_uid;          /* the first user of executors, see users.h; 0: the daemon's */
     uint64_t domain_uid_base;       /* a domain's QEMU runs as this + domid; 0: as the daemon's user */
     uint64_t xenstore;              /* enum vg_xenstore_choice */
     uint64_t backend;               /* enum vg_backend_choice */

@@ -316,6 +316,8 @@ static json_object *alerts(struct vg_mediator *m)
     }
     if (m->state_problem[0])
         add_alert(list, m->state_problem);
+    if (m->users.problem[0])
+        add_alert(list, m->users.problem);
     return list;
 }
 

@@ -107,6 +107,7 @@ static void session_values(const struct vg_session *s, struct vg_kept_session *v
     v->started = s->started;
     v->ready_ns = s->ready_ns;
     v->program = s->program;
+    v->user = s->user;
     v->seat = s->seat < VG_SEATS ? s->seat + 1 : 0;
     v->context_bytes = s->mediator->context_measured;
     memcpy(v->gpus, s->gpus, sizeof(v->gpus));

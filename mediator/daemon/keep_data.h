@@ -80,7 +80,7 @@ struct vg_kept_session {
     uint32_t slot, token, state, reason;
     uint8_t ahead, released, software, reserved[5];
     int32_t pid;
-    uint32_t reserved1;
+    uint32_t user;          /* that it became for its VM, 0: none of its own */
     uint64_t pid_start;     /* tells the process from a later one of its number */
     uint64_t started, ready_ns;
     uint64_t program;       /* vg_backend_id() of what it runs */

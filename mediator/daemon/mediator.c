@@ -452,6 +452,8 @@ static int start(struct vg_mediator *m, char *why, size_t why_cap)
     if (rc == 0)
         rc = load_vms(m, why, why_cap);
     if (rc == 0)
+        vg_users_init(m);
+    if (rc == 0)
         rc = vg_health_init(m, why, why_cap);
     if (rc == 0)
         rc = vg_loop_on_signal(&m->loop, SIGTERM, on_stop, m);

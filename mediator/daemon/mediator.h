@@ -17,6 +17,7 @@
 #include "metrics.h"
 #include "pool.h"
 #include "toolstack.h"
+#include "users.h"
 #include "vm.h"
 
 #define VG_STOP_MS 2000u    /* a shutdown takes no longer */
@@ -31,6 +32,7 @@ struct vg_mediator {
     struct vg_health health;
     struct vg_list clients;
     struct vg_pool pool;
+    struct vg_users users;
     struct vg_keeper keeper;
     uint64_t next_key;              /* of things in the keeper */
     struct vg_turns turns;

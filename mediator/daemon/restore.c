@@ -184,6 +184,7 @@ static void fill_session(struct vg_session *s, struct vg_kept_session *v)
     s->started = v->started;
     s->ready_ns = v->ready_ns;
     s->program = v->program;
+    s->user = v->user;
     s->seat = v->seat ? v->seat - 1 : VG_NO_SEAT;
     vg_quota_recall(s, v->context_bytes);
     end_text(v->device, sizeof(v->device));
@@ -221,6 +222,8 @@ static void place(struct vg_session *s, bool has_client)
 
     if (s->client) {
         s->client->session[s->slot] = s;
+        if (s->user)
+            s->client->vm->user = s->user;
         m->session_count++;
         return;
     }

@@ -314,6 +314,7 @@ int vg_session_send_slot(struct vg_session *s)
     int shelf = vg_images_of(s->mediator, c->vm);
 
     msg.pid = s->seat;
+    msg.user = s->user;
     msg.shelf_size = vg_images_bytes(s->mediator);
     snprintf(msg.name, sizeof(msg.name), "%s", c->vm->name);
     return vg_sock_send(s->control_fd, &msg, sizeof(msg),
@@ -388,6 +389,7 @@ static int serves(struct vg_session *s, struct vg_client *client, unsigned slot,
     s->client = client;
     s->slot = slot;
     s->token = token;
+    s->user = vg_users_of(s->mediator, client->vm);
     rc = vg_quota_sit(s);
     if (rc < 0)
         s->client = NULL;

@@ -124,21 +124,24 @@ static void add_measure(struct vg_session *s, char **argv, char *nvml, size_t ca
     argv[1] = nvml;
 }
 
-/* The driver keeps what it compiles in files, if our environment says where. */
+/* The driver keeps what it compiles in files, if our environment says where and it may write there. */
 static bool keeps_code(const struct vg_session *s)
 {
-    uint64_t choice = s->mediator->config.jit_cache;
+    const struct vg_mediator *m = s->mediator;
+    uint64_t choice = m->config.jit_cache;
 
     if (s->backend.software)
         return false;
-    return choice == VG_JIT_YES ||
-           (choice == VG_JIT_AUTO && !getenv("HOME") && !getenv("CUDA_CACHE_PATH"));
+    /* Our home is closed to users that are not ours. */
+    return choice == VG_JIT_YES || (choice == VG_JIT_AUTO && !getenv("CUDA_CACHE_PATH") &&
+                                    (m->users.base || !getenv("HOME")));
 }
 
 static int spawn(struct vg_session *s, const struct vg_spawn *sp)
 {
     const struct vg_config *config = &s->mediator->config;
-    char spin[24], visible[sizeof(s->gpus) + 32], nvml[PATH_MAX];
+    uint32_t user = s->mediator->users.base;
+    char spin[24], user_text[16], visible[sizeof(s->gpus) + 32], nvml[PATH_MAX];
     char *order = vg_backend_order(), *limit = s->gpus[0] ? visible : NULL;
     char *extra[] = { order ? order : limit, order ? limit : NULL, NULL };
     char *argv[16] = { (char *)"vgpu-executor", (char *)"--backend",
@@ -159,6 +162,11 @@ static int spawn(struct vg_session *s, const struct vg_spawn *sp)
 
     /* First in the list, so it is found before what we were started with. */
     snprintf(visible, sizeof(visible), "CUDA_VISIBLE_DEVICES=%s", s->gpus);
+    if (user) {
+        snprintf(user_text, sizeof(user_text), "%" PRIu32, user);
+        argv[n++] = (char *)"--user";
+        argv[n++] = user_text;
+    }
     if (s->ahead && config->prestart_context)
         argv[n++] = (char *)"--warm";
     if (keeps_code(s))
@@ -187,7 +195,9 @@ int vg_spawn_init(struct vg_spawn *sp, struct vg_session *s, char *why, size_t w
     sp->control = sp->log = sp->orders = -1;
     snprintf(sp->program, sizeof(sp->program), "vgpu-executor");
     choose_gpus(s);
-    rc = vg_backend_find(config, &s->backend, why, why_cap);
+    rc = vg_users_check(s->mediator, why, why_cap);
+    if (rc == 0)
+        rc = vg_backend_find(config, &s->backend, why, why_cap);
     if (rc < 0)
         return rc;
     rc = vg_backend_executor(config, sp->program, sizeof(sp->program));

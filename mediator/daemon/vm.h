@@ -42,6 +42,7 @@ struct vg_vm {
     unsigned clamped;                   /* fields that the caps have changed, vg_policy_clamp */
     struct vg_vm_quota quota;
     struct vg_vm_images images;         /* that its processes have sent */
+    uint32_t user;                      /* of its executors, see users.h; 0: none yet */
     unsigned peers;                     /* connections that hold on to it */
     uint64_t since;                     /* vg_now() at registration or first sight */
     struct vg_usage ended;

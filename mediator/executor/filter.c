@@ -43,6 +43,30 @@
 #ifndef SYS_rseq
 #define SYS_rseq 334
 #endif
+#ifndef SYS_rt_tgsigqueueinfo
+#define SYS_rt_tgsigqueueinfo 297
+#endif
+#ifndef SYS_open_by_handle_at
+#define SYS_open_by_handle_at 304
+#endif
+#ifndef SYS_kcmp
+#define SYS_kcmp 312
+#endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#endif
+#ifndef SYS_io_uring_enter
+#define SYS_io_uring_enter 426
+#endif
+#ifndef SYS_io_uring_register
+#define SYS_io_uring_register 427
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
 #endif
@@ -78,7 +102,7 @@ static const uint16_t allowed[] = {
     SYS_clock_gettime, SYS_gettimeofday, SYS_clock_getres, SYS_recvfrom, SYS_recvmsg, SYS_sendto,
     SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigaction, SYS_sigaltstack, SYS_restart_syscall,
     SYS_set_robust_list, SYS_rseq, SYS_set_tid_address, SYS_exit,
-    SYS_exit_group, SYS_getpid, SYS_gettid, SYS_tgkill, SYS_sched_getaffinity, SYS_getrandom,
+    SYS_exit_group, SYS_getpid, SYS_gettid, SYS_sched_getaffinity, SYS_getrandom,
     SYS_close, SYS_fstat, SYS_lseek, SYS_writev, SYS_fcntl, SYS_uname, SYS_sysinfo, SYS_getcpu,
     SYS_memfd_create, SYS_ftruncate, SYS_sendmsg, SYS_recvmsg,
 };
@@ -101,6 +125,13 @@ static const uint16_t refused[] = {
     SYS_perf_event_open, SYS_userfaultfd, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_setuid,
     SYS_setgid, SYS_setresuid, SYS_setresgid, SYS_socket, SYS_kill, SYS_iopl, SYS_ioperm,
     SYS_fork, SYS_vfork,
+    SYS_setreuid, SYS_setregid, SYS_setfsuid, SYS_setfsgid, SYS_setgroups,
+    /* Other processes of the same user are those of the same VM. */
+    SYS_tkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_pidfd_open, SYS_pidfd_send_signal,
+    SYS_kcmp,
+    /* What makes system calls of its own, past this list. */
+    SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_open_by_handle_at,
+    SYS_mknod, SYS_mknodat,
     /* What the daemon has closed to writers stays closed. */
     SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_capset, SYS_pidfd_getfd,
 };
@@ -108,7 +139,7 @@ static const uint16_t refused[] = {
 #define X32_BIT 0x40000000u     /* the same calls by other numbers */
 #define THREAD  0x00010000u     /* CLONE_THREAD */
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define PROGRAM_MAX (2 * (COUNT(allowed) + COUNT(allowed_driver) + COUNT(refused)) + 24)
+#define PROGRAM_MAX (2 * (COUNT(allowed) + COUNT(allowed_driver) + COUNT(refused)) + 29)
 
 struct program {
     struct sock_filter at[PROGRAM_MAX];
@@ -148,6 +179,16 @@ static void emit_threads(struct program *p, uint32_t refuse)
     emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse));
 }
 
+/* The C library signals threads of ours. */
+static void emit_own_signals(struct program *p, uint32_t refuse)
+{
+    emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 4));
+    emit_load(p, offsetof(struct seccomp_data, args[0]));
+    emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1));
+    emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+    emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse));
+}
+
 /* Without a driver no ioctl is needed, but for that which maps the memory of a domain of Xen's. */
 static void emit_domain_map(struct program *p, uint32_t refuse)
 {
@@ -176,6 +217,7 @@ static void build(struct program *p, bool software)
         emit_domain_map(p, refuse);
     emit_list(p, refused, COUNT(refused), refuse);
     emit_threads(p, refuse);
+    emit_own_signals(p, refuse);
     emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, software ? refuse : SECCOMP_RET_LOG));
 }
 

@@ -73,7 +73,7 @@ int vg_job_wait(int control_fd, struct vg_job *ret_job)
         return -EPROTO;
     *ret_job = (struct vg_job){.region_size = m.region_size, .slot_count = m.slot_count,
                                .slot = VG_TOKEN_SLOT(m.token),
-                               .generation = m.token >> 16,
+                               .generation = m.token >> 16, .user = m.user,
                                .mem = {.fd = fds[FD_REGION], .domid = m.domid,
                                        .gfn = m.region_gfn},
                                .account_fd = fds[FD_ACCOUNT], .seat = m.pid,

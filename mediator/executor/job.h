@@ -17,6 +17,7 @@ struct vg_job {
     uint64_t region_size; /* bytes */
     uint32_t slot_count, slot;
     uint32_t generation;  /* for log lines */
+    uint32_t user;        /* whom to become first, see user.h; 0: whoever we are */
     struct vg_regmem mem; /* the region */
     int account_fd;       /* of the VM, struct vg_account; -1: none, so no limits */
     uint32_t seat;        /* in that */

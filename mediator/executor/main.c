@@ -3,11 +3,11 @@
  * vgpu-executor: serves one guest process. Started by vgpu-mediator by fork and
  * exec, with everything it needs already open (options.h).
  *
- * The order at start is the security design: load and initialise the driver,
- * restrict the process, and only then take the job (job.h), look at the guest's
- * hello, map its region and read its requests. So the mediator can start processes
- * ahead of need, which wait for their job with the slow part done. The end is the
- * process's end: the driver gives back all it held.
+ * The order at start is the security design: load the driver, give up root (user.h),
+ * initialise the driver, take the job (job.h), become the VM's user, restrict the
+ * process, and only then look at the guest's hello, map its region and read its
+ * requests. So the mediator can start processes ahead of need, which wait for their job
+ * with the slow part done. The end is the process's end: the driver gives back all it held.
  */
 #include <errno.h>
 #include <signal.h>
@@ -15,12 +15,16 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "mediator/executor/sandbox.h"
 #include "mediator/executor/serve.h"
+#include "mediator/executor/user.h"
 #include "vg_atomic.h"
 #include "vg_sock.h"
+
+#define DEVICE_FILE "/dev/nvidia-uvm"
 
 #define EXIT_GONE 10 /* exit status of a guest that had to go: this plus enum vg_gone_reason */
 
@@ -75,13 +79,38 @@ static void tell_stats(struct vg_exec *x)
     vg_store_release(&x->stats->magic, VG_STATS_MAGIC);
 }
 
+/*
+ * The first process that uses the GPU after the host's start makes its files, by a program of the
+ * driver's that needs root. A process of its own does that: what has begun as root stays so.
+ */
+static void make_device_file(struct vg_exec *x)
+{
+    if (x->opt.software || access(DEVICE_FILE, F_OK) == 0)
+        return;
+    pid_t pid = fork();
+    if (pid == 0) {
+        x->cuda.cuInit(0);
+        _exit(0);
+    }
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+/* The driver's threads have no more rights than we from here on. */
+static int give_up_rights(struct vg_exec *x)
+{
+    if (x->opt.user == 0)
+        return vg_sandbox_drop();
+    make_device_file(x);
+    return vg_user_begin(x->opt.user);
+}
+
 static int open_driver(struct vg_exec *x, char *ret_name, size_t size, const char **ret_why)
 {
     if (vg_cuda_open(&x->cuda, x->opt.driver, ret_why) < 0)
         return -ENOENT;
-    /* Its threads have no more rights than we from here on. */
     *ret_why = "cannot give up rights";
-    if (vg_sandbox_drop() < 0)
+    if (give_up_rights(x) < 0)
         return -EPERM;
     *ret_why = "cuInit failed";
     if (x->cuda.cuInit(0) != CUDA_SUCCESS)
@@ -106,13 +135,28 @@ static int prepare(struct vg_exec *x, char *ret_device, size_t size)
     if (vg_console_init(&x->console, NULL) < 0)
         return fail(x, VG_GONE_CRASHED, "cannot redirect stdout");
     vg_guest_reserve();
-    vg_overhead_open(x);
     if (open_driver(x, ret_device, size, &why) < 0)
         return fail(x, VG_GONE_NO_GPU, why);
+    vg_overhead_open(x);
     /* Whoever has a guest waiting for it lets the guest say what it needs. */
     if (x->opt.warm && !vg_job_is_here(VG_FD_CONTROL))
         vg_context_warm_up(x);
-    if (vg_sandbox_enter(x->opt.software) < 0)
+    /* Who keeps his user has nothing to wait for. */
+    if (x->opt.user == 0 && vg_sandbox_enter(x->opt.software, false) < 0)
+        return fail(x, VG_GONE_CRASHED, "cannot restrict the process");
+    return 0;
+}
+
+/* Between the mediator's last word and the guest's first. Returns 0 or the exit status. */
+static int restrict_process(struct vg_exec *x)
+{
+    uint32_t user = x->job.user ? x->job.user : x->opt.user;
+
+    if (x->opt.user == 0)
+        return 0;
+    if (vg_user_become(user) < 0)
+        return fail(x, VG_GONE_CRASHED, "cannot become the VM's user");
+    if (vg_sandbox_enter(x->opt.software, true) < 0)
         return fail(x, VG_GONE_CRASHED, "cannot restrict the process");
     return 0;
 }
@@ -169,6 +213,8 @@ int main(int argc, char **argv)
     int rc = prepare(x, device, sizeof(device));
     if (rc == 0)
         rc = await_job(x, device);
+    if (rc == 0)
+        rc = restrict_process(x);
     if (rc == 0)
         rc = start(x, device);
     if (rc != 0)

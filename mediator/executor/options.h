@@ -25,6 +25,7 @@ struct vg_options {
     bool jit_cache;     /* keep on the VM's shelf what the driver compiles, see jit_cache.h */
     bool warm;          /* make a context before there is a guest to make it for */
     const char *nvml;   /* to measure with what a context costs (overhead.h); NULL: do not */
+    uint32_t user;      /* whom to be until there is a guest (user.h); 0: stay who we are */
     uint32_t spin_us;   /* how long to poll an idle ring before sleeping */
 };
 

@@ -16,7 +16,8 @@
 
 #include "mediator/executor/filter.h"
 
-#define FILES_MAX 8192  /* on the software GPU each cuMemCreate is one */
+#define FILES_MAX   8192    /* on the software GPU each cuMemCreate is one */
+#define THREADS_MAX 16384   /* of all executors of a VM: the kernel counts them by user */
 
 static int limit(int resource, rlim_t most)
 {
@@ -46,7 +47,7 @@ int vg_sandbox_drop(void)
     return syscall(SYS_capset, &head, set) < 0 ? -errno : 0;
 }
 
-int vg_sandbox_enter(bool software)
+int vg_sandbox_enter(bool software, bool own_user)
 {
     int rc;
 
@@ -59,6 +60,8 @@ int vg_sandbox_enter(bool software)
     rc = limit(RLIMIT_CORE, 0);
     if (rc == 0)
         rc = limit(RLIMIT_NOFILE, FILES_MAX);
+    if (rc == 0 && own_user)
+        rc = limit(RLIMIT_NPROC, THREADS_MAX);
     if (rc == 0)
         rc = vg_filter_install(software);
     return rc == -ENOSYS ? 0 : rc;

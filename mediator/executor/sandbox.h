@@ -5,12 +5,16 @@
 
 #include <stdbool.h>
 
-/* After the driver is loaded and initialised, all files open. 0 or -errno. One way. */
-int vg_sandbox_enter(bool software);
+/*
+ * After the driver is loaded and initialised, all files open. `own_user`: the process's user is
+ * its VM's alone, and so is a limit of threads. 0 or -errno. One way.
+ */
+int vg_sandbox_enter(bool software, bool own_user);
 
 /*
- * Gives up the rights by which root opens what its owner has closed, and looks into other
- * processes. Before the driver starts threads, each of which has rights of its own. 0 or -errno.
+ * For who stays root: gives up the rights by which it opens what its owner has closed, and looks
+ * into other processes. Before the driver starts threads, each of which has rights of its own.
+ * 0 or -errno.
  */
 int vg_sandbox_drop(void);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the system call filter leaves of a process: threads yes, processes no. */
+/* What the system call filter leaves of a process: threads yes, processes no, signals to itself. */
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
@@ -66,8 +66,19 @@ static int old_forks(void)
                                                                                              : 8;
 }
 
+/* Parent and child have the same user, so nothing but the filter stands between them. */
+static int signals(pid_t parent)
+{
+    bool others = syscall(SYS_tgkill, parent, parent, 0) < 0 && errno == EPERM &&
+                  syscall(SYS_tkill, parent, 0) < 0 && errno == EPERM &&
+                  kill(parent, 0) < 0 && errno == EPERM;
+
+    return others && syscall(SYS_tgkill, getpid(), getpid(), 0) == 0 ? 0 : 32;
+}
+
 static void in_filter(bool software)
 {
+    pid_t parent = getpid();
     int status;
     pid_t pid = fork();
 
@@ -75,7 +86,8 @@ static void in_filter(bool software)
     if (pid == 0) {
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || vg_filter_install(software) < 0)
             _exit(64);
-        _exit(plain_clone() + shared_clone() + new_clone() + old_forks() + (can_thread() ? 0 : 16));
+        _exit(plain_clone() + shared_clone() + new_clone() + old_forks() + signals(parent) +
+              (can_thread() ? 0 : 16));
     }
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %#x", (unsigned)status);

@@ -196,22 +196,36 @@ static void last_argument_is(const char *const *settings, const char *expected)
 
 START_TEST(spin_time_is_passed_on)
 {
-    static const char *const settings[] = { "spin_us=20000", NULL };
+    static const char *const settings[] = { "executor_uid=0", "spin_us=20000", NULL };
+    static const char *const none[] = { "executor_uid=0", NULL };
 
     last_argument_is(settings, "20000");
-    last_argument_is(NULL, "/nowhere/libvgpu-softcuda.so");
+    last_argument_is(none, "/nowhere/libvgpu-softcuda.so");
 }
 END_TEST
 
-/* The driver's own cache is told by the environment. */
+START_TEST(user_is_passed_on)
+{
+    static const char *const settings[] = { "executor_uid=1234567", NULL };
+
+    /* Nobody but root can give one. */
+    last_argument_is(settings, geteuid() == 0 ? "1234567" : "/nowhere/libvgpu-softcuda.so");
+}
+END_TEST
+
+/* The driver's own cache is told by the environment, and by whose home that is. */
 START_TEST(code_is_kept_where_the_driver_keeps_none)
 {
-    const char *settings[] = { "backend=cuda", "cuda_library=/nowhere/cuda", "jit_cache=yes", NULL };
+    const char *settings[] = { "backend=cuda", "cuda_library=/nowhere/cuda", "jit_cache=yes",
+                               "executor_uid=0", NULL };
 
     setenv("HOME", "/nowhere", 1);
     last_argument_is(settings, "--jit-cache");
     settings[2] = "jit_cache=auto";
     last_argument_is(settings, "/nowhere/cuda");
+    settings[3] = "executor_uid=1234567";
+    last_argument_is(settings, geteuid() == 0 ? "--jit-cache" : "/nowhere/cuda");
+    settings[3] = "executor_uid=0";
     unsetenv("HOME");
     unsetenv("CUDA_CACHE_PATH");
     last_argument_is(settings, "--jit-cache");
@@ -252,6 +266,6 @@ void add_executors(Suite *s)
         slot_of_a_dead_guest_process_is_freed, executor_cannot_start, no_gpu_shows,
         executor_sends_garbage, executor_closes_its_control_socket, executor_killed,
         stubborn_executor_is_killed, executor_that_never_gets_ready, spin_time_is_passed_on,
-        code_is_kept_where_the_driver_keeps_none,
+        user_is_passed_on, code_is_kept_where_the_driver_keeps_none,
         missing_executor_is_refused);
 }
