@@ -4,7 +4,7 @@
  * VG_TRACE_REAL, NVIDIA's or ours: what one does and the other does not shows in a diff.
  * Lines go to the file VG_TRACE_OUT.PID:  symbol(arguments) = result, outputs. Slots of
  * private tables are traced too, with what their pointers point to; only the tables whose
- * addresses cudart checks are handed out as they are.
+ * addresses cudart checks are handed out as they are. VG_TRACE_TIMES=1: lines end in ` took US`.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -14,12 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/gpu/trace.h"
 #include "vg_api.h"
 
 static int out = -1;
+static int timed;
 static function *real_of[VG_API_COUNT];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -35,8 +37,17 @@ static void start(void)
     }
     for (unsigned i = 0; i < VG_API_COUNT; i++)
         real_of[i] = (function *)(uintptr_t)dlsym(lib, vg_api_rows[i].symbol);
+    timed = getenv("VG_TRACE_TIMES") != NULL;
     snprintf(file, sizeof(file), "%s.%d", to ? to : "/tmp/trace", (int)getpid());
     out = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+}
+
+double trace_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
 struct line {
@@ -55,8 +66,10 @@ static void __attribute__((format(printf, 2, 3))) say(struct line *l, const char
     l->len += (size_t)n < sizeof(l->text) - l->len ? (size_t)n : sizeof(l->text) - l->len - 1;
 }
 
-static void finish(struct line *l)
+static void finish(struct line *l, double took)
 {
+    if (timed)
+        say(l, " took %.1f", took);
     say(l, "\n");
     l->text[l->len - 1] = '\n';
     if (write(out, l->text, l->len) < 0)
@@ -132,12 +145,14 @@ static void say_value(struct line *l, const char *name, const void *value, size_
         CUresult (*real)(VG_PARAMS(symbol_)) =                                                     \
             (CUresult(*)(VG_PARAMS(symbol_)))(uintptr_t)real_of[VG_INDEX_##symbol_];               \
         say(&l, "%s(", #symbol_);                                                                  \
-        VG_ARGS_##symbol_(BEFORE) CUresult rc = real ? real(VG_NAMES(symbol_)) : 500;              \
+        VG_ARGS_##symbol_(BEFORE) double began = trace_now();                                      \
+        CUresult rc = real ? real(VG_NAMES(symbol_)) : 500;                                        \
+        double took = trace_now() - began;                                                         \
         say(&l, ") = %d", (int)rc);                                                                \
         if (!rc) {                                                                                 \
             VG_ARGS_##symbol_(AFTER)                                                               \
         }                                                                                          \
-        finish(&l);                                                                                \
+        finish(&l, took);                                                                          \
         return rc;                                                                                 \
     }                                                                                              \
     __attribute__((weak)) CUresult symbol_(VG_PARAMS(symbol_))                                     \
@@ -158,7 +173,7 @@ function *const trace_entry[VG_API_COUNT] = {
 /* ---- For trace_own.c ---- */
 
 void trace_slot(const char *id, unsigned slot, const uint64_t arg[8], const char *when,
-                uint64_t value)
+                uint64_t value, double took)
 {
     struct line l = {.len = 0};
 
@@ -173,5 +188,5 @@ void trace_slot(const char *id, unsigned slot, const uint64_t arg[8], const char
         say(&l, " ");
     }
     say(&l, ")");
-    finish(&l);
+    finish(&l, took);
 }

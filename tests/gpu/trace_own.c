@@ -55,9 +55,10 @@ static uint64_t call(unsigned t, unsigned slot, const uint64_t a[8])
     struct table *x = &tables[t];
     slot_function *real = (slot_function *)(uintptr_t)x->real[slot];
 
-    trace_slot(x->name, slot, a, "begins", 0);
+    trace_slot(x->name, slot, a, "begins", 0, 0);
+    double began = trace_now();
     uint64_t value = real(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
-    trace_slot(x->name, slot, a, "gave", value);
+    trace_slot(x->name, slot, a, "gave", value, trace_now() - began);
     return value;
 }
 
