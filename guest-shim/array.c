@@ -207,7 +207,7 @@ CUresult cuArray3DGetDescriptor_v2(CUDA_ARRAY3D_DESCRIPTOR *pArrayDescriptor, CU
         return CUDA_ERROR_INVALID_VALUE;
     struct note *n = vg_handle_map_find(&map, (uintptr_t)hArray);
     if (!n)
-        return CUDA_ERROR_INVALID_HANDLE;
+        return hArray ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE;
     if (!n->asked) {
         CUDA_ARRAY3D_DESCRIPTOR desc;
         r = ask_descriptor(&desc, hArray);

@@ -72,11 +72,12 @@ static CUresult check_array(struct end *e, const struct box *b)
 
     e->kind = VG_END_ARRAY;
     if (!vg_array_shape(e->array, &s))
-        return CUDA_ERROR_INVALID_HANDLE;
+        return CUDA_ERROR_INVALID_VALUE;
+    /* Parts of a texel are bytes like others. */
     if (s.element == 0)
         return CUDA_SUCCESS;
-    if (e->x % s.element || b->width % s.element || !fits(e->x, b->width, s.width * s.element) ||
-        !fits(e->y, b->height, s.height) || !fits(e->z, b->depth, s.depth))
+    if (!fits(e->x, b->width, s.width * s.element) || !fits(e->y, b->height, s.height) ||
+        !fits(e->z, b->depth, s.depth))
         return CUDA_ERROR_INVALID_VALUE;
     return CUDA_SUCCESS;
 }

@@ -353,8 +353,8 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
 
     if (r)
         return r;
-    struct vg_ctx *c = vg_ctx_find(ctx);
-    if (!c && ctx && find_any(ctx))
+    struct vg_ctx *c = vg_ctx_find(ctx), *was = ctx && !c ? find_any(ctx) : NULL;
+    if (was && !was->primary)
         return CUDA_ERROR_CONTEXT_IS_DESTROYED;
     if (!c || c->primary || c->green)
         return ctx ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_VALUE;

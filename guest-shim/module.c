@@ -239,8 +239,11 @@ static CUresult read_all(FILE *f, char **ret_bytes, size_t *ret_size)
             free(bytes);
         bytes = more;
     }
-    if (!bytes)
+    /* A driver asks how large a directory is, and has no memory for the answer. */
+    if (!bytes || ferror(f)) {
+        free(bytes);
         return CUDA_ERROR_OUT_OF_MEMORY;
+    }
     bytes[size] = '\0';
     *ret_bytes = bytes;
     *ret_size = size + 1;

@@ -33,6 +33,27 @@ CUresult cuSurfObjectCreate(CUsurfObject *pSurfObject, const CUDA_RESOURCE_DESC 
     return r ? r : create_surface(pSurfObject, pResDesc);
 }
 
+/* The driver ends what there is, and does not mind objects that are none. */
+static CUresult destroy_texture(VG_PARAMS(cuTexObjectDestroy))
+VG_FWD_BODY(cuTexObjectDestroy)
+
+static CUresult destroy_surface(VG_PARAMS(cuSurfObjectDestroy))
+VG_FWD_BODY(cuSurfObjectDestroy)
+
+CUresult cuTexObjectDestroy(CUtexObject texObject)
+{
+    CUresult r = destroy_texture(texObject);
+
+    return r == CUDA_ERROR_INVALID_VALUE ? CUDA_SUCCESS : r;
+}
+
+CUresult cuSurfObjectDestroy(CUsurfObject surfObject)
+{
+    CUresult r = destroy_surface(surfObject);
+
+    return r == CUDA_ERROR_INVALID_VALUE ? CUDA_SUCCESS : r;
+}
+
 static CUresult set_address_2d(VG_PARAMS(cuTexRefSetAddress2D_v3))
 VG_FWD_BODY(cuTexRefSetAddress2D_v3)
 

@@ -216,8 +216,9 @@ static CUresult check_side(struct vg_exec *x, const struct side *s, const CUDA_M
     case CU_MEMORYTYPE_UNIFIED:
         return vg_own_range(x, s->device, bytes);
     case CU_MEMORYTYPE_ARRAY: /* the driver checks the box against it */
-        return s->array ? vg_own_handle(x, VG_OBJ_CUarray, (uintptr_t)s->array)
-                        : CUDA_ERROR_INVALID_VALUE;
+        return s->array && vg_own_handle(x, VG_OBJ_CUarray, (uintptr_t)s->array) == CUDA_SUCCESS
+                   ? CUDA_SUCCESS
+                   : CUDA_ERROR_INVALID_VALUE;
     default:
         return CUDA_ERROR_INVALID_VALUE;
     }

@@ -19,7 +19,7 @@ static CUresult check_resource(struct vg_exec *x, const CUDA_RESOURCE_DESC *d)
     case CU_RESOURCE_TYPE_ARRAY:
         return d->res.array.hArray
                    ? vg_own_handle(x, VG_OBJ_CUarray, (uintptr_t)d->res.array.hArray)
-                   : CUDA_ERROR_INVALID_HANDLE;
+                   : CUDA_ERROR_INVALID_VALUE;
     case CU_RESOURCE_TYPE_MIPMAPPED_ARRAY:
         return d->res.mipmap.hMipmappedArray
                    ? vg_own_handle(x, VG_OBJ_CUmipmappedArray,

@@ -18,6 +18,7 @@ static CUresult not_a_handle(const struct vg_exec *x, enum vg_obj_type type, uin
         return vg_obj_find(&x->obj, VG_OBJ_DEAD_EVENT, handle) ? CUDA_ERROR_CONTEXT_IS_DESTROYED
                                                                : CUDA_ERROR_INVALID_HANDLE;
     case VG_OBJ_CUcontext:
+    case VG_OBJ_CUarray: /* the driver looks for its context first */
         return CUDA_ERROR_INVALID_CONTEXT;
     case VG_OBJ_CUgraph:
     case VG_OBJ_CUgraphNode:

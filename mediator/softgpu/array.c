@@ -266,7 +266,7 @@ VG_ENTRY(cuArrayDestroy, (CUarray handle))
     if (rc != CUDA_SUCCESS)
         return rc;
     if (a == NULL)
-        return CUDA_ERROR_INVALID_HANDLE;
+        return handle ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE;
     if (a->is_level)
         return CUDA_ERROR_INVALID_VALUE;
     rc = vg_ctx_synchronize(a->ctx);

@@ -27,9 +27,8 @@ static CUresult check_end(CUmemorytype type, CUarray handle, size_t x, size_t y,
         return CUDA_ERROR_INVALID_VALUE;
     a = vg_array_get(handle);
     if (a == NULL)
-        return CUDA_ERROR_INVALID_HANDLE;
-    if (x % a->elem != 0 || d->WidthInBytes % a->elem != 0 ||
-        !fits(x, d->WidthInBytes, a->width * a->elem) || !fits(y, d->Height, a->height) ||
+        return CUDA_ERROR_INVALID_VALUE;
+    if (!fits(x, d->WidthInBytes, a->width * a->elem) || !fits(y, d->Height, a->height) ||
         !fits(z, d->Depth, a->depth))
         return CUDA_ERROR_INVALID_VALUE;
     return CUDA_SUCCESS;

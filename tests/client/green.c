@@ -70,12 +70,13 @@ static void make(struct part *p)
 {
     CUdevResourceDesc desc;
     CUdevResource seen;
-    CUgreenCtx green;
+    CUgreenCtx green, none;
+    CUstream no_stream; /* a driver may leave anything in what it does not make */
     CUcontext ctx;
     unsigned long long id = 0;
 
     VG_CU(cuDevResourceGenerateDesc(&desc, &p->resource, 1));
-    VG_CU_IS(CUDA_ERROR_INVALID_VALUE, cuGreenCtxCreate(&p->green, desc, 0, 0));
+    VG_CU_IS(CUDA_ERROR_INVALID_VALUE, cuGreenCtxCreate(&none, desc, 0, 0));
     VG_CU(cuGreenCtxCreate(&p->green, desc, 0, CU_GREEN_CTX_DEFAULT_STREAM));
     VG_CU(cuGreenCtxGetDevResource(p->green, &seen, CU_DEV_RESOURCE_TYPE_SM));
     if (seen.sm.smCount != p->resource.sm.smCount)
@@ -88,7 +89,7 @@ static void make(struct part *p)
     if (green != p->green || ctx == p->ctx)
         vg_drv_fail("a stream says it is of green context %p, context %p", (void *)green,
                     (void *)ctx);
-    VG_CU_IS(CUDA_ERROR_INVALID_VALUE, cuGreenCtxStreamCreate(&p->stream, p->green, 0, 0));
+    VG_CU_IS(CUDA_ERROR_INVALID_VALUE, cuGreenCtxStreamCreate(&no_stream, p->green, 0, 0));
 }
 
 /* words[i] = i * 3 + key, in the part's own stream, with the part current. */

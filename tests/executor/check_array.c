@@ -47,15 +47,15 @@ START_TEST(arrays_belong_to_who_made_them)
     ck_assert_int_eq(copy_to(array, 512, 0, p), CUDA_SUCCESS);
     ck_assert_int_eq(copy_to(array, 512, 16, p), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(copy_to(array, 512, 1ull << 60, p), CUDA_ERROR_INVALID_VALUE);
-    ck_assert_int_eq(copy_to(array + 8, 512, 0, p), CUDA_ERROR_INVALID_HANDLE);
-    ck_assert_int_eq(copy_to(p, 512, 0, p), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(copy_to(array + 8, 512, 0, p), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(copy_to(p, 512, 0, p), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(copy_to(0, 512, 0, p), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(copy_to(array, 512, 0, p + 4096), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMipmappedArrayDestroy, array),
                      CUDA_ERROR_INVALID_HANDLE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuArrayDestroy, array), CUDA_SUCCESS);
-    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuArrayDestroy, array), CUDA_ERROR_INVALID_HANDLE);
-    ck_assert_int_eq(copy_to(array, 512, 0, p), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuArrayDestroy, array), CUDA_ERROR_INVALID_CONTEXT);
+    ck_assert_int_eq(copy_to(array, 512, 0, p), CUDA_ERROR_INVALID_VALUE);
     ck_assert_uint_eq(h.stats->memory, 4096);
     stop_cleanly();
 }
@@ -78,9 +78,9 @@ START_TEST(parts_of_arrays_end_with_them)
     ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuMipmappedArrayGetLevel, 1, mipmap, 1), CUDA_SUCCESS);
     level = res.val[0];
     ck_assert_int_eq(copy_to(level, 64, 0, p), CUDA_SUCCESS);
-    ck_assert_int_eq(copy_to(mipmap, 64, 0, p), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(copy_to(mipmap, 64, 0, p), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMipmappedArrayDestroy, mipmap), CUDA_SUCCESS);
-    ck_assert_int_eq(copy_to(level, 64, 0, p), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(copy_to(level, 64, 0, p), CUDA_ERROR_INVALID_VALUE);
     make_array(0);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuDevicePrimaryCtxReset_v2, 0), CUDA_SUCCESS);
     ck_assert_uint_eq(h.stats->memory, 0);
@@ -116,9 +116,9 @@ START_TEST(textures_show_only_what_the_guest_has)
     array = make_array(0);
     memset(&r, 0, sizeof(r));
     r.resType = CU_RESOURCE_TYPE_ARRAY;
-    ck_assert_int_eq(make_texture(&r, &texture), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(make_texture(&r, &texture), CUDA_ERROR_INVALID_VALUE);
     r.res.array.hArray = (CUarray)(uintptr_t)(array + 16);
-    ck_assert_int_eq(make_texture(&r, &texture), CUDA_ERROR_INVALID_HANDLE);
+    ck_assert_int_eq(make_texture(&r, &texture), CUDA_ERROR_INVALID_CONTEXT);
     r.res.array.hArray = (CUarray)(uintptr_t)array;
     r.resType = CU_RESOURCE_TYPE_MIPMAPPED_ARRAY;
     ck_assert_int_eq(make_texture(&r, &texture), CUDA_ERROR_INVALID_HANDLE);

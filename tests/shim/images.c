@@ -138,18 +138,24 @@ static void all_ways(size_t size)
     by_library(size, ++mark, false);
 }
 
+/* As large as a region is, and no more: without one, a driver pins all the host's memory. */
+#define WINDOW_MAX ((size_t)2 << 30)
+
 /* Pinned memory takes the window, piece after piece, as long as it is found there. */
 static unsigned fill_window(void **held, unsigned max, size_t least)
 {
     unsigned n = 0;
+    size_t total = 0;
 
     for (size_t size = 256u << 20; size >= least; size /= 2)
-        while (n < max && vg_drv.cuMemHostAlloc(&held[n], size, CU_MEMHOSTALLOC_DEVICEMAP) == 0) {
+        while (n < max && total + size <= WINDOW_MAX &&
+               vg_drv.cuMemHostAlloc(&held[n], size, CU_MEMHOSTALLOC_DEVICEMAP) == 0) {
             CUdeviceptr p;
             if (vg_drv.cuMemHostGetDevicePointer_v2(&p, held[n], 0) != CUDA_SUCCESS) {
                 vg_drv.cuMemFreeHost(held[n]);
                 break;
             }
+            total += size;
             n++;
         }
     return n;
