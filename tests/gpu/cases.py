@@ -120,7 +120,15 @@ def ggml(product):
                               f"mv {model}.new {model}) && exec {place}/llm run {model}"], alone=True, limit=200, rounds=3)]
 
 
+def ollama(product):
+    """Ollama's server and engine, if tests/gpu/ollama/build has put them into the folder ollama."""
+    place = os.path.join(product, "ollama")
+    if not os.path.exists(f"{place}/bin/ollama"):
+        return []
+    return [Case("ollama/serve", ["{py}", "{here}/ollama/serve.py", place], alone=True, limit=150, rounds=2)]
+
+
 def cases_of(product):
     kinds = ("static", "shared", "ptds", "rdc", "sm80", "lz4", "raw")
     return BESIDE + [c for k in kinds for c in built("cuda-" + k, "cuda/" + k, product)] + \
-        samples(product) + ggml(product) + ALONE
+        samples(product) + ggml(product) + ollama(product) + ALONE
