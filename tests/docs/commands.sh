@@ -6,15 +6,14 @@
 # and names, /etc, /var and /root that are thrown away, a systemd that starts and ends one daemon, a
 # XAPI of the tests, and a VM web1 whose program launches kernels. And all links lead somewhere.
 set -u
-# shellcheck source=tests/e2e/lib.sh
-. "$(dirname "$0")/../e2e/lib.sh"
-# shellcheck disable=SC2154 # top, build, bin, work, failures: lib.sh's
-
 [ "$(id -u)" = 0 ] || { echo "needs root, as administrators are"; exit 77; }
 if [ -z "${DOCS_INSIDE:-}" ]; then
     unshare -mn true 2>/dev/null || { echo "no namespaces here"; exit 77; }
     DOCS_INSIDE=yes exec unshare -mn "$0"
 fi
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/../e2e/lib.sh"
+# shellcheck disable=SC2154 # top, build, bin, work, failures: lib.sh's
 
 A=aaaaaaaa-0000-4000-8000-00000000000a
 export VGPU_XAPI_SOCKET=$work/xapi VG_PLUGIN=$bin/vgpu VGPU_PLUGIN_LOCK=$work/lock \

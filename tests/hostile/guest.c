@@ -127,6 +127,8 @@ unsigned daemon_said(const struct daemon *d, const char *text)
 
 void daemon_stop(struct daemon *d)
 {
+    static const char *const left[] = { "log", "m.sock", "c.sock", "health.json", "vms.json" };
+    char path[sizeof(d->dir) + 16];
     int status = -1;
 
     kill(d->pid, SIGTERM);
@@ -138,10 +140,11 @@ void daemon_stop(struct daemon *d)
                 d->log);
         exit(1);
     }
-    unlink(d->log);
-    unlink(d->socket);
-    unlink(d->control);
-    rmdir(d->dir);
+    for (unsigned i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", d->dir, left[i]);
+        unlink(path);
+    }
+    MUST(rmdir(d->dir) == 0);
 }
 
 /* ---- Connecting ---- */
