@@ -9,10 +9,8 @@
 # shellcheck disable=SC2154,SC2034 # of the files sourced
 set -u
 . "$(dirname "$0")/lib.sh"
-eval "$(declare -f vm_start | sed '1s/vm_start/machine_start/')"
 # shellcheck source=tests/xenstore/xen.sh
 . "$top/tests/xenstore/xen.sh"
-chmod 755 "$work"
 
 A=aaaaaaaa-0000-4000-8000-00000000000a
 HOST=aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
@@ -72,7 +70,7 @@ product() {
 
 vm_boots() {
     product
-    vm_start 5 $A web gpu_enabled true
+    domain_start 5 $A web gpu_enabled true
     xenstore-write "/vm/$A/domains/5" ''
     within 20 test -S "$work/qemu/root-5/vgpu.sock" || return 1
     vms+=("$machine")

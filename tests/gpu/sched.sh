@@ -6,23 +6,9 @@
 # arithmetic, and a short run on the software GPU, of which the form counts and no number.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-VG_BUILD=$(cd "$VG_BUILD" && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-sched.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/e2e/lib.sh
+. "$here/../e2e/lib.sh"
 export PYTHONPYCACHEPREFIX=$work/pyc OUT=$work/out
-failures=0
-
-check() {
-    local text=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        echo "ok      $text"
-    else
-        echo "NOT OK  $text"
-        tail -n 30 "$work/log"
-        failures=$((failures + 1))
-    fi
-}
 
 arithmetic() {
     PYTHONPATH=$here python3 - <<'END'
@@ -41,7 +27,7 @@ assert grouped(s, [[0, 1]]).shares(0, 4) == [1.0]
 END
 }
 
-on_soft() { "$here/sched" --backend soft --quick --product "$VG_BUILD" "$@" >"$work/told"; }
+on_soft() { "$here/sched" --backend soft --quick --product "$build" "$@" >"$work/told"; }
 # A row each way.
 has_rows() {
     local way
@@ -58,4 +44,4 @@ unknown() { ! on_soft nothing; }
 check 'arithmetic' arithmetic
 check 'tables of shares, of a change, of what it costs alone' tables
 check 'a scenario that there is not' unknown
-[ $failures = 0 ]
+[ "$failures" = 0 ]

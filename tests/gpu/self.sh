@@ -7,26 +7,12 @@
 # cases that need nothing but our own programs.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-VG_BUILD=$(cd "$VG_BUILD" && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-self.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/e2e/lib.sh
+. "$here/../e2e/lib.sh"
 export PYTHONPYCACHEPREFIX=$work/pyc OUT=$work/out
-failures=0
-
-check() {
-    local text=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        echo "ok      $text"
-    else
-        echo "NOT OK  $text"
-        tail -n 30 "$work/log"
-        failures=$((failures + 1))
-    fi
-}
 
 on_soft() {
-    "$here/run" --backend soft --product "$VG_BUILD" --jobs 2 "$@"
+    "$here/run" --backend soft --product "$build" --jobs 2 "$@"
 }
 
 # A case that cannot succeed must be told, by the table, the log and the status.
@@ -44,11 +30,11 @@ pack_runs() {
 check 'every workload compiles' python3 -m compileall -q "$here/work" "$here/cases.py"
 check 'judgement' python3 "$here/check_run.py"
 check 'driver programs on the software GPU' on_soft driver
-if [ -d "$VG_BUILD/../cuda/static" ]; then
-    ln -s "$VG_BUILD"/{bin,lib,client} "$(cd "$VG_BUILD/../cuda" && pwd)" "$work/"
+if [ -d "$build/../cuda/static" ]; then
+    ln -s "$build"/{bin,lib,client} "$(cd "$build/../cuda" && pwd)" "$work/"
     check 'CUDA programs on the software GPU' "$here/run" --backend soft --product "$work" \
         cuda-static/vectoradd cuda-static/reduce cuda-shared/vectoradd
 fi
 check 'what is packed runs' pack_runs
 PATH=/usr/bin:/bin check 'a failure is told' failure_told
-[ $failures = 0 ]
+[ "$failures" = 0 ]

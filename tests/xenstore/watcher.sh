@@ -6,21 +6,17 @@
 # start, change, reboot, migrate and end, guests that forge, daemons that die. Without a
 # hypervisor (xen.sh), with real domains' rights: a guest speaks through a ring of its own.
 set -u
-top=$(cd "$(dirname "$0")/../.." && pwd)
-build=$(cd "$VG_BUILD" && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-xenstore.XXXXXX")
-chmod 755 "$work"
-failures=0
-mediator_pid='' peer_pid=''
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/../e2e/lib.sh"
 # shellcheck source=tests/xenstore/xen.sh
 . "$top/tests/xenstore/xen.sh"
 
+peer_pid=''
 finish() {
-    exec 2>/dev/null
-    [ -n "$peer_pid" ] && kill "$peer_pid"
-    [ -n "$mediator_pid" ] && kill -TERM "$mediator_pid" && wait "$mediator_pid"
+    [ -z "$peer_pid" ] || kill "$peer_pid"
+    mediator_stop
     xen_kill
-    rm -rf "$work"
+    e2e_end
 }
 trap finish EXIT
 
@@ -32,26 +28,11 @@ A=aaaaaaaa-0000-4000-8000-00000000000a
 B=bbbbbbbb-0000-4000-8000-00000000000b
 C=cccccccc-0000-4000-8000-00000000000c
 
-ok() { echo "ok      $kind: $1"; }
-bad() {
-    echo "NOT OK  $kind: $1"
-    tail -n 15 "$work/mediator.log" | sed 's/^/        | /'
-    failures=$((failures + 1))
-}
-# wants TEXT COMMAND...: within 20 seconds it succeeds.
-wants() {
-    local text=$1
-    shift
-    if wait_for "${VG_TEST_PATIENCE:-20}" "$@"; then ok "$text"; else bad "$text"; fi
-}
-# never TEXT COMMAND...: now it fails.
-never() {
-    local text=$1
-    shift
-    if "$@" >/dev/null 2>&1; then bad "$text"; else ok "$text"; fi
-}
-
-admin() { timeout 10 "$build/bin/vgpu-admin" --socket "$work/control.sock" "$@"; }
+fails() { ! "$@"; }
+# wants TEXT COMMAND...: it comes to succeed. never TEXT COMMAND...: now it fails.
+wants() { comes "$kind: $1" "${@:2}"; }
+never() { check "$kind: $1" fails "${@:2}"; }
+bad() { check "$kind: $1" false; }
 # has NAME KEY PATTERN: a member of show-vm.
 has() {
     admin show-vm --vm-name="$1" --json 2>/dev/null | tr -d '\n' |
@@ -66,6 +47,7 @@ node() { [ "$(xenstore-read "$1" 2>/dev/null)" = "$2" ]; }
 node_like() { xenstore-read "$1" 2>/dev/null | grep -q "$2"; }
 no_node() { ! xenstore-read "$1" >/dev/null 2>&1; }
 guest() { "$domain" guest "$@"; }
+forbidden() { case $1 in EACCES | ENOENT | EPERM) ;; *) return 1 ;; esac; }
 guest_reads() { [ "$(guest "$1" read "$2")" = "$3" ]; }
 
 sock() { echo "$work/qemu/root-$1/vgpu.sock"; }
@@ -84,23 +66,16 @@ peer_stop() {
     peer_pid=
 }
 
-mediator_start() {
-    "$build/bin/vgpu-mediator" --foreground --config /dev/null --backend soft \
-        --socket "$work/m.sock" --control-socket "$work/control.sock" \
-        --set "state_dir=$work/state" --set prestart=0 --set cap_rate=1000 --set auto_register=no \
-        --set "domain_socket=$work/qemu/root-{domid}/vgpu.sock" --set domain_uid_base=65535 \
-        --set "xenstore=$1" >>"$work/mediator.log" 2>&1 &
-    mediator_pid=$!
-    wait_for 20 admin list || bad 'the mediator starts'
-}
-mediator_stop() {
-    kill -TERM "$mediator_pid"
-    wait "$mediator_pid"
-    mediator_pid=
+# host_starts MODE: the mediator, with xenstore= that.
+host_starts() {
+    mediator_start --config /dev/null --set "state_dir=$work/state" --set prestart=0 \
+        --set cap_rate=1000 --set auto_register=no --set domain_uid_base=65535 \
+        --set "domain_socket=$work/qemu/root-{domid}/vgpu.sock" --set "xenstore=$1" ||
+        bad 'the mediator starts'
 }
 
-a_vm_starts() {
-    vm_start 5 $A 'web server' gpu_enabled true gpu_weight 80 gpu_pool B gpu_priority high
+a_domain_starts() {
+    domain_start 5 $A 'web server' gpu_enabled true gpu_weight 80 gpu_pool B gpu_priority high
     wants 'a VM that starts is registered' has $A domid 5
     wants 'with its policy' has $A weight 80
     wants 'and its name for people' has $A label 'web server'
@@ -108,7 +83,7 @@ a_vm_starts() {
     wants "its QEMU's" owned "$(sock 5)" '600 65540'
     wants 'the guest reads that' guest_reads 5 vgpu-mediator/state enabled
     wants 'and the toolstack' node /local/domain/0/vgpu-mediator/vm/$A/state enabled
-    vm_start 6 $B plain
+    domain_start 6 $B plain
     wants 'another VM starts' xenstore-exists /local/domain/6/name
     never 'and has nothing to do with it' has $B domid 6
 }
@@ -118,9 +93,7 @@ guests_cannot_forge() {
     for path in platform/gpu_weight platform/gpu_new vgpu-mediator/state /vgpu/vm/$A/gpu_weight \
         /local/domain/0/vgpu-mediator/vm/$A/state; do
         answer=$(guest 5 write "$path" 100)
-        case $answer in EACCES | ENOENT | EPERM) ok "a guest may not write $path" ;;
-            *) bad "a guest writes $path: $answer" ;;
-        esac
+        check "$kind: a guest may not write $path ($answer)" forbidden "$answer"
     done
     never 'nor give itself rights' guest 5 set-perms platform n5
     never "nor read the toolstack's" guest 5 read /local/domain/0/vgpu-mediator/vm/$A/state
@@ -171,7 +144,7 @@ devices_connect() {
     wants 'no GPU any more: it is cut off' said end
     wants 'the socket is gone' no_sock 5
     wants 'the guest reads that' guest_reads 5 vgpu-mediator/state disabled
-    peer_start "$work/m.sock" $A
+    peer_start "$work/mediator.sock" $A
     wants 'nor by the common socket' said 'refused .*gpu_enabled'
     peer_stop
     xenstore-write /local/domain/5/platform/gpu_enabled true
@@ -202,12 +175,12 @@ lives() {
     xenstore-write /local/domain/5/platform/gpu_weight 55
     wants 'a VM that shuts down is still there' has $A weight 55
     has $A domid 5 || bad 'with its domain'
-    vm_destroy 5
+    domain_destroy 5
     wants 'until it is destroyed' no_domain $A
     wants 'the socket is gone' no_sock 5
     wants 'and the state' no_node /local/domain/0/vgpu-mediator/vm/$A/state
     never 'nothing brought its tree back' xenstore-exists /local/domain/5
-    vm_start 7 $A 'web server' gpu_enabled true gpu_weight 12
+    domain_start 7 $A 'web server' gpu_enabled true gpu_weight 12
     wants 'a reboot: another domain, the same VM' has $A domid 7
     wants 'with the keys of now' has $A weight 12
 }
@@ -215,7 +188,7 @@ lives() {
 a_migration() {
     local arriving=${A:0:24}000000000001 leaving=${A:0:24}000000000000
     xenstore-write "/vm/$arriving"/final-uuid $A
-    vm_start 8 "$arriving" 'web server' gpu_enabled true gpu_weight 13
+    domain_start 8 "$arriving" 'web server' gpu_enabled true gpu_weight 13
     wants 'migration: the new domain has its socket' has_sock 8
     wants 'the old one rules' has $A weight 12
     has $A domid 7 || bad 'migration: not yet the new one'
@@ -225,7 +198,7 @@ a_migration() {
     wants 'after the renaming the new one' has $A weight 13
     wants 'is the VM' has $A domid 8
     never 'and no VM has a temporary name' has "$leaving" domid 7
-    vm_destroy 7
+    domain_destroy 7
     wants 'the old one goes' no_sock 7
     wants 'the VM stays' has $A domid 8
     wants 'and its state' node /local/domain/0/vgpu-mediator/vm/$A/domid 8
@@ -235,7 +208,7 @@ storm() {
     local n all
     all=$(seq 101 200)
     for n in $all; do
-        vm_build "$n" "$(printf 'dddddddd-0000-4000-8000-%012d' "$n")" "vm $n" gpu_enabled 1
+        domain_build "$n" "$(printf 'dddddddd-0000-4000-8000-%012d' "$n")" "vm $n" gpu_enabled 1
     done
     # shellcheck disable=SC2086 # words
     "$domain" introduce $all
@@ -247,7 +220,7 @@ storm() {
     wants 'every guest knows' guest_reads 200 vgpu-mediator/state enabled
     wants 'the middle one, too' guest_reads 150 vgpu-mediator/state enabled
     # shellcheck disable=SC2086
-    vm_destroy $all
+    domain_destroy $all
     wants 'all gone at once' count 1
     wants 'with their sockets' sockets 1
 }
@@ -255,7 +228,7 @@ storm() {
 xenstored_dies() {
     local life
     life=$(xenstore-read /local/domain/8/unique-domain-id)
-    vm_start 9 $C idle gpu_enabled true
+    domain_start 9 $C idle gpu_enabled true
     wants 'another VM' has $C domid 9
     peer_start "$(sock 8)" x 65543
     wants 'a device is connected' said "welcome $A"
@@ -270,7 +243,7 @@ xenstored_dies() {
     wants 'who is connected still lives' has $A domid 8
     wants 'who is not does not' no_domain $C
     said end && bad 'the device was cut off'
-    vm_build 8 $A 'web server' gpu_enabled true gpu_weight 14
+    domain_build 8 $A 'web server' gpu_enabled true gpu_weight 14
     xenstore-write /local/domain/8/unique-domain-id "$life"
     "$domain" introduce 8
     wants 'the toolstack writes again' has $A weight 14
@@ -283,40 +256,38 @@ mediator_restarts() {
     peer_start "$(sock 8)" x 65543
     wants 'a device again' said "welcome $A"
     wants 'is counted, so the keeper has it' has $A peers 1
-    kill -KILL "$mediator_pid"
-    wait "$mediator_pid" 2>/dev/null
-    mediator_start auto
+    mediator_stop -KILL
+    host_starts auto
     wants 'a mediator that was killed: the VM is registered again' has $A domid 8
     wants 'and its device is its own' has $A peers 1
     xenstore-write /local/domain/8/platform/gpu_weight 15
     wants 'an edit takes effect' has $A weight 15
     said end && bad 'the device was cut off'
-    kill -KILL "$mediator_pid"
-    wait "$mediator_pid" 2>/dev/null
+    mediator_stop -KILL
     xenstore-write /local/domain/8/platform/gpu_enabled 0
-    mediator_start auto
+    host_starts auto
     wants 'the GPU was taken away meanwhile: the device is cut off' said end
     xenstore-write /local/domain/8/platform/gpu_enabled 1
     wants 'and given again' has_sock 8
     mediator_stop
-    mediator_start auto
+    host_starts auto
     wants 'a new mediator finds the VM' has $A domid 8
     wants 'and its socket' has_sock 8
-    vm_destroy 8
+    domain_destroy 8
     wants 'the last one goes' count 0
     mediator_stop
-    mediator_start no
+    host_starts no
     wants 'none of this where it is not wanted' health off
     mediator_stop
 }
 
 for kind in xenstored oxenstored; do
     rm -rf "$work"/{qemu,run,xen,state,*.log}
-    mediator_start auto
+    host_starts auto
     wants 'no xenstore: no complaint' health off
     xen_start $kind || exit 1
     wants 'one that comes later is found' health ok
-    a_vm_starts
+    a_domain_starts
     guests_cannot_forge
     policy_is_edited
     devices_connect
@@ -327,5 +298,4 @@ for kind in xenstored oxenstored; do
     mediator_restarts
     xen_kill
 done
-echo "$failures failed"
-[ $failures -eq 0 ]
+[ "$failures" = 0 ]

@@ -6,14 +6,12 @@
 # runs in the end is a stand-in that says with which arguments and descriptors it was run.
 # And vgpu-qemu-setup, which puts it there, on files as XCP-ng 8.2 and 8.3 have them.
 set -u
-top=$(cd "$(dirname "$0")/../.." && pwd)
-build=$(cd "$VG_BUILD" && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-wrapper.XXXXXX")
-failures=0
-kind=setup
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/../e2e/lib.sh"
 # shellcheck source=tests/xenstore/xen.sh
 . "$top/tests/xenstore/xen.sh"
-trap 'exec 2>/dev/null; xen_kill; rm -rf "$work"' EXIT
+trap 'xen_kill; e2e_end' EXIT
+kind=setup
 
 [ "$(id -u)" = 0 ] || { echo "needs root: oxenstored's directory, other users' sockets"; exit 77; }
 lacking=$(xen_lacks)
@@ -50,12 +48,7 @@ runs() {
         failures=$((failures + 1))
     fi
 }
-# holds TEXT COMMAND...
-holds() {
-    local text=$1
-    shift
-    if "$@"; then echo "ok      $kind: $text"; else echo "NOT OK  $kind: $text"; failures=$((failures + 1)); fi
-}
+holds() { check "$kind: $1" "${@:2}"; }
 
 given='<5><--syslog><-m><size=1024>'
 same=$given$direct
@@ -66,7 +59,7 @@ for kind in xenstored oxenstored; do
     settings "qemu = $work/qemu"
     runs 'no xenstore: unchanged' "$same" 5 --syslog -m size=1024
     xen_start $kind || exit 1
-    vm_start 5 $A plain
+    domain_start 5 $A plain
     runs 'a VM without policy: unchanged' "$same" 5 --syslog -m size=1024
     xenstore-write /local/domain/5/platform/gpu_weight 80
     runs 'policy alone: unchanged' "$same" 5 --syslog -m size=1024
@@ -142,5 +135,4 @@ echo 'upstream-compat-qemu-dm-wrapper=/opt/other/wrapper' >>"$conf"
 holds "somebody else's is" refuses enable
 holds 'and named' says /opt/other/wrapper
 
-echo "$failures failed"
-[ $failures -eq 0 ]
+[ "$failures" = 0 ]

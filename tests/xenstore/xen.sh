@@ -3,10 +3,11 @@
 #
 # Sourced by the scripts here: a world of domains without a hypervisor, made of a stock
 # xenstored or oxenstored (fake_xen.c stands in for Xen), and VMs as xenopsd makes them.
-# Wants $build and $work; everything lies in $work.
+# Wants tests/e2e/lib.sh; everything lies in $work, which it opens to other users.
 # shellcheck disable=SC2154
 
 xen_dir=/usr/lib/xen-4.17/bin
+chmod 755 "$work"
 fake=$build/tests/libfake-xen.so
 domain=$build/tests/xen-domain
 export XENSTORED_RUNDIR=$work/run XENSTORED_PATH=$work/run/socket VG_FAKE_XEN=$work/xen
@@ -21,14 +22,11 @@ xen_lacks() {
     done
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds.
-wait_for() {
-    local end=$((SECONDS + $1))
+# comes TEXT COMMAND...: within some seconds it succeeds.
+comes() {
+    local text=$1
     shift
-    until "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt $end ] || return 1
-        sleep 0.05
-    done
+    check "$text" within "${VG_TEST_PATIENCE:-30}" "$@"
 }
 
 # xen_start xenstored|oxenstored: with an empty store; domains that exist are unknown to it.
@@ -47,7 +45,7 @@ xen_start() {
             >>"$work/xenstored.out" 2>&1 &
     fi
     xenstored_pid=$!
-    wait_for 20 xenstore-ls / || { echo "$1 does not start:"; cat "$work/xenstored.out"; return 1; }
+    within 20 xenstore-ls / >/dev/null 2>&1 || { echo "$1 does not start:"; cat "$work/xenstored.out"; return 1; }
 }
 
 xen_kill() {
@@ -56,8 +54,8 @@ xen_kill() {
     xenstored_pid=
 }
 
-# vm_build DOMID UUID LABEL [KEY VALUE]...: all that xenopsd writes before it introduces a domain.
-vm_build() {
+# domain_build DOMID UUID LABEL [KEY VALUE]...: all that xenopsd writes before it introduces a domain.
+domain_build() {
     local n=$1 uuid=$2 label=$3 home=/local/domain/$1
     local pairs=()
     shift 3
@@ -71,10 +69,10 @@ vm_build() {
     xenstore-chmod "$home/vm-data" "n$n"
 }
 
-vm_start() { vm_build "$@" && "$domain" introduce "$1"; }
+domain_start() { domain_build "$@" && "$domain" introduce "$1"; }
 
 # As the toolstack: first the domain dies, then its tree goes.
-vm_destroy() {
+domain_destroy() {
     local n
     "$domain" destroy "$@"
     for n; do xenstore-rm "/local/domain/$n"; done
