@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#define ROUNDS 12u
 
 /* The first 64 bits of the fractions of the square roots of the first eight primes. */
 static const uint64_t start[8] = {
@@ -56,7 +55,7 @@ static inline __attribute__((always_inline)) void mix(uint64_t v[16], unsigned a
     v[b] = rotate(v[b] ^ v[c], 63);
 }
 
-static inline void mix_round(uint64_t v[16], const uint64_t m[16], const uint8_t s[16])
+static inline __attribute__((always_inline)) void mix_round(uint64_t v[16], const uint64_t m[16], const uint8_t s[16])
 {
     mix(v, 0, 4, 8, 12, m[s[0]], m[s[1]]);
     mix(v, 1, 5, 9, 13, m[s[2]], m[s[3]]);
@@ -81,8 +80,18 @@ static void compress(struct vg_digest *d, const uint8_t *block, uint64_t last)
         m[i] = word(block + 8 * i);
     v[12] ^= d->bytes;
     v[14] ^= last;
-    for (unsigned i = 0; i < ROUNDS; i++)
-        mix_round(v, m, order[i % 10]);
+    mix_round(v, m, order[0]);
+    mix_round(v, m, order[1]);
+    mix_round(v, m, order[2]);
+    mix_round(v, m, order[3]);
+    mix_round(v, m, order[4]);
+    mix_round(v, m, order[5]);
+    mix_round(v, m, order[6]);
+    mix_round(v, m, order[7]);
+    mix_round(v, m, order[8]);
+    mix_round(v, m, order[9]);
+    mix_round(v, m, order[0]);
+    mix_round(v, m, order[1]);
     for (unsigned i = 0; i < 8; i++)
         d->h[i] ^= v[i] ^ v[i + 8];
 }
