@@ -47,7 +47,7 @@ def built(group, folder, product):
 
 BESIDE = [
     *python("pytorch", "torch_llama", "inference training", limit=150, env={"VG_SMALL": "1"}),
-    *python("crossings", "torch_llama", "crossings", env={"VGPU_STATS": "1"}, keep=True,
+    *python("crossings", "torch_llama", "crossings", env={"VGPU_STATS": "crossings.txt"}, keep=True,
             compare="status"),
     *python("pytorch", "torch_math", "gemm conv linalg fft sparse attention gemm_small_types lstm "
             "random kernels norm_and_pool small_training"),

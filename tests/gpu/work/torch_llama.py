@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from vg import clock, in_turns, info, main, measure, put, turns
+from vg import clock, expect, in_turns, info, main, measure, put, turns
 from torch_setup import gpu, sync, torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -104,12 +104,31 @@ def ten_steps(model):
     return out.logits
 
 
+# What a step may send to the host: work, waits, and code that it uses for the first time.
+WORK = ("LAUNCH", "COPY_", "SYNC", "MARK", "SET_CONTEXT", "cuGraphLaunch", "cuMemcpy", "cuMemset", "IMAGE_", "FUNCTION_",
+        "cuKernelSetAttribute", "cuFuncSetAttribute")
+
+
+def crossed(path):
+    """Call -> how often, between the marks, by the file that VGPU_STATS names; natively there is none."""
+    if not os.path.exists(path):
+        return {}
+    with open(path) as file:
+        lines = [line.split() for line in file]
+    return {words[3]: int(words[1]) for words in lines[1:] if len(words) == 4 and words[3] != "all"}
+
+
 def crossings():
-    """Those alone, after what only the first steps do."""
+    """Ten steps alone, after what only the first ones do: nothing that the guest can answer may cross."""
     model = new_model().eval()
     with torch.inference_mode():
         decode(model, tokens(1, PROMPT), 4)
         put("crossings.logits", ten_steps(model))
+    calls = crossed(os.environ.get("VGPU_STATS", ""))
+    info("crossed in ten steps:", calls)
+    others = [name for name in calls if not name.startswith(WORK)]
+    expect("crossings.only_work", not others, " ".join(others))
+    expect("crossings.one_wait", calls.get("SYNC", 1) <= 10, calls.get("SYNC"))
 
 
 if __name__ == "__main__":
