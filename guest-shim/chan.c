@@ -105,6 +105,7 @@ void vg_chan_hello(struct vg_chan *c, bool has_warden)
     s->address = (uintptr_t)c->base;
     s->api_hash = vg_api_hash();
     s->has_warden = has_warden;
+    s->pins = 1;
     read_comm(s->comm, sizeof(s->comm));
     vg_fence();
 }

@@ -49,6 +49,13 @@ static CUresult alloc_shared(size_t bytes, unsigned flags, struct vg_mem *ret_me
     if (!p)
         return CUDA_ERROR_OUT_OF_MEMORY;
     memset(p, 0, span);
+    CUresult r = vg_window_pin(p, span);
+    if (r == CUDA_SUCCESS && (flags & CU_MEMHOSTALLOC_DEVICEMAP) && !vg_window_is_seen(p, span))
+        r = vg_unsupported("mapped host memory: this host's GPU cannot see the shared region");
+    if (r != CUDA_SUCCESS) {
+        vg_window_put(p, span);
+        return r;
+    }
     *ret_mem = new_host_mem(VG_MEM_PINNED, p, bytes, flags);
     ret_mem->span = span;
     ret_mem->off = vg_window_off(p);
@@ -160,7 +167,9 @@ static CUresult alias_pages(struct vg_mem *m)
         return CUDA_ERROR_OUT_OF_MEMORY;
     memcpy(twin, (void *)m->base, m->size);
     m->off = vg_window_off(twin);
-    CUresult r = send_alias(m);
+    CUresult r = vg_window_pin(twin, m->span);
+    if (r == CUDA_SUCCESS)
+        r = send_alias(m);
     if (r == CUDA_SUCCESS &&
         vg_process.chan->ops->map_at(vg_process.chan, (void *)m->base, m->off, m->size) != 0) {
         vg_call_reply(VG_CALL_UNALIAS, VG_WORDS(m->base, m->size), NULL);
@@ -306,7 +315,8 @@ CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *pdptr, void *p, unsigned Flag
         return CUDA_ERROR_INVALID_VALUE;
     if (!vg_mem_find((uintptr_t)p, &m) || !vg_mem_is(&m, VG_MEM_HOST))
         return CUDA_ERROR_INVALID_VALUE;
-    if (m.kind == VG_MEM_LOOSE && !share_now(&m))
+    if ((m.kind == VG_MEM_PINNED && !vg_window_is_seen((void *)m.base, m.span)) ||
+        (m.kind == VG_MEM_LOOSE && !share_now(&m)))
         return vg_unsupported("cuMemHostGetDevicePointer of memory that is not shared");
     *pdptr = (CUdeviceptr)(uintptr_t)p;
     return CUDA_SUCCESS;

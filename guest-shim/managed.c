@@ -91,6 +91,13 @@ static CUresult allocate(size_t bytes, struct vg_mem *m)
     if (!p)
         return CUDA_ERROR_OUT_OF_MEMORY;
     memset(p, 0, got);
+    CUresult r = vg_window_pin(p, got);
+    if (r == CUDA_SUCCESS && !vg_window_is_seen(p, got))
+        r = vg_unsupported("managed memory: this host's GPU cannot see the shared region");
+    if (r != CUDA_SUCCESS) {
+        vg_window_put(p, got);
+        return r;
+    }
     m->base = (uintptr_t)p;
     m->size = bytes;
     m->span = got;
@@ -121,7 +128,7 @@ CUresult cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned flags)
     r = allocate(bytesize, &m);
     if (r == CUDA_SUCCESS)
         *dptr = m.base;
-    else
+    else if (r == CUDA_ERROR_OUT_OF_MEMORY)
         vg_log(1, "no room for %zu bytes of managed memory in the shared region", bytesize);
     return r;
 }

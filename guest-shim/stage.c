@@ -47,6 +47,10 @@ static bool add_chunk(void)
     void *p = vg_window_get(CHUNK_WANT, CHUNK_MIN, &size);
     if (!p)
         return false;
+    if (vg_window_pin(p, size) != CUDA_SUCCESS) {
+        vg_window_put(p, size);
+        return false;
+    }
     chunks[chunk_count].bytes = p;
     chunks[chunk_count].size = size;
     chunk_bytes += size;

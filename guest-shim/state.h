@@ -40,6 +40,7 @@ struct vg_process {
     unsigned slot_index;
     struct vg_slot *slot;
     struct vg_snapshot *snapshot;   /* what the host told about driver and devices */
+    uint32_t pinned;                /* bit per part of the region that the GPU sees; atomic */
 };
 
 extern struct vg_process vg_process;
@@ -175,6 +176,15 @@ static inline CUresult vg_enter_stream(CUstream stream)
  */
 void *vg_window_get(size_t want, size_t min, size_t *ret_bytes);
 void vg_window_put(void *p, size_t bytes);
+
+/*
+ * Has the GPU see memory of the window, so that it copies from there without a detour and kernels
+ * reach it. In a context; waits for the host when a part of the region is used for the first
+ * time. No failure where the host's GPU cannot: then it does not see it afterwards.
+ */
+CUresult vg_window_pin(const void *p, size_t bytes) __attribute__((warn_unused_result));
+bool vg_window_is_seen(const void *p, size_t bytes);
+
 static inline uint64_t vg_window_off(const void *p)
 {
     return (uint64_t)((const uint8_t *)p - vg_process.base);

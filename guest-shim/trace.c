@@ -29,7 +29,7 @@ const char *vg_internal_call_name(unsigned id)
         [VG_CALL_IMAGE_PART] = "IMAGE_PART", [VG_CALL_FUNCTION_INFO] = "FUNCTION_INFO",
         [VG_CALL_FUNCTION_ATTRS] = "FUNCTION_ATTRS", [VG_CALL_FUNCTION_NAME] = "FUNCTION_NAME",
         [VG_CALL_LINK_READ] = "LINK_READ",
-        [VG_CALL_MARK] = "MARK",
+        [VG_CALL_MARK] = "MARK", [VG_CALL_PIN] = "PIN",
     };
 
     return id < sizeof(name) / sizeof(name[0]) && name[id] ? name[id] : "?";

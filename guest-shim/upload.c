@@ -290,7 +290,9 @@ CUresult vg_upload_placed(const struct vg_image *image, const struct vg_jit *jit
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
     memset(placed->at, 0, placed->room);
-    r = upload(image, VG_IMAGE_LIBRARY, jit, placed, ret_handle);
+    r = vg_window_pin(placed->at, placed->room);
+    if (r == CUDA_SUCCESS)
+        r = upload(image, VG_IMAGE_LIBRARY, jit, placed, ret_handle);
     if (r) {
         vg_window_put(placed->at, placed->room);
         *placed = (struct vg_placed){0};

@@ -82,23 +82,52 @@ static bool take_run(uint16_t *owner, uint32_t first, uint32_t count, uint16_t m
     return true;
 }
 
-uint64_t vg_extent_alloc(void *base, const struct vg_region_layout *l, unsigned slot, uint32_t count)
+static unsigned part_of(const struct vg_region_layout *l, uint32_t extent)
 {
-    uint16_t *owner = owners(base, l);
-    uint32_t run = 0;
+    return vg_region_part(l->data_off + (uint64_t)extent * VG_EXTENT_SIZE);
+}
 
-    if (count == 0 || count > l->extent_count)
-        return 0;
-    for (uint32_t i = 0; i < l->extent_count; i++) {
+/* Takes the first run from extent `from` on; within one part, if wanted so. -1: there is none. */
+static int64_t find_run(uint16_t *owner, const struct vg_region_layout *l, uint32_t from,
+                        uint32_t count, uint16_t me, bool within)
+{
+    uint32_t run = 0;
+    unsigned part = 0;
+
+    for (uint32_t i = from; i < l->extent_count; i++) {
+        if (within && part_of(l, i) != part) {
+            part = part_of(l, i);
+            run = 0;
+        }
         run = vg_load_relaxed(&owner[i]) == 0 ? run + 1 : 0;
         if (run < count)
             continue;
-        uint32_t first = i + 1 - count;
-        if (take_run(owner, first, count, (uint16_t)(slot + 1)))
-            return l->data_off + (uint64_t)first * VG_EXTENT_SIZE;
+        if (take_run(owner, i + 1 - count, count, me))
+            return i + 1 - count;
         run = 0;
     }
-    return 0;
+    return -1;
+}
+
+/* Where the second part begins: what needs several goes behind the first, which is in use early. */
+static uint32_t second_part(const struct vg_region_layout *l)
+{
+    return l->data_off < VG_PART_FIRST ? (uint32_t)((VG_PART_FIRST - l->data_off) / VG_EXTENT_SIZE)
+                                       : 0;
+}
+
+uint64_t vg_extent_alloc(void *base, const struct vg_region_layout *l, unsigned slot, uint32_t count)
+{
+    uint16_t *owner = owners(base, l), me = (uint16_t)(slot + 1);
+
+    if (count == 0 || count > l->extent_count)
+        return 0;
+    int64_t first = find_run(owner, l, 0, count, me, true);
+    if (first < 0)
+        first = find_run(owner, l, second_part(l), count, me, false);
+    if (first < 0)
+        first = find_run(owner, l, 0, count, me, false);
+    return first < 0 ? 0 : l->data_off + (uint64_t)first * VG_EXTENT_SIZE;
 }
 
 void vg_extent_free(void *base, const struct vg_region_layout *l, uint64_t off, uint32_t count)

@@ -68,6 +68,7 @@ enum vg_gone_reason {
 
 /* The slot's control page. Each writer has cache lines of its own. */
 /* What a host may offer besides. */
+#define VG_HOST_PINS_PARTS 4u    /* VG_CALL_PIN */
 #define VG_HOST_MARKS_STREAMS 2u /* VG_CALL_MARK */
 #define VG_HOST_KEEPS_IMAGES 1u  /* images may be named instead of sent, see VG_IMAGE_KNOWN */
 
@@ -108,7 +109,7 @@ struct vg_slot {
     uint64_t address;            /* where the guest has mapped the region */
     uint64_t api_hash;           /* vg_api_hash() */
     uint32_t has_warden;         /* 1: heartbeat is kept and its absence means death */
-    uint32_t reserved1;
+    uint32_t pins;               /* 1: says by VG_CALL_PIN what the GPU is to see; 0: all of it */
     char     comm[32];           /* process name, for logs; NUL-terminated */
     uint8_t  pad3[64];
 
@@ -167,6 +168,33 @@ static inline uint8_t *vg_slot_ring(struct vg_slot *s)
 {
     return (uint8_t *)s + VG_SLOT_RING_OFF;
 }
+
+/*
+ * Parts of the region, which the host pins one by one as they come into use: the first ends at
+ * VG_PART_FIRST, each other one is as long as all before it. One copy of the driver must not
+ * reach over the seam of two, so runs of extents lie within one where they can.
+ */
+#define VG_PART_FIRST (16ull << 20)
+#define VG_PARTS_MAX  13u           /* of VG_REGION_SIZE_MAX */
+
+static inline unsigned vg_region_part(uint64_t off)
+{
+    return off < VG_PART_FIRST ? 0 : 64 - (unsigned)__builtin_clzll(off / VG_PART_FIRST);
+}
+
+/* Where the part begins; that of the next one is its end, in a region that is as long. */
+static inline uint64_t vg_region_part_begin(unsigned part)
+{
+    return part == 0 ? 0 : VG_PART_FIRST << (part - 1);
+}
+
+/* The parts of [off, off+len), len not 0, a bit each. */
+static inline uint32_t vg_region_parts(uint64_t off, uint64_t len)
+{
+    return (2u << vg_region_part(off + len - 1)) - (1u << vg_region_part(off));
+}
+
+typedef char vg_assert_parts[VG_PART_FIRST << (VG_PARTS_MAX - 1) >= VG_REGION_SIZE_MAX ? 1 : -1];
 
 /*
  * Data extents. Guests of one region share the owner table and take runs of

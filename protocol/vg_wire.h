@@ -92,6 +92,9 @@ enum vg_internal_call {
     VG_CALL_LINK_READ    = 0x0015, /* arg0 CUlinkState, 1 position. BULK reply: bytes of its image */
     VG_CALL_MARK         = 0x0016, /* arg0 stream, 1 stage: cleared when the stream has come here.
                                       Only where the slot's features have VG_HOST_MARKS_STREAMS */
+    VG_CALL_PIN          = 0x0017, /* arg0 off, 1 bytes: the GPU is to see them before the answer.
+                                      val0 1: it does, 0: this host's GPU cannot. Only where the
+                                      slot's features have VG_HOST_PINS_PARTS */
     VG_CALL_INTERNAL_END = 0x0100,
 };
 

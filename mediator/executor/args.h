@@ -98,7 +98,7 @@
 
 #define VG_INTERNAL_CALLS(X)                                                                   \
     X(LINK_READ)                                                                               \
-    X(MARK)                                                                                    \
+    X(MARK) X(PIN)                                                                             \
     X(NOP) X(SET_CONTEXT) X(SNAPSHOT) X(COPY_IN) X(COPY_OUT) X(COPY_INLINE) X(COPY_3D)         \
     X(LAUNCH) X(SYNC) X(IMAGE_LOAD) X(FUNCTION_GET) X(HOST_FUNC) X(ALIAS)         \
     X(UNALIAS) X(IMAGE_PART) X(FUNCTION_INFO) X(FUNCTION_ATTRS) X(FUNCTION_NAME)

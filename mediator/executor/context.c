@@ -1,34 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The current context of the serve thread and the registration of the region's
- * data with the driver, which lives and dies with a context. Serve thread.
+ * The current context of the serve thread, and when the region is registered with one.
+ * Serve thread.
  */
 #include "mediator/executor/executor.h"
 #include "vg_atomic.h"
-
-/*
- * Pins the data extents for all contexts and makes them visible to the GPU at
- * their own address. Without it copies still work, from pageable memory, slower.
- */
-static void register_region(struct vg_exec *x, CUcontext ctx)
-{
-    const unsigned flags = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP;
-    struct vg_guest *g = &x->guest;
-
-    if (x->registrar || x->no_register)
-        return;
-    CUresult rc = x->cuda.cuMemHostRegister_v2((void *)(uintptr_t)g->data, g->end - g->data, flags);
-    if (rc != CUDA_SUCCESS && rc != CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED) {
-        x->no_register = true;
-        if (!x->no_register_told)
-            vg_log(x, "event=no_register result=%d", (int)rc);
-        x->no_register_told = true;
-        return;
-    }
-    /* The control page too: the GPU frees staging chunks by writing there. */
-    x->cuda.cuMemHostRegister_v2(g->slot, VG_PAGE, flags);
-    x->registrar = ctx;
-}
 
 void vg_context_register_early(struct vg_exec *x)
 {
@@ -37,7 +13,7 @@ void vg_context_register_early(struct vg_exec *x)
     x->fresh = NULL;
     if (!ctx || x->registrar || x->cuda.cuCtxSetCurrent(ctx) != CUDA_SUCCESS)
         return;
-    register_region(x, ctx);
+    vg_pins_begin(x, ctx);
     x->cuda.cuCtxSetCurrent(x->ctx);
 }
 
@@ -66,7 +42,7 @@ CUresult vg_context_set(struct vg_exec *x, CUcontext ctx)
     x->ctx = ctx;
     x->home = home_of(x, ctx);
     if (ctx)
-        register_region(x, x->home);
+        vg_pins_begin(x, x->home);
     return CUDA_SUCCESS;
 }
 
@@ -97,16 +73,13 @@ void vg_context_gone(struct vg_exec *x, CUcontext ctx)
     vg_own_count_captures(x);
     vg_waits_drop_context(x, ctx);
     vg_meter_drop_context(x, ctx);
-    if (x->registrar == ctx) {
-        x->registrar = NULL;
-        x->no_register = false;
-    }
+    vg_pins_end(x, ctx);
     if (x->ctx == ctx || x->home == ctx) {
         x->cuda.cuCtxSetCurrent(NULL);
         x->ctx = x->home = NULL;
     }
     if (x->ctx)
-        register_region(x, x->home);
+        vg_pins_begin(x, x->home);
     /* What was wrong was wrong with a context; one that still is says so again. */
     vg_store_release(&x->guest.slot->sticky_error, 0);
 }

@@ -18,6 +18,7 @@
 #include "mediator/executor/options.h"
 #include "mediator/executor/orders.h"
 #include "mediator/executor/overhead.h"
+#include "mediator/executor/pin.h"
 #include "mediator/executor/quota.h"
 #include "mediator/executor/range.h"
 #include "mediator/executor/share.h"
@@ -62,6 +63,7 @@ struct vg_exec {
     CUcontext ctx;                 /* current context, of the guest thread that spoke last */
     CUcontext home;                /* what owns things made in ctx: itself, or a green one's primary */
     CUcontext registrar;           /* context through which the region is registered, or NULL */
+    struct vg_pins pins;           /* and what of it */
     CUcontext warm; /* primary context of device 0, ours until the guest retains it */
     CUcontext fresh; /* the guest holds it since a moment ago; NULL or see register_early */
     struct vg_snapshot *snapshot; /* made ahead of need, or NULL */
@@ -76,8 +78,6 @@ struct vg_exec {
     struct vg_link *links; /* link states of the guest (do_link.c) */
     struct vg_managed *managed; /* variables of libraries (managed.h) */
     bool alone;            /* starts no thread of its own for calls: a fuzzer repeats itself */
-    bool no_register;      /* the driver refused to register the region */
-    bool no_register_told; /* said so in the log: once is enough */
     bool no_write_value;   /* the driver refused stream memory operations */
     uint64_t touches;      /* calls that named a stream */
     unsigned captures;     /* streams being captured */
@@ -165,8 +165,8 @@ void vg_alias_drop(struct vg_exec *x, CUcontext ctx);
  */
 void vg_context_warm_up(struct vg_exec *x);
 /*
- * Registers the region with a context that the guest has just got and not used yet:
- * it takes tens of milliseconds, in which the guest goes its way.
+ * Registers what is in use of the region with a context that the guest has just got and not
+ * used yet: it takes milliseconds, in which the guest goes its way.
  */
 void vg_context_register_early(struct vg_exec *x);
 

@@ -19,7 +19,7 @@
 #endif
 
 struct hello {
-    uint32_t version, pid, has_warden;
+    uint32_t version, pid, has_warden, pins;
     uint64_t address, api_hash;
     char comm[32];
 };
@@ -41,6 +41,7 @@ static int read_hello(const struct vg_region_layout *l, const struct vg_job *j, 
     h->version = vg_load_relaxed(&s->version);
     h->pid = vg_load_relaxed(&s->pid);
     h->has_warden = vg_load_relaxed(&s->has_warden);
+    h->pins = vg_load_relaxed(&s->pins);
     h->address = vg_load_relaxed(&s->address);
     h->api_hash = vg_load_relaxed(&s->api_hash);
     memcpy(h->comm, s->comm, sizeof(h->comm));
@@ -145,6 +146,7 @@ int vg_guest_open(struct vg_guest *g, const struct vg_job *j, const char **ret_w
     g->end = h.address + g->layout.size;
     g->pid = h.pid;
     g->has_warden = h.has_warden != 0;
+    g->says_pins = h.pins != 0;
     copy_printable(g->comm, h.comm, sizeof(g->comm));
     return 0;
 }

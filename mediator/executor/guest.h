@@ -22,6 +22,7 @@ struct vg_guest {
     uint32_t pid;       /* as the guest says, for logs */
     char comm[32];      /* printable */
     bool has_warden;
+    bool says_pins;   /* which memory the GPU is to see, by VG_CALL_PIN */
     uint32_t beat;    /* last heartbeat seen */
     uint64_t beat_ns; /* and when */
 };

@@ -174,7 +174,8 @@ static int start(struct vg_exec *x, const char *device)
         return fail(x, rc > 0 ? (enum vg_gone_reason)rc : VG_GONE_CRASHED, why);
     if (vg_shelf_open(&x->shelf, x->job.shelf_fd, x->job.shelf_size) < 0)
         vg_log(x, "event=no_shelf");
-    x->guest.slot->features = VG_HOST_MARKS_STREAMS;
+    vg_pins_init(&x->pins, x->guest.says_pins);
+    x->guest.slot->features = VG_HOST_MARKS_STREAMS | VG_HOST_PINS_PARTS;
     if (x->shelf.map)
         x->guest.slot->features |= VG_HOST_KEEPS_IMAGES;
     tell_stats(x);

@@ -59,7 +59,10 @@ static CUresult check_memcpy(struct vg_exec *x, struct vg_node *n)
     CUresult rc = check_context(x, n->p.memcpy.copyCtx);
 
     c->reserved0 = c->reserved1 = NULL;
-    return rc ? rc : vg_copy_check(x, c);
+    if (rc == CUDA_SUCCESS)
+        rc = vg_copy_check(x, c);
+    /* A node cannot be two; only memory that no part of the region could hold has seams. */
+    return rc == CUDA_SUCCESS && !vg_copy_is_whole(x, c) ? CUDA_ERROR_NOT_SUPPORTED : rc;
 }
 
 CUresult vg_memset_check(struct vg_exec *x, CUdeviceptr dst, uint64_t pitch, unsigned element,

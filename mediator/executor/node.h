@@ -47,6 +47,8 @@ struct vg_callback *vg_node_callback(struct vg_exec *x, CUgraphNode node);
 
 /* Checks of other areas that nodes share. */
 CUresult vg_copy_check(struct vg_exec *x, const CUDA_MEMCPY3D *c);
+/* The driver takes it as it is: it crosses no seam of the region (pin.h). */
+bool vg_copy_is_whole(const struct vg_exec *x, const CUDA_MEMCPY3D *c);
 CUresult vg_memop_check(struct vg_exec *x, const CUstreamBatchMemOpParams *op);
 CUresult vg_attribute_check(struct vg_exec *x, const CUlaunchAttribute *a);
 CUresult vg_memset_check(struct vg_exec *x, CUdeviceptr dst, uint64_t pitch, unsigned element,

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # timeout: 600
 #
-# Copies of up to 1 GiB through the smallest region, alone and beside each other.
+# Copies of up to 1 GiB through the smallest region, alone and beside each other, and memory
+# over the seams of a larger one's parts.
 set -u
 . "$(dirname "$0")/lib.sh"
 
@@ -19,4 +20,7 @@ mediator_start --set region_mib=16 || { echo "no mediator"; exit 1; }
 export VGPU_SOFT_MEMORY_MIB=3072
 check 'two processes, 64 MiB' side_by_side
 check 'one process, 1 GiB' host "$build/client/copies" 1024
+mediator_stop
+mediator_start --set region_mib=64 || { echo "no mediator"; exit 1; }
+check 'parts of the region' host "$build/client/pins" 40
 [ $failures = 0 ]

@@ -359,6 +359,10 @@ START_TEST(rejects_memory_of_others)
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, p, 0, 64, 0), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, p, TEST_REGION_SIZE - 1, 2, 0),
                      CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_PIN, 0, 64), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_PIN, off, 0), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_PIN, off, UINT64_MAX), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_PIN, off, TEST_REGION_SIZE), CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemcpyDtoD_v2, p, (uintptr_t)&res, 64),
                      CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemsetD32_v2, p, 0, 2048), CUDA_SUCCESS);

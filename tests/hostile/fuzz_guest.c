@@ -115,6 +115,7 @@ static const uint32_t favourites[] = {
     VG_CALL_LAUNCH,
     VG_CALL_COPY_IN,
     VG_CALL_MARK,
+    VG_CALL_PIN,
     VG_CALL_COPY_OUT,
     VG_CALL_SYNC,
     VG_CALL_cuStreamBeginCapture_v2,

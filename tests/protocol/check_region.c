@@ -86,6 +86,49 @@ START_TEST(extents_are_taken_and_given_back)
 }
 END_TEST
 
+START_TEST(parts_double)
+{
+    ck_assert_uint_eq(vg_region_part(0), 0);
+    ck_assert_uint_eq(vg_region_part(VG_REGION_SIZE_MAX - 1), VG_PARTS_MAX - 1);
+    for (unsigned i = 1; i < VG_PARTS_MAX; i++) {
+        uint64_t at = vg_region_part_begin(i);
+        ck_assert_uint_eq(vg_region_part(at), i);
+        ck_assert_uint_eq(vg_region_part(at - 1), i - 1);
+        ck_assert_uint_eq(vg_region_parts(at, 1), 1u << i);
+        ck_assert_uint_eq(vg_region_parts(at - 1, 2), 3u << (i - 1));
+    }
+    ck_assert_uint_eq(vg_region_parts(0, VG_REGION_SIZE_MAX), (1u << VG_PARTS_MAX) - 1);
+}
+END_TEST
+
+/* Takes so many MiB and says in which parts they lie. */
+static uint32_t parts_of(char *mem, const struct vg_region_layout *l, uint32_t mib)
+{
+    uint64_t off = vg_extent_alloc(mem, l, 0, mib * 16);
+
+    ck_assert_uint_ne(off, 0);
+    return vg_region_parts(off, (uint64_t)mib << 20);
+}
+
+START_TEST(runs_lie_within_one_part_if_they_can)
+{
+    struct vg_region_layout l;
+    char *mem;
+
+    ck_assert(vg_region_layout_init(&l, 128ull << 20, 1));
+    mem = calloc(1, l.size);
+    ck_assert_ptr_nonnull(mem);
+    ck_assert_uint_eq(parts_of(mem, &l, 10), 1);
+    ck_assert_uint_eq(parts_of(mem, &l, 10), 2);    /* what is left of the first is too short */
+    ck_assert_uint_eq(parts_of(mem, &l, 10), 4);
+    ck_assert_uint_eq(parts_of(mem, &l, 5), 1);
+    ck_assert_uint_eq(parts_of(mem, &l, 60), 8);
+    vg_extent_free_slot(mem, &l, 0);
+    ck_assert_uint_eq(parts_of(mem, &l, 100), 14);  /* and none ever had */
+    free(mem);
+}
+END_TEST
+
 static void *contender(void *arg)
 {
     unsigned slot = (unsigned)(uintptr_t)arg;
@@ -128,6 +171,8 @@ int main(void)
     tcase_add_test(c, areas_do_not_overlap);
     tcase_add_test(c, data_range_check_has_no_holes);
     tcase_add_test(c, extents_are_taken_and_given_back);
+    tcase_add_test(c, parts_double);
+    tcase_add_test(c, runs_lie_within_one_part_if_they_can);
     tcase_add_test(c, contended_extents_have_one_owner);
     suite_add_tcase(s, c);
     return vg_test_main(s);
