@@ -17,6 +17,7 @@
 struct vg_estimates {
     struct {
         uint32_t tag, ns;
+        uint32_t took[2]; /* the last two, as measured; 0: none */
     } at[VG_ESTIMATES];
 };
 
@@ -28,7 +29,12 @@ static inline uint32_t vg_estimate_ns(const struct vg_estimates *e, unsigned pla
     return e->at[place].ns;
 }
 
-/* One call took so long, as far as it can be told from `kinds` kinds of calls measured together. */
+/*
+ * One call took so long, by the clock, as far as it can be told from `kinds` kinds of calls measured
+ * together. Others may have had the GPU meanwhile: so of three in a row the shortest counts, and one
+ * that waited for another VM's slice leaves no trace; but where they really differ, a 32nd of
+ * what they took together.
+ */
 void vg_estimate_learn(struct vg_estimates *e, unsigned place, uint64_t ns, unsigned kinds);
 
 /* Mixes a word into a key. */

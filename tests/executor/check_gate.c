@@ -239,6 +239,29 @@ START_TEST(estimates_learn_what_a_call_took)
 }
 END_TEST
 
+/* What waited for another's slice is not taken for long work; what is long is, from the third on. */
+START_TEST(estimates_leave_out_what_waited)
+{
+    struct vg_estimates e;
+    memset(&e, 0, sizeof(e));
+    unsigned place = vg_estimate_find(&e, 5, 20000);
+
+    for (unsigned i = 0; i < 20; i++)
+        vg_estimate_learn(&e, place, 250000, 1);
+    vg_estimate_learn(&e, place, 8250000, 1);
+    ck_assert_uint_le(vg_estimate_ns(&e, place), 900000);
+    for (unsigned i = 0; i < 6; i++)
+        vg_estimate_learn(&e, place, 250000, 1);
+    ck_assert_uint_le(vg_estimate_ns(&e, place), 260000);
+    for (unsigned i = 0; i < 20; i++)
+        vg_estimate_learn(&e, place, i % 2 ? 4000000 : 1000, 1);
+    ck_assert_uint_ge(vg_estimate_ns(&e, place), 100000);
+    for (unsigned i = 0; i < 20; i++)
+        vg_estimate_learn(&e, place, 4000000, 1);
+    ck_assert_uint_ge(vg_estimate_ns(&e, place), 3900000);
+}
+END_TEST
+
 /* ---- Gate ---- */
 
 static void grant(enum vg_gate_mode mode, uint64_t turn, uint64_t budget, unsigned ops, unsigned ask)
@@ -511,6 +534,7 @@ int main(void)
     tcase_add_test(t, what_the_driver_refused_is_none);
     tcase_add_test(t, streams_and_contexts_end_with_work_in_flight);
     tcase_add_test(t, estimates_learn_what_a_call_took);
+    tcase_add_test(t, estimates_leave_out_what_waited);
     tcase_add_test(t, a_closed_gate_holds_work_and_nothing_else);
     tcase_add_test(t, a_turn_ends_with_its_budget);
     tcase_add_test(t, a_full_window_lets_one_more_through_in_time);
