@@ -116,17 +116,36 @@ static void count_union(struct sim *m, int by)
     m->busy_procs += by;
 }
 
+/* As executors do: by the clock, so what others used meanwhile is in it; see estimate.h there. */
+static void learn(struct sim_proc *p, uint64_t took)
+{
+    uint64_t most = 16 * (p->estimate + SIM_US), least, sum;
+
+    if (p->load.unknown)
+        return;
+    least = sum = took;
+    for (unsigned i = 0; i < 2; i++) {
+        least = p->took[i] && p->took[i] < least ? p->took[i] : least;
+        sum += p->took[i];
+    }
+    p->took[1] = p->took[0];
+    p->took[0] = took;
+    least = later(least, sum / 32);
+    if (p->estimate && least > most)
+        least = most;
+    p->estimate = p->estimate ? (p->estimate + least) / 2 : took;
+}
+
 void sim_exec_complete(struct sim *m, unsigned i)
 {
     struct sim_proc *p = &m->proc[i];
     const struct sim_op *op = &p->op[(p->head + SIM_OPS - 1) % SIM_OPS];
 
     p->unseen_est[(p->unseen_head + p->unseen++) % SIM_OPS] = op->est;
+    learn(p, m->now - later(op->given, p->last_end));
     p->last_end = m->now;
     if (!p->queued)
         count_union(m, -1);
-    if (!p->load.unknown)
-        p->estimate = p->estimate ? (3 * p->estimate + op->len) / 4 : op->len;
     sim_post(m, m->now + sim_between(m, m->costs.meter_min, m->costs.meter_max), SIM_NOTICE, i);
 }
 
@@ -189,6 +208,7 @@ static void start_op(struct sim *m, unsigned i)
         p->busy_since = m->now;
     }
     p->flight_est += op->est;
+    op->given = m->now;
     p->turn_started++;
     p->held--;
     m->held--;

@@ -232,12 +232,12 @@ void sim_run(struct sim *m, uint64_t until)
 
 void sim_costs_init(struct sim_costs *c)
 {
-    c->switch_cut = 180 * SIM_US;
-    c->switch_clean = 25 * SIM_US;
-    c->ring_min = 5 * SIM_US;
-    c->ring_max = 25 * SIM_US;
-    c->gate_min = 2 * SIM_US;
-    c->gate_max = 15 * SIM_US;
+    c->switch_cut = 170 * SIM_US;
+    c->switch_clean = 80 * SIM_US;
+    c->ring_min = 15 * SIM_US;
+    c->ring_max = 50 * SIM_US;
+    c->gate_min = 10 * SIM_US;
+    c->gate_max = 50 * SIM_US;
     c->meter_min = 1 * SIM_US;
     c->meter_max = 8 * SIM_US;
     c->slice = 1500 * SIM_US;

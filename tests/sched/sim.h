@@ -47,7 +47,7 @@ struct sim_load {
 
 struct sim_op {
     uint64_t left, len, est;
-    uint64_t arrived, started;
+    uint64_t arrived, given, started;
 };
 
 struct sim_proc {
@@ -72,7 +72,7 @@ struct sim_proc {
     uint64_t used_turn;
     bool rang_work, rang_used, rang_idle;
     bool busy;
-    uint64_t busy_total, busy_since, idle_since, ops, estimate;
+    uint64_t busy_total, busy_since, idle_since, ops, estimate, took[2];
     uint64_t told_at, told_busy, told_ops;
     uint64_t step_at;               /* the one poll event that counts */
 
