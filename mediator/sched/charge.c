@@ -72,6 +72,18 @@ static void note_thought(struct vg_sched_proc *p, const struct vg_sched_report *
         p->thinks_since = idle_since;
 }
 
+/*
+ * An executor tells by the clock how long ops take; beside others that is more than they use. What
+ * was charged from one end to the next is less exact for each, and right for all.
+ */
+static void learn_op(struct vg_sched_proc *p, uint64_t ops)
+{
+    uint64_t took = p->stuck_ns / ops;
+
+    p->op_ns = p->op_ns ? (p->op_ns + took) / 2 : took;
+    p->stuck_ns = 0;
+}
+
 void vg_sched_report(struct vg_sched *s, struct vg_sched_proc *p, const struct vg_sched_report *r,
                      uint64_t now)
 {
@@ -91,7 +103,7 @@ void vg_sched_report(struct vg_sched *s, struct vg_sched_proc *p, const struct v
     p->idle_since = idle_since;
     p->used_turn = r->used_turn;
     if (r->ops)
-        p->stuck_ns = 0;
+        learn_op(p, r->ops);
     if (vg_list_empty(&p->live))
         vg_list_append(&s->live, &p->live);
 }
@@ -129,7 +141,11 @@ static void pay_floors(struct vg_sched *s, struct vg_sched_pool *pool, unsigned 
 
 static void charge(struct vg_sched *s, struct vg_sched_proc *p, uint64_t ns)
 {
-    advance(p, ns);
+    uint64_t free = vg_min64(ns, p->turn_free);
+
+    p->turn_free -= free;
+    p->vm->free_ns += free;
+    advance(p, ns - free);
     pay_floors(s, p->vm->pool, p->vm->class_, ns);
     p->charged_ns += ns;
     p->vm->charged_ns += ns;

@@ -47,7 +47,7 @@ static inline bool vg_sched_has_work(const struct vg_sched_proc *p)
 
 /* The process has work now, or has none any more; counts and virtual times of all above it. */
 void vg_sched_join(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now);
-void vg_sched_leave(struct vg_sched *s, struct vg_sched_proc *p);
+void vg_sched_leave(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now);
 
 /* Moves every vmin up to its working members, and forgets debts beyond the limit. */
 void vg_sched_advance(struct vg_sched *s);
@@ -76,6 +76,9 @@ bool vg_sched_outranked(const struct vg_sched *s, const struct vg_sched_proc *r)
 
 /* The class of the process is owed a turn, whatever higher ones want. */
 bool vg_sched_floor_due(const struct vg_sched *s, const struct vg_sched_proc *p);
+
+/* The same for what it has in flight, where it holds nothing back. */
+bool vg_sched_owed_drain(const struct vg_sched *s, const struct vg_sched_proc *p);
 
 /* A class above the process's has work or had it a moment ago. */
 bool vg_sched_below(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now);
@@ -122,8 +125,20 @@ unsigned vg_sched_allowed(const struct vg_sched *s);
 /* Its turn is long over, and a kernel of it still runs. */
 bool vg_sched_overruns(const struct vg_sched *s, const struct vg_sched_proc *p);
 
-/* Some process's does. Then an executor cannot tell how much of the time is its own. */
-bool vg_sched_beside_overrun(const struct vg_sched *s);
+/*
+ * Long kernels of a peer are still in flight, and known to end soon: p does not begin beside them,
+ * or the two would be beside each other for good, and the hardware would share between them.
+ */
+bool vg_sched_must_wait(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now);
+
+/* Nothing of it has ended for so long that it is held to its part by its slice. */
+bool vg_sched_is_hog(const struct vg_sched *s, const struct vg_sched_proc *p);
+
+/* Some process's does, beside p. Then p's executor cannot tell how much of the time is its own. */
+bool vg_sched_beside_overrun(const struct vg_sched *s, const struct vg_sched_proc *p);
+
+/* Another's overrun that need not give way to p keeps the GPU for a part of the time. */
+bool vg_sched_is_crossed(const struct vg_sched *s, const struct vg_sched_proc *p);
 
 /* GPU time that its VM has had beyond what is its. */
 uint64_t vg_sched_debt(const struct vg_sched_proc *p);

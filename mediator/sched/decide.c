@@ -172,7 +172,8 @@ static void take_turns(struct vg_sched *s, uint64_t now)
     end_surplus(s, allowed, now);
     while (s->running < allowed) {
         p = vg_sched_pick(s, now, &kind);
-        if (!p || (kind == VG_TURN_FAIR && is_too_early(s, p, now)))
+        if (!p || (kind == VG_TURN_FAIR &&
+                   (is_too_early(s, p, now) || vg_sched_must_wait(s, p, now))))
             break;
         vg_sched_begin(s, p, kind, now);
     }

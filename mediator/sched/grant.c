@@ -17,23 +17,86 @@ static bool is_about(const struct vg_sched *s, unsigned class_, uint64_t now)
             now - s->worked_at[class_] < s->tuning.slice_linger);
 }
 
+/* What others that have work are due, and what all hogs are; in millionths. */
+static uint64_t due_to_others(const struct vg_sched *s)
+{
+    uint64_t hogs = 0;
+    const struct vg_sched_proc *p;
+
+    vg_list_for_each(p, &s->live, live) {
+        if (vg_sched_is_hog(s, p))
+            hogs += vg_sched_entitled(s, p->vm) / vg_max64(p->vm->working, 1);
+    }
+    return hogs < 1000000 ? 1000000 - hogs : 0;
+}
+
+/* Its VM or pool has had more than it should, by more than a few turns. */
+static bool has_overused(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    const struct vg_sched_pool *pool = p->vm->pool;
+    int64_t ahead = vg_v_ahead(pool->v, s->vmin + vg_v_of(2 * s->tuning.quantum, pool->share));
+
+    return ahead > 0 || vg_sched_debt(p) > 2 * s->tuning.quantum;
+}
+
+static uint64_t due_to_hog(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    uint64_t own = vg_sched_entitled(s, p->vm) / vg_max64(p->vm->working, 1);
+    uint64_t us = own * s->tuning.slice_long_us / vg_max64(due_to_others(s), 1);
+
+    if (has_overused(s, p))
+        us = us * 5 / 8;
+    return vg_clamp64(us, s->tuning.slice_short_us, 4 * s->tuning.slice_long_us);
+}
+
+/*
+ * A kernel that does not end gets its VM's part by its slice: whoever's turn it is runs beside it
+ * in long ones. To set a slice takes time, so it does not follow every one that comes and goes, up
+ * least of all.
+ */
+static unsigned slice_of_hog(const struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
+{
+    unsigned us = (unsigned)due_to_hog(s, p);
+
+    if (us <= p->hog_us + p->hog_us / 4)
+        p->hog_at = now;
+    if (!p->hog_us || us < p->hog_us - p->hog_us / 4 || now - p->hog_at >= s->tuning.hog_settle) {
+        p->hog_us = us;
+        p->hog_at = now;
+    }
+    return p->hog_us;
+}
+
+/* Short, but beside what need not give way to it still its floor's part. */
+static unsigned slice_below(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    uint64_t floor = (uint64_t)s->tuning.slice_long_us * s->tuning.floor_ppm[p->vm->class_] / 1000000;
+
+    return vg_sched_is_crossed(s, p) ? (unsigned)vg_max64(floor, s->tuning.slice_short_us)
+                                     : s->tuning.slice_short_us;
+}
+
 /*
  * For long, and the same for all of a class: to set one takes the driver more than a millisecond, so
  * it must be there before it is needed. Weights are the turns' to keep.
  */
-static unsigned slice_for(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+static unsigned slice_for(const struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 {
     unsigned class_ = p->vm->class_;
     unsigned slice = has_overruns(s, now) ? s->tuning.slice_long_us : 0;
+    bool hog = vg_sched_is_hog(s, p);
+
+    if (!hog)
+        p->hog_us = 0;
 
     for (unsigned c = 0; c < VG_CLASSES; c++) {
         if (c == class_ || !is_about(s, c, now))
             continue;
         if (c < class_)
-            return s->tuning.slice_short_us;
+            return slice_below(s, p);
         slice = s->tuning.slice_long_us;
     }
-    return slice;
+    return hog ? slice_of_hog(s, p, now) : slice;
 }
 
 /* ---- standing turns ---- */
@@ -137,7 +200,7 @@ static void grant_turn(const struct vg_sched *s, const struct vg_sched_proc *p,
 {
     g->mode = VG_GRANT_TURN;
     g->ask = VG_ASK_USED | VG_ASK_IDLE;
-    g->budget_ns = vg_sched_beside_overrun(s) ? VG_SCHED_FOREVER : p->budget;
+    g->budget_ns = vg_sched_beside_overrun(s, p) ? VG_SCHED_FOREVER : p->budget;
     g->hold_ns = p->fresh ? hold_for(s, p) : p->grant.hold_ns;
     limit_window(s, p, g, now);
 }
@@ -148,7 +211,7 @@ static bool used_up(const struct vg_sched_proc *p)
     return p->state == VG_PROC_IDLE && p->used_turn == p->grant.turn;
 }
 
-static struct vg_grant wanted(const struct vg_sched *s, const struct vg_sched_proc *p,
+static struct vg_grant wanted(const struct vg_sched *s, struct vg_sched_proc *p,
                               uint64_t now)
 {
     struct vg_grant g = { .mode = VG_GRANT_CLOSED, .turn = p->grant.turn };

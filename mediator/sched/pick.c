@@ -67,6 +67,17 @@ bool vg_sched_outranked(const struct vg_sched *s, const struct vg_sched_proc *r)
     return false;
 }
 
+/*
+ * All it has is on the GPU already, below a class that keeps it there: short slices are less than
+ * its floor, so it gets a turn in which nobody begins anything. Not beside a kernel that ends for
+ * nobody: the turn would not end either.
+ */
+bool vg_sched_owed_drain(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return p->state == VG_PROC_DRAINING && p->flight_ops && p->vm->class_ > p->vm->pool->top &&
+           vg_sched_floor_due(s, p) && !vg_sched_is_crossed(s, p);
+}
+
 /* ---- choice ---- */
 
 /* A second place beside a kernel that overruns is for others than its own process. */
@@ -107,7 +118,7 @@ static struct vg_sched_proc *aged(struct vg_sched *s, uint64_t now)
 static bool eligible(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
     if (!may_join(s, p, now))
-        return false;
+        return !s->running && vg_sched_owed_drain(s, p);
     if (s->running && vg_sched_debt(p) >= vg_sched_quantum(s, p, now))
         return false;
     return p->vm->class_ <= p->vm->pool->top || vg_sched_floor_due(s, p);

@@ -111,10 +111,12 @@ struct vg_sched_vm {
     struct vg_sched_pool *pool;
     enum vg_sched_class class_;
     unsigned weight;
+    uint64_t free_ns;           /* of charged_ns, what it need not pay: switches to it */
     uint64_t v, vmin;           /* its own, and what its working processes have all reached */
     unsigned attached, working; /* processes; of these, with work */
     uint64_t served_at;         /* last time it was on the GPU or began to want it */
-    uint64_t woke_at;           /* it has had work since then */
+    uint64_t left_at;           /* it had no work any more then; 0: it never had any */
+    uint64_t woke_at;           /* it came from a pause then */
 };
 
 enum vg_sched_state {
@@ -150,6 +152,7 @@ struct vg_sched_proc {
     uint64_t v;
     struct vg_sched_span span[VG_SCHED_PENDING];
     unsigned spans;
+    uint64_t op_ns;             /* GPU time of an op, a moving mean */
     uint64_t told_at;           /* t1 of the last report */
     uint64_t thinks_since;      /* it has had nothing to do since then; 0: it has */
     uint64_t think_ns;          /* moving mean */
@@ -159,9 +162,12 @@ struct vg_sched_proc {
     bool renew;                 /* its turn is just over, and it could use another */
     uint64_t budget;
     uint64_t turn_at, turn_used, turn_gap;
+    uint64_t turn_free;         /* of this turn, what nobody pays for */
     uint64_t turn_expected;     /* GPU time of this turn when what is in flight has ended; 0: unknown */
     uint64_t overrun;           /* charged since its turn was over */
     uint64_t use;               /* of one segment of time, while that is charged */
+    unsigned hog_us;            /* slice that holds a kernel that does not end to its part; 0: none */
+    uint64_t hog_at;            /* no longer one was due then */
     uint64_t not_before;        /* it left a turn unused: no other until then */
     uint64_t backoff;
 };
@@ -177,9 +183,10 @@ struct vg_sched_tuning {
     uint64_t window;            /* in flight */
     uint64_t window_lower;      /* the same, below a class that has lately worked; twice with short slices */
     unsigned window_ops, window_ops_lower;
+    uint64_t handover;          /* at the beginning of a turn: free */
     uint64_t lead;              /* the next turn begins when so much of the last is left */
     uint64_t hold;              /* an idle process keeps its turn for at most so long */
-    uint64_t think_most;        /* one that comes back sooner keeps its place, if it then uses 32 times as much */
+    uint64_t think_most;        /* one that comes back sooner keeps its place, if it then uses 16 times as much */
     uint64_t stall;             /* a turn that is not begun within it goes to the next */
     uint64_t lag;               /* reports are at most so late */
     uint64_t open_after;        /* idle for so long: gates stand open */
@@ -195,6 +202,8 @@ struct vg_sched_tuning {
     unsigned slice_short_us;    /* below a class that is about */
     unsigned slice_long_us;     /* above one, and of kernels that run beside each other */
     unsigned slice_found_us;    /* else, and without the lever */
+    uint64_t hog;               /* a kernel that has used so much without an end gets its own slice, */
+    uint64_t hog_settle;        /* a longer one when it has been due for so long */
     uint64_t slice_linger;      /* what was so in the last so long is so */
 };
 

@@ -93,14 +93,26 @@ static uint64_t woken(uint64_t v, uint64_t vmin, uint64_t quantum)
     return vg_v_ahead(v, vmin - quantum) > 0 ? v : vmin - quantum;
 }
 
-static void join_vm(struct vg_sched *s, struct vg_sched_vm *vm, uint64_t now)
+/*
+ * Whether it comes from a pause, and not only from thinking what to do next: that is little
+ * against what it then uses.
+ */
+static bool has_paused(const struct vg_sched_vm *vm, const struct vg_sched_proc *p, uint64_t now)
+{
+    return !vm->left_at || now - vm->left_at > p->burst_ns / 8;
+}
+
+static void join_vm(struct vg_sched *s, struct vg_sched_vm *vm, const struct vg_sched_proc *p,
+                    uint64_t now)
 {
     struct vg_sched_pool *pool = vm->pool;
 
     if (!pool->working)
         pool->v = woken(pool->v, s->vmin, vg_v_of(s->tuning.quantum, pool->share));
     vm->v = woken(vm->v, vg_sched_level_of(vm)->vmin, vg_v_of(s->tuning.quantum, vm->weight));
-    vm->served_at = vm->woke_at = now;
+    vm->served_at = now;
+    if (has_paused(vm, p, now))
+        vm->woke_at = now;
     count_working(s, vm, 1);
 }
 
@@ -110,13 +122,15 @@ void vg_sched_join(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 
     p->v = woken(p->v, vm->vmin, s->tuning.quantum);
     if (vm->working++ == 0)
-        join_vm(s, vm, now);
+        join_vm(s, vm, p, now);
 }
 
-void vg_sched_leave(struct vg_sched *s, struct vg_sched_proc *p)
+void vg_sched_leave(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 {
-    if (--p->vm->working == 0)
-        count_working(s, p->vm, -1);
+    if (--p->vm->working > 0)
+        return;
+    p->vm->left_at = now;
+    count_working(s, p->vm, -1);
 }
 
 /* ---- policy ---- */

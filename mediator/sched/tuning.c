@@ -10,10 +10,10 @@
 
 static void init_turns(struct vg_sched_tuning *t)
 {
-    t->quantum = MS(5);             /* a switch is 3 % of it, 0.6 % when nothing is cut in two */
+    t->quantum = MS(6);             /* a switch is 3 % of it, 0.6 % when nothing is cut in two */
     t->quantum_min = US(500);
     t->quantum_max = MS(20);
-    t->cycle = MS(30);              /* three rounds in 100 ms */
+    t->cycle = MS(48);              /* three rounds in 100 ms */
     t->quantum_lower = MS(2);
     t->window = MS(1);              /* covers the executor's poll many times over */
     t->window_lower = US(200);   /* what a high VM waits for without slices */
@@ -23,9 +23,10 @@ static void init_turns(struct vg_sched_tuning *t)
 
 static void init_waits(struct vg_sched_tuning *t)
 {
-    t->lead = US(60);               /* ring, decide, grant, start: 20 to 50 us */
+    t->handover = US(100);          /* H200: 0.1 to 0.2 ms of each turn are lost in it */
+    t->lead = US(100);               /* ring, decide, grant, start: 20 to 50 us */
     t->hold = US(100);              /* a program that waits for a result and goes on needs 10 to 50 */
-    t->think_most = MS(1);          /* with a kernel of 20 ms, 0.6 ms: what a slow guest needs for a token */
+    t->think_most = US(1500);       /* with a kernel of 20 ms, 0.6 ms: what a slow guest needs for a token */
     t->stall = MS(2);
     t->lag = US(250);
     t->open_after = MS(10);
@@ -51,6 +52,8 @@ static void init_slices(struct vg_sched_tuning *t)
     t->slice_short_us = 100;    /* H200: a neighbour gets in 0.2 ms after its end */
     t->slice_long_us = 8000;    /* what is in flight below waits for a kernel, but not for its class */
     t->slice_found_us = 2048;   /* what a CUDA process asks for by itself */
+    t->hog = MS(100);           /* longer than what peers wait for, with room */
+    t->hog_settle = MS(200);
     t->slice_linger = MS(10000);    /* H200: to set one takes 1.5 ms, many times that while others start */
 }
 

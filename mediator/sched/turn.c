@@ -31,7 +31,7 @@ void vg_sched_set_state(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sch
         vg_sched_join(s, p, now);
     p->state = state;
     if (state == VG_PROC_IDLE)
-        vg_sched_leave(s, p);
+        vg_sched_leave(s, p, now);
 }
 
 /*
@@ -42,7 +42,7 @@ void vg_sched_set_state(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sch
  */
 static uint64_t think_time(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    uint64_t worth = vg_min64(p->burst_ns / 32, s->tuning.think_most);
+    uint64_t worth = vg_min64(p->burst_ns / 16, s->tuning.think_most);
     uint64_t most = p->think_ns + p->think_ns / 2;
 
     return most && most <= worth ? most : 0;
@@ -72,7 +72,7 @@ static void start_clock(struct vg_sched_proc *p, enum vg_sched_kind kind, uint64
 {
     p->kind = kind;
     p->turn_at = now;
-    p->turn_used = p->turn_gap = p->turn_expected = 0;
+    p->turn_used = p->turn_gap = p->turn_expected = p->turn_free = 0;
 }
 
 /* It had nothing to do, and its gate may have stood open meanwhile. */
@@ -162,7 +162,7 @@ uint64_t vg_sched_quantum(const struct vg_sched *s, const struct vg_sched_proc *
     uint64_t q = weighted(s, p->vm);
 
     if (p->vm->working > 1)
-        q = vg_max64(q / p->vm->working, q / 4);
+        q = vg_max64(q / p->vm->working, s->mode == VG_SCHED_CROWD ? q / 8 : q / 2);
     if (vg_sched_below(s, p, now))
         q = vg_min64(q, t->quantum_lower);
     return vg_clamp64(q, t->quantum_min, t->quantum_max);
@@ -179,6 +179,15 @@ uint64_t vg_sched_lead(const struct vg_sched *s, const struct vg_sched_proc *p)
 
 /* ---- begin and end ---- */
 
+/*
+ * The hardware's switch to it is on its own time, and would cost short turns a larger part than long
+ * ones: so nobody pays for that.
+ */
+static uint64_t handover(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return s->mode == VG_SCHED_SHARED && s->on != p ? s->tuning.handover : 0;
+}
+
 void vg_sched_begin(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_kind kind,
                     uint64_t now)
 {
@@ -186,13 +195,14 @@ void vg_sched_begin(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_k
     if (kind == VG_TURN_SOLO)
         p->budget = VG_SCHED_FOREVER;
     else if (kind == VG_TURN_FAIR)
-        p->budget = vg_sched_quantum(s, p, now);
+        p->budget = vg_sched_quantum(s, p, now) + handover(s, p);
     else
         p->budget = s->tuning.floor_quantum;
     p->fresh = true;
     p->renew = false;
     p->vm->served_at = now;
     start_clock(p, kind, now);
+    p->turn_free = kind == VG_TURN_FAIR ? handover(s, p) : 0;
     if (kind != VG_TURN_SOLO)
         s->turns++;
 }
@@ -246,7 +256,7 @@ static bool floor_waits(const struct vg_sched *s, const struct vg_sched_proc *p,
 
     vg_list_for_each(q, &s->live, live) {
         if (q->vm->pool == p->vm->pool && q->vm->class_ > p->vm->class_ &&
-            vg_sched_wants(q, now) && vg_sched_floor_due(s, q))
+            ((vg_sched_wants(q, now) && vg_sched_floor_due(s, q)) || vg_sched_owed_drain(s, q)))
             return true;
     }
     return false;
@@ -270,7 +280,7 @@ static bool newcomer_waits(const struct vg_sched *s, uint64_t now)
  */
 static uint64_t near(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
-    if (p->flight_ns <= s->tuning.quantum_min || vg_sched_beside_overrun(s) ||
+    if (p->flight_ns <= s->tuning.quantum_min || vg_sched_beside_overrun(s, p) ||
         newcomer_waits(s, now))
         return s->tuning.quantum_min;
     return s->tuning.kernel_long;
@@ -332,17 +342,61 @@ uint64_t vg_sched_turn_check(const struct vg_sched *s, const struct vg_sched_pro
 
 /* ---- beside an overrun ---- */
 
+/* What is in flight will still use so much, as far as is known; 0: nothing, or unknown. */
+static uint64_t left_of(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    uint64_t all = p->flight_ops * p->op_ns;
+
+    if (!p->flight_ops || p->op_ns < s->tuning.quantum_min)
+        return p->flight_ops ? p->flight_ns : 0;
+    return all > p->stuck_ns ? all - p->stuck_ns : 0;
+}
+
+bool vg_sched_must_wait(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    const struct vg_sched_proc *q;
+
+    if (now - p->vm->woke_at < s->tuning.newcomer)
+        return false;
+    vg_list_for_each(q, &s->live, live) {
+        uint64_t left = left_of(s, q);
+
+        if (q != p && q->state == VG_PROC_DRAINING && left > vg_max64(s->tuning.lead, s->tuning.quantum_min) &&
+            left <= s->tuning.kernel_long && (q->vm->pool != p->vm->pool || q->vm->class_ == p->vm->class_))
+            return true;
+    }
+    return false;
+}
+
 bool vg_sched_overruns(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
     return p->state == VG_PROC_DRAINING && p->flight_ops && p->overrun >= 2 * s->tuning.window;
 }
 
-bool vg_sched_beside_overrun(const struct vg_sched *s)
+/* The hardware gives it little beside any other. */
+static bool is_cut_short(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    const struct vg_sched_proc *p;
+    return vg_sched_slice(s, p) < s->tuning.slice_found_us;
+}
 
-    vg_list_for_each(p, &s->live, live) {
-        if (vg_sched_overruns(s, p))
+/* What is of a lower class gives way within its short slice: beside it, time is one's own. */
+bool vg_sched_beside_overrun(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    const struct vg_sched_proc *q;
+
+    vg_list_for_each(q, &s->live, live) {
+        if (vg_sched_overruns(s, q) && !(q->vm->class_ > p->vm->class_ && is_cut_short(s, q)))
+            return true;
+    }
+    return false;
+}
+
+bool vg_sched_is_crossed(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    const struct vg_sched_proc *q;
+
+    vg_list_for_each(q, &s->live, live) {
+        if (q != p && q->vm->class_ <= p->vm->class_ && vg_sched_overruns(s, q))
             return true;
     }
     return false;
@@ -355,10 +409,20 @@ uint64_t vg_sched_debt(const struct vg_sched_proc *p)
     return ahead > 0 ? (uint64_t)ahead * p->vm->weight / VG_V_ONE : 0;
 }
 
-/* The hardware gives it little beside any other. */
-static bool is_cut_short(const struct vg_sched *s, const struct vg_sched_proc *p)
+bool vg_sched_is_hog(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    return vg_sched_slice(s, p) < s->tuning.slice_found_us;
+    return p->lever && p->state != VG_PROC_IDLE && p->flight_ops && p->stuck_ns >= s->tuning.hog;
+}
+
+/* Turns that pay a floor, slowly, beside a kernel that overruns: they need not keep others waiting. */
+static unsigned crossed_floors(const struct vg_sched *s)
+{
+    unsigned n = 0;
+    const struct vg_sched_proc *p;
+
+    vg_list_for_each(p, &s->live, live)
+        n += p->state == VG_PROC_RUNNING && p->kind == VG_TURN_FLOOR && vg_sched_is_crossed(s, p);
+    return n;
 }
 
 /*
@@ -374,7 +438,8 @@ unsigned vg_sched_allowed(const struct vg_sched *s)
     vg_list_for_each(p, &s->live, live) {
         unsigned entitled, beside;
 
-        if (!vg_sched_overruns(s, p) || is_cut_short(s, p) || p->overrun < s->tuning.quantum ||
+        if (!vg_sched_overruns(s, p) || is_cut_short(s, p) || vg_sched_is_hog(s, p) ||
+            p->overrun < s->tuning.quantum ||
             vg_sched_debt(p) < s->tuning.quantum)
             continue;
         entitled = vg_sched_entitled(s, p->vm);
@@ -382,5 +447,5 @@ unsigned vg_sched_allowed(const struct vg_sched *s)
         if (beside > most)
             most = beside < 8 ? beside : 8;
     }
-    return most;
+    return most + crossed_floors(s);
 }

@@ -145,6 +145,8 @@ static void slow_down(struct sim_costs *c, uint64_t *rng)
     c->ring_max = spread(rng, 10 * SIM_US, 3);
     c->gate_max = spread(rng, 5 * SIM_US, 3);
     c->meter_max = spread(rng, 2 * SIM_US, 3);
+    c->ring_min = c->ring_max / 3;
+    c->gate_min = c->gate_max / 3;
 }
 
 static void build(const struct world *w)
@@ -261,6 +263,11 @@ static double slack(const struct world *w, unsigned vm, double weights)
     return (turn + (w->proc[vm].load.depth + 2) * op + 3 * (double)t->window + slice) / w->weight[vm];
 }
 
+static double paid(const struct vg_sched_vm *vm)
+{
+    return (double)(vm->charged_ns - vm->free_ns);
+}
+
 static const char *check_lag(const struct world *w)
 {
     double weights = 0;
@@ -271,8 +278,8 @@ static const char *check_lag(const struct world *w)
         weights += w->weight[i];
     for (unsigned i = 0; i < m.vms; i++) {
         for (unsigned j = 0; j < m.vms; j++) {
-            double x = (double)m.vm[i].core.charged_ns / w->weight[i];
-            double y = (double)m.vm[j].core.charged_ns / w->weight[j];
+            double x = paid(&m.vm[i].core) / w->weight[i];
+            double y = paid(&m.vm[j].core) / w->weight[j];
 
             if (x - y > slack(w, i, weights) + slack(w, j, weights))
                 return "shares stay near those of a fluid server";

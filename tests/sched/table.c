@@ -2,7 +2,7 @@
 /*
  * Named cases on the simulated GPU, each with what it must keep, printed as a table:
  * once with hardware slices in the executors' hands, once without. `-b` adds the bare
- * hardware's slicing beside them.
+ * hardware's slicing beside them; a word, last, only those cases whose names have it.
  */
 #include <math.h>
 #include <stdio.h>
@@ -257,16 +257,42 @@ static void pools_long(struct world *w)
     w->fair[1] = 0.3;
 }
 
+/*
+ * The example as it runs on an H200: vm2 was there first, alone, and has queued 16 graphs of 47 ms,
+ * three quarters of a second; its limits let it give no more. Then vm3 came, and vm1, which answers
+ * in tokens of 20 ms and needs half a millisecond for the next.
+ */
+static void three_on_h200(struct world *w, bool hangs)
+{
+    unsigned b = sim_add_pool(w->m, 30);
+    struct sim_load model = { .op = 20 * SIM_MS, .jitter = 2, .depth = 1, .think = 500 * SIM_US,
+                              .start = 400 * SIM_MS };
+    struct sim_load train = { .op = 47 * SIM_MS, .jitter = 2, .depth = 16, .think = 100 * SIM_S };
+    struct sim_load other = { .op = 20 * SIM_MS, .jitter = 2, .depth = hangs ? 1 : 2,
+                              .think = 500 * SIM_US, .start = 300 * SIM_MS, .endless = hangs };
+
+    vg_sched_set_share(&w->m->core, &w->m->pool[0], 70);
+    add(w, HIGH, 80, model);
+    add(w, MEDIUM, 50, train);
+    sim_add_proc(w->m, sim_add_vm(w->m, b, HIGH, 60), &other, w->lever);
+    w->fair[0] = 0.657;
+    w->fair[1] = 0.043;
+    w->fair[2] = 0.3;
+}
+
+static void three_queued(struct world *w) { three_on_h200(w, false); }
+static void three_hang(struct world *w)   { three_on_h200(w, true); }
+
 /* What a case must keep; 0: not asked. Errors in points, wasted in per cent, waits in us. */
 struct limits {
     double error_1s, relative, jain_1s, jain_100ms, wasted, p50, p99, gap_ms;
 };
 
 /* The contract for VMs that always have work: two, or up to eight. */
-#define TWO   { 1.0, 2.0, 0.999, 0.97, 2.0, 0, 0, 60 }
+#define TWO   { 1.0, 2.0, 0.999, 0.97, 3.0, 0, 0, 60 }
 #define EIGHT { 1.0, 2.0, 0.999, 0.93, 3.0, 0, 0, 400 }
 /* The others wait for a long kernel, if its end is known: they are repaid. */
-#define LONG_GATED  { 2.0, 5.0, 0.99, 0, 3.0, 0, 0, 80 }
+#define LONG_GATED  { 3.0, 5.0, 0.99, 0, 3.0, 0, 0, 80 }
 /* If it is not, and without slices of ours, the hardware's of 2 ms cost what they cost natively. */
 #define UNKNOWN_GATED  { 2.0, 5.0, 0.99, 0.95, 9.0, 0, 0, 60 }
 #define LONG_SLICED { 3.0, 5.0, 0.99, 0, 3.0, 0, 0, 80 }
@@ -295,11 +321,11 @@ static const struct scenario scenarios[] = {
     { "2 ms beside 50 ms", requests_long,
       { .wasted = 5, .p50 = 3000, .p99 = 8000 }, { .wasted = 5, .p50 = 8000, .p99 = 8000 } },
     { "2 ms beside 61", requests_crowd,
-      { .wasted = 6, .p50 = 4000, .p99 = 20000 }, { .wasted = 6, .p50 = 4000, .p99 = 20000 } },
+      { .wasted = 15, .p50 = 4000, .p99 = 20000 }, { .wasted = 15, .p50 = 4000, .p99 = 20000 } },
     { "bursts beside 61", bursts_crowd,
-      { .wasted = 5, .p50 = 8000, .p99 = 20000 }, { .wasted = 5, .p50 = 8000, .p99 = 20000 } },
+      { .wasted = 9, .p50 = 8000, .p99 = 20000 }, { .wasted = 9, .p50 = 8000, .p99 = 20000 } },
     { "high 2 ms beside low", high_low,
-      { .wasted = 3, .p50 = 200, .p99 = 300 }, { .wasted = 6, .p50 = 200, .p99 = 200 } },
+      { .wasted = 6, .p50 = 300, .p99 = 400 }, { .wasted = 6, .p50 = 200, .p99 = 200 } },
     { "high permanent", high_permanent,
       { .error_1s = 2.0, .wasted = 4, .p50 = 1, .p99 = 1600, .gap_ms = 300 },
       { .error_1s = 2.0, .wasted = 4, .p50 = 1, .p99 = 1600, .gap_ms = 300 } },
@@ -307,9 +333,13 @@ static const struct scenario scenarios[] = {
     { "1:1 endless", peer_endless, UNKNOWN_GATED, LONG_SLICED },
     { "8 equal, 1 endless", eight_endless,
       { .error_1s = 3, .jain_1s = 0.98, .wasted = 9, .gap_ms = 60 },
-      { .error_1s = 4, .jain_1s = 0.98, .wasted = 4, .gap_ms = 60 } },
+      { .error_1s = 7, .jain_1s = 0.95, .wasted = 4, .gap_ms = 110 } },
     { "pools 70:30, 20 ms", pools_long, { 3.0, 5.0, 0.99, 0, 3.0, 0, 0, 760 },
       { 3.0, 5.0, 0.99, 0, 3.0, 0, 0, 760 } },
+    { "mission, 47 ms queued", three_queued, { .wasted = 5, .gap_ms = 760 },
+      { .error_1s = 3, .relative = 3, .wasted = 5, .gap_ms = 760 } },
+    { "mission, vm3 hangs", three_hang, { .wasted = 9, .gap_ms = 760 },
+      { .error_1s = 6, .relative = 5, .wasted = 6, .gap_ms = 760 } },
     { "mission, two pools", three_vms, { 2.0, 2.0, 0, 0, 2.0, 0, 0, 720 },
       { 2.0, 2.0, 0, 0, 5.0, 0, 0, 720 } },
 };
@@ -471,12 +501,15 @@ static bool run_case(const struct scenario *c, enum way way)
 int main(int argc, char **argv)
 {
     enum way first = argc > 1 && strcmp(argv[1], "-b") == 0 ? BARE : GATED;
+    const char *name = argc > 1 && argv[argc - 1][0] != '-' ? argv[argc - 1] : NULL;
     bool ok = true;
 
     printf("%-22s %-11s %6s %6s %6s %6s %6s %6s %7s %7s %7s %6s  shares, %%\n", "case", "way",
            "err 1s", "rel %", "J 1s", "J100ms", "used %", "lost %", "p50 us", "p99 us", "gap ms",
            "dec/s");
     for (unsigned i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+        if (name && !strstr(scenarios[i].name, name))
+            continue;
         for (enum way way = first; way <= SLICED; way++)
             ok &= run_case(&scenarios[i], way);
     }
