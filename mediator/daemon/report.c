@@ -200,10 +200,10 @@ static json_object *executor(const struct vg_session *s)
     add_text(o, "vm", s->client->vm->name);
     add_number(o, "slot", s->slot);
     add_number(o, "pid", (uint64_t)s->pid);
-    add_number(o, "user", s->user ? s->user : geteuid());
     add_text(o, "state", vg_session_state_name(s));
     add_text(o, "reason", vg_session_is_live(s) ? "" : vg_gone_name(s->reason));
     add_text(o, "role", vg_client_role_name(s->client));
+    add_number(o, "user", s->user ? s->user : geteuid());
     add_guest(o, st);
     add_text(o, "backend", vg_backend_name(&s->backend));
     add_text(o, "device", s->device);

@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define DEVICES    "/dev"
@@ -49,16 +51,29 @@ static size_t device_groups(gid_t *groups)
     return count;
 }
 
+/* Of all that root may, only what the second step needs. The kernel's interface; no library has it. */
+static int keep_changing_users(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    struct __user_cap_data_struct set[_LINUX_CAPABILITY_U32S_3] = {
+        {.effective = 1u << CAP_SETUID | 1u << CAP_SETGID,
+         .permitted = 1u << CAP_SETUID | 1u << CAP_SETGID}};
+
+    return syscall(SYS_capset, &head, set) < 0 ? -errno : 0;
+}
+
 int vg_user_begin(uint32_t user)
 {
     gid_t groups[GROUPS_MAX];
     size_t count = device_groups(groups);
 
     /* Saved as root: vg_user_become needs it once more. The effective one takes the rights away. */
-    if (setgroups(count, groups) < 0 || setresgid(user, user, user) < 0 ||
-        setresuid(0, user, 0) < 0)
+    if (setgroups(count, groups) < 0 || setresgid(user, user, user) < 0)
         return -errno;
-    return 0;
+    int rc = keep_changing_users();
+    if (rc < 0)
+        return rc;
+    return setresuid(0, user, 0) < 0 ? -errno : 0;
 }
 
 /* True if the line of a thread's status has this user four times, or no capability. */
