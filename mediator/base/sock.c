@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,6 +38,16 @@ int vg_sock_connect(int type, const char *path)
     return vg_steal_fd(&fd);
 }
 
+/* Who listened there has died: what still accepts is a child of his that has yet to close it. */
+static bool has_dead_owner(int fd)
+{
+    struct ucred owner = { .pid = 0 };
+    socklen_t len = sizeof(owner);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &owner, &len) == 0 && owner.pid > 0 &&
+           kill(owner.pid, 0) < 0 && errno == ESRCH;
+}
+
 /* True if the path is a socket at which nobody listens any more. */
 static bool is_stale(int type, const char *path)
 {
@@ -46,9 +57,11 @@ static bool is_stale(int type, const char *path)
     if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
         return false;
     fd = vg_sock_connect(type, path);
-    if (fd >= 0)
-        close(fd);
-    return fd == -ECONNREFUSED;
+    if (fd < 0)
+        return fd == -ECONNREFUSED;
+    bool dead = has_dead_owner(fd);
+    close(fd);
+    return dead;
 }
 
 /* The socket is born without permissions, so nobody slips in before chown and chmod. */

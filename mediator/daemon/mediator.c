@@ -21,7 +21,8 @@
 #include "notify.h"
 #include "store.h"
 
-#define LOCK_MS 500u    /* for the one before us to go */
+#define LOCK_MS    500u     /* for the one before us to go */
+#define REMNANT_MS 10000u   /* for what it has left behind to go, on a busy machine */
 
 /* ---- VMs ---- */
 
@@ -270,14 +271,32 @@ static void lock_path(const struct vg_mediator *m, char *path, size_t cap)
     snprintf(path, cap, "%s.lock", m->config.socket);
 }
 
-/* The one before may be in the middle of its end, or a child of it of its start. */
-static bool now_or_never(unsigned *patience_ms)
+/*
+ * One that was killed may have left a child between fork and exec, which has all its descriptors,
+ * the lock among them, and no daemon. The second lock is of the process and passes to no child.
+ */
+static bool has_daemon(int lock_fd)
 {
-    if (*patience_ms == 0)
-        return true;
+    struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+    return fcntl(lock_fd, F_GETLK, &l) < 0 || l.l_type != F_UNLCK;
+}
+
+static bool is_patient(int lock_fd, unsigned *waited_ms)
+{
+    if (*waited_ms >= (has_daemon(lock_fd) ? LOCK_MS : REMNANT_MS))
+        return false;
     poll(NULL, 0, 10);
-    *patience_ms -= 10;
-    return false;
+    *waited_ms += 10;
+    return true;
+}
+
+static void say_it_is_ours(int lock_fd)
+{
+    struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+    if (fcntl(lock_fd, F_SETLK, &l) < 0)
+        vg_log(VG_LOG_WARNING, "no-second-lock", "error=\"%s\"", strerror(errno));
 }
 
 /*
@@ -288,7 +307,8 @@ static int take_lock(struct vg_mediator *m)
 {
     char path[PATH_MAX];
     struct stat ours, there;
-    unsigned patience = LOCK_MS;
+    unsigned waited = 0;
+    bool patient;
 
     lock_path(m, path, sizeof(path));
     for (;;) {
@@ -296,14 +316,17 @@ static int take_lock(struct vg_mediator *m)
         if (m->lock_fd < 0)
             return -errno;
         if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+            patient = is_patient(m->lock_fd, &waited);
             vg_close(&m->lock_fd);
-            if (now_or_never(&patience))
+            if (!patient)
                 return -EADDRINUSE;
             continue;
         }
         if (fstat(m->lock_fd, &ours) == 0 && stat(path, &there) == 0 &&
-            ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+            ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
+            say_it_is_ours(m->lock_fd);
             return 0;
+        }
         vg_close(&m->lock_fd);
     }
 }

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,9 @@
 #define EXIT_OURS       125     /* as env and timeout use it: we failed, not the command */
 #define EXIT_CANNOT_RUN 126
 #define EXIT_NOT_FOUND  127
+
+#define RETURN_MS 5000u     /* a mediator that was killed is there again by then */
+#define LOOK_MS   20u
 
 struct run {
     struct vg_loop loop;
@@ -130,27 +134,39 @@ static int parse(struct run *r, int argc, char **argv)
 
 /* ---- which mediator ---- */
 
-static const char *usual_socket(void)
+/*
+ * 0 or -errno. A socket where nobody listens is that of one that was killed and comes again, with
+ * all it knows of our VM; a private one would know nothing of it.
+ */
+static int reach(const char *path)
 {
-    const char *path = getenv("VGPU_SOCKET");
+    unsigned waited = 0;
+    int fd;
 
-    return path && *path ? path : VG_SOCKET_PATH;
-}
-
-static bool answers(const char *path)
-{
-    int fd = vg_sock_connect(SOCK_SEQPACKET, path);
-
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
+    while ((fd = vg_sock_connect(SOCK_SEQPACKET, path)) == -ECONNREFUSED && waited < RETURN_MS) {
+        poll(NULL, 0, (int)LOOK_MS);
+        waited += LOOK_MS;
+    }
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
 }
 
 /* The socket for the command, or NULL after saying why there is none. */
 static const char *find_mediator(struct run *r)
 {
-    if (!r->backend_given && !r->options.memory_mib && answers(usual_socket()))
-        return usual_socket();
+    const char *named = getenv("VGPU_SOCKET");
+    bool is_named = named && *named, own = r->backend_given || r->options.memory_mib;
+    int rc = own ? -ENOENT : reach(is_named ? named : VG_SOCKET_PATH);
+
+    if (rc == 0)
+        return is_named ? named : VG_SOCKET_PATH;
+    if (is_named && !own) {
+        fprintf(stderr, "vgpu-run: VGPU_SOCKET: no mediator answers at %s: %s\n", named,
+                strerror(-rc));
+        return NULL;
+    }
     return vg_private_start(&r->private, &r->loop, &r->options) < 0 ? NULL : r->private.socket;
 }
 

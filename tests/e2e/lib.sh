@@ -70,7 +70,7 @@ mediator_start() {
         --set state_dir= "$@" >>"$work/mediator.log" 2>&1 &
     mediator=$!
     # A killed one leaves its socket behind, so the file alone says nothing.
-    within 10 answers
+    within 30 answers
 }
 
 mediator_stop() {

@@ -158,6 +158,50 @@ fi
 kill -TERM "$pid"
 for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.02; done
 
+# ---- after a daemon that was killed ----
+
+# remnant DIRECTORY SECONDS: what is left of one that was killed with a child between fork and exec: its
+# lock, for so long, and sockets where nobody will ever accept, for longer.
+remnant() {
+    python3 - "$@" <<'END'
+import fcntl, os, socket, sys, time
+folder = sys.argv[1]
+lock = open(folder + "/m.sock.lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+keep = []
+for name, kind in ("m.sock", socket.SOCK_SEQPACKET), ("control.sock", socket.SOCK_STREAM):
+    s = socket.socket(socket.AF_UNIX, kind)
+    s.bind(folder + "/" + name)
+    s.listen(64)
+    keep.append(s)
+if os.fork() > 0:
+    sys.exit(0)
+for fd in 0, 1, 2:
+    os.close(fd)
+time.sleep(float(sys.argv[2]))
+lock.close()
+time.sleep(20)
+END
+}
+wants 'mediator: nothing runs' 0 '' gone
+remnant "$work" 2
+wants 'mediator: starts beside what a killed one has left' 0 'started pid=' daemon --set prestart=0
+wants 'mediator: and serves' 0 '' admin list
+wants 'mediator: a second one does not start' 1 'another vgpu-mediator serves it' daemon
+kill -KILL "$(admin show-health --json | sed -n 's/^ *"pid": *\([0-9]*\).*/\1/p' | head -n 1)"
+until ! admin list >/dev/null 2>&1; do sleep 0.05; done
+# A program that comes before the next daemon waits for that: one of its own would know no quarantine.
+VGPU_SOCKET=$work/m.sock "$bin/vgpu-run" --vm comes-early -- sh -c 'echo $VGPU_SOCKET' >"$work/early" 2>&1 &
+early=$!
+sleep 0.3
+wants 'mediator: the next one' 0 'started pid=' daemon --set prestart=0 --set keep=never
+wait $early
+wants 'run: waits for the next mediator' 0 "^$work/m.sock$" cat "$work/early"
+wants 'run: where nobody is there is no private one' 125 "no mediator answers at $work/none" \
+    env VGPU_SOCKET="$work/none" "$bin/vgpu-run" true
+kill "$(admin show-health --json | sed -n 's/^ *"pid": *\([0-9]*\).*/\1/p' | head -n 1)"
+for _ in $(seq 100); do gone && break; sleep 0.05; done
+
 # ---- what it adds to a start: best of 10, with the software GPU on both sides ----
 
 now_us() { echo $(($(date +%s%N) / 1000)); }
