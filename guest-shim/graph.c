@@ -12,6 +12,7 @@
 #include "guest-shim/flow.h"
 #include "guest-shim/fwd.h"
 #include "guest-shim/known.h"
+#include "guest-shim/node.h"
 #include "guest-shim/state.h"
 #include "vg_api.h"
 
@@ -251,6 +252,21 @@ static CUresult instantiate_with(CUgraphExec *exec, CUgraph graph,
     }
     r = instantiate(exec, graph, params);
     params->hUploadStream = given;
+    if (!r)
+        vg_switch_made(*exec);
+    return r;
+}
+
+static CUresult host_instantiate(VG_PARAMS(cuGraphInstantiateWithFlags))
+VG_FWD_BODY(cuGraphInstantiateWithFlags)
+
+CUresult cuGraphInstantiateWithFlags(CUgraphExec *phGraphExec, CUgraph hGraph,
+                                     unsigned long long flags)
+{
+    CUresult r = host_instantiate(phGraphExec, hGraph, flags);
+
+    if (!r)
+        vg_switch_made(*phGraphExec);
     return r;
 }
 
@@ -288,12 +304,16 @@ CUresult cuGraphExecUpdate_v2(CUgraphExec hGraphExec, CUgraph hGraph,
         return r;
     if (!hGraphExec || !hGraph)
         return CUDA_ERROR_INVALID_VALUE;
+    if (vg_switch_any_off(hGraphExec))
+        return vg_unsupported("an update of a graph whose copy of ordinary memory is switched off");
     r = vg_call_reply(VG_CALL_cuGraphExecUpdate_v2,
                       VG_WORDS((uintptr_t)hGraphExec, (uintptr_t)hGraph), &reply);
     if (resultInfo && complaint(&reply, why, 3))
         *resultInfo = (CUgraphExecUpdateResultInfo){(CUgraphExecUpdateResult)why[0],
                                                     (CUgraphNode)(uintptr_t)why[1],
                                                     (CUgraphNode)(uintptr_t)why[2]};
+    if (!r)
+        vg_switch_updated(hGraphExec);
     return r;
 }
 

@@ -349,5 +349,11 @@ CUresult cuGraphDestroy(CUgraph hGraph)
     return host_destroy(hGraph);
 }
 
-CUresult cuGraphExecDestroy(VG_PARAMS(cuGraphExecDestroy))
+static CUresult host_destroy_exec(VG_PARAMS(cuGraphExecDestroy))
 VG_FWD_BODY(cuGraphExecDestroy)
+
+CUresult cuGraphExecDestroy(CUgraphExec hGraphExec)
+{
+    vg_switch_gone(hGraphExec);
+    return host_destroy_exec(hGraphExec);
+}

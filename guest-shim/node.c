@@ -126,7 +126,7 @@ static void finish(struct wire *w, CUresult r)
 {
     free(w->owned);
     if (r && w->cookie)
-        vg_callback_drop(w->cookie);
+        (w->transfer ? vg_transfer_drop : vg_callback_drop)(w->cookie);
 }
 
 /* ---- sending --------------------------------------------------------------------- */
@@ -299,6 +299,7 @@ static void renew_copy(const struct wire *w, CUgraphNode node, const CUgraphNode
         vg_node_drop_copy(node);
 }
 
+/* A copy that is switched off is sent when it is switched on (node_switch.c). */
 CUresult vg_node_set(uint32_t id, CUgraphExec exec, CUgraphNode node, const CUgraphNodeParams *p)
 {
     struct wire w;
@@ -313,9 +314,14 @@ CUresult vg_node_set(uint32_t id, CUgraphExec exec, CUgraphNode node, const CUgr
         r = make_transfer(&w, node, p);
     if (!r && w.transfer)
         w.id = id_of_transfer(id);
-    if (!r)
+    bool later = !r && w.transfer && exec && vg_switch_is_off(exec, node);
+    if (!r && !later)
         r = send_set(&w, exec, node);
-    finish(&w, r);
+    finish(&w, later ? CUDA_ERROR_NOT_READY : r);
+    if (!r && w.transfer && exec)
+        vg_switch_set(exec, node, &p->memcpy);
+    if (!r && w.transfer && !exec)
+        vg_switch_changed(node);
     if (!r && !exec)
         renew_copy(&w, node, p);
     return r;

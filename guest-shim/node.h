@@ -48,6 +48,21 @@ struct vg_node_facts {
 CUresult vg_node_ask(uint32_t id, CUgraphNode node, struct vg_node_facts *ret_facts);
 void vg_node_facts_fini(struct vg_node_facts *facts);
 
+/* ---- copies of ordinary memory in executable graphs (node_switch.c) ---- */
+
+/* An executable graph was made; was updated from a graph; is gone. */
+void vg_switch_made(CUgraphExec exec);
+void vg_switch_updated(CUgraphExec exec);
+void vg_switch_gone(CUgraphExec exec);
+
+/* A copy was changed in its graph; in an executable one. */
+void vg_switch_changed(CUgraphNode node);
+void vg_switch_set(CUgraphExec exec, CUgraphNode node, const CUDA_MEMCPY_NODE_PARAMS *copy);
+
+/* Switched off: this copy, and any of them. */
+bool vg_switch_is_off(CUgraphExec exec, CUgraphNode node);
+bool vg_switch_any_off(CUgraphExec exec);
+
 /* ---- notes (node_note.c) ---- */
 
 /*

@@ -213,11 +213,26 @@ CUresult vg_transfer_describe(CUgraphNodeParams *p, const CUDA_MEMCPY_NODE_PARAM
     return CUDA_SUCCESS;
 }
 
+void vg_transfer_drop(uint64_t cookie)
+{
+    CUhostFn fn;
+    void *data;
+
+    vg_callback_of(cookie, &fn, &data);
+    free(data);
+    vg_callback_drop(cookie);
+}
+
+bool vg_transfer_any(void)
+{
+    return vg_load_relaxed(&made) != 0;
+}
+
 bool vg_transfer_is(CUgraphNode node)
 {
     struct vg_node_facts facts;
 
-    if (!vg_load_relaxed(&made) ||
+    if (!vg_transfer_any() ||
         vg_node_ask(VG_CALL_cuGraphMemcpyNodeGetParams, node, &facts) != CUDA_SUCCESS)
         return false;
     bool transfer = facts.transfer;
@@ -232,6 +247,17 @@ const CUDA_MEMCPY3D *vg_transfer_copy(uint64_t cookie)
 
     vg_callback_of(cookie, &fn, &data);
     return &((const struct transfer *)data)->copy;
+}
+
+void vg_transfer_params(uint64_t cookie, CUDA_MEMCPY_NODE_PARAMS *ret_params)
+{
+    CUhostFn fn;
+    void *data;
+
+    vg_callback_of(cookie, &fn, &data);
+    memset(ret_params, 0, sizeof(*ret_params));
+    ret_params->copyCtx = ((const struct transfer *)data)->ctx->handle;
+    ret_params->copyParams = ((const struct transfer *)data)->copy;
 }
 
 /* ---- captured copies --------------------------------------------------------------- */
@@ -262,7 +288,7 @@ bool vg_transfer_capture(const CUDA_MEMCPY3D *c, uint64_t stream, CUresult *ret_
     *ret_result = vg_call_reply(VG_CALL_HOST_FUNC, VG_WORDS(stream, cookie, VG_CALLBACK_TRANSFER),
                                 NULL);
     if (*ret_result)
-        vg_callback_drop(cookie);
+        vg_transfer_drop(cookie);
     return true;
 }
 

@@ -23,11 +23,18 @@ CUresult vg_transfer_place(CUDA_MEMCPY3D *c, bool *ret_moved, bool *ret_transfer
 CUresult vg_transfer_describe(CUgraphNodeParams *p, const CUDA_MEMCPY_NODE_PARAMS *copy,
                               uint64_t *ret_cookie);
 
+/* Takes one back whose cookie was not sent, or refused. */
+void vg_transfer_drop(uint64_t cookie);
+
 /* Whether the host runs this node as a transfer. */
 bool vg_transfer_is(CUgraphNode node);
 
-/* The copy behind a transfer's cookie. */
+/* Whether there ever was one in this process. */
+bool vg_transfer_any(void);
+
+/* The copy behind a transfer's cookie, alone and with its context. */
 const CUDA_MEMCPY3D *vg_transfer_copy(uint64_t cookie);
+void vg_transfer_params(uint64_t cookie, CUDA_MEMCPY_NODE_PARAMS *ret_params);
 
 /*
  * For a copy that a stream should carry out: if the stream is being captured, makes the

@@ -154,6 +154,65 @@ static void changed(struct world *w)
     RT(cudaGraphDestroy(graph));
 }
 
+static int first_of(struct world *w, cudaGraphExec_t exec)
+{
+    w->out[0] = -1;
+    RT(cudaGraphLaunch(exec, w->stream));
+    RT(cudaStreamSynchronize(w->stream));
+    return w->out[0];
+}
+
+/* Copies are switched off and on, and changed meanwhile; then the graph is updated from another. */
+static void switched(struct world *w)
+{
+    std::vector<int> a(N, 7), b(N, 8), c(N, 9);
+    const size_t bytes = N * sizeof(int);
+    cudaGraph_t graph, other;
+    cudaGraphNode_t in, out, node;
+    cudaGraphExec_t exec;
+    cudaGraphExecUpdateResultInfo info;
+    unsigned enabled = 7;
+
+    RT(cudaGraphCreate(&graph, 0));
+    RT(cudaGraphAddMemcpyNode1D(&in, graph, NULL, 0, w->dev, a.data(), bytes,
+                                cudaMemcpyHostToDevice));
+    RT(cudaGraphAddMemcpyNode1D(&out, graph, &in, 1, w->out.data(), w->dev, bytes,
+                                cudaMemcpyDeviceToHost));
+    RT(cudaGraphInstantiate(&exec, graph, 0));
+    RT(cudaGraphNodeGetEnabled(exec, in, &enabled));
+    EXPECT(enabled == 1, "a copy says at first that it is %u", enabled);
+    EXPECT(first_of(w, exec) == 7, "switched on: %d", w->out[0]);
+    RT(cudaGraphNodeSetEnabled(exec, in, 0));
+    RT(cudaGraphNodeGetEnabled(exec, in, &enabled));
+    EXPECT(enabled == 0, "a copy that is off says %u", enabled);
+    RT(cudaMemset(w->dev, 0, bytes));
+    RT(cudaDeviceSynchronize());
+    EXPECT(first_of(w, exec) == 0, "switched off: %d", w->out[0]);
+    RT(cudaGraphNodeSetEnabled(exec, out, 0));
+    EXPECT(first_of(w, exec) == -1, "both switched off: %d", w->out[0]);
+    RT(cudaGraphNodeSetEnabled(exec, out, 1));
+    RT(cudaGraphNodeSetEnabled(exec, in, 1));
+    EXPECT(first_of(w, exec) == 7, "switched on again: %d", w->out[0]);
+    RT(cudaGraphNodeSetEnabled(exec, in, 0));
+    RT(cudaGraphExecMemcpyNodeSetParams1D(exec, in, w->dev, b.data(), bytes,
+                                          cudaMemcpyHostToDevice));
+    RT(cudaMemset(w->dev, 0, bytes));
+    RT(cudaDeviceSynchronize());
+    EXPECT(first_of(w, exec) == 0, "changed and off: %d", w->out[0]);
+    RT(cudaGraphNodeSetEnabled(exec, in, 1));
+    EXPECT(first_of(w, exec) == 8, "changed while off: %d", w->out[0]);
+    RT(cudaGraphCreate(&other, 0));
+    RT(cudaGraphAddMemcpyNode1D(&node, other, NULL, 0, w->dev, c.data(), bytes,
+                                cudaMemcpyHostToDevice));
+    RT(cudaGraphAddMemcpyNode1D(&node, other, &node, 1, w->out.data(), w->dev, bytes,
+                                cudaMemcpyDeviceToHost));
+    RT(cudaGraphExecUpdate(exec, other, &info));
+    RT(cudaGraphDestroy(other)); /* what was taken from it stays */
+    EXPECT(first_of(w, exec) == 9, "updated: %d", w->out[0]);
+    RT(cudaGraphExecDestroy(exec));
+    RT(cudaGraphDestroy(graph));
+}
+
 /* Rows of a picture, captured. */
 static void pitched(struct world *w)
 {
@@ -261,6 +320,7 @@ int main(void)
     captured(&w);
     after_a_host_node(&w);
     changed(&w);
+    switched(&w);
     pitched(&w);
     in_memory_of_its_own(&w);
     in_memory_left_by_a_graph(&w);
