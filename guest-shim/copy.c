@@ -8,12 +8,12 @@
 
 #include <string.h>
 
-#include "guest-shim/bulk.h"
 #include "guest-shim/call.h"
 #include "guest-shim/flow.h"
 #include "guest-shim/state.h"
 #include "guest-shim/transfer.h"
 #include "vg_api.h"
+#include "vg_bulk.h"
 
 #define INLINE_MAX   (16u << 10)    /* bytes; beyond this a second copy costs more than a chunk */
 #define OUT_PIECES   4u             /* pieces of one copy to ordinary memory in flight */

@@ -80,6 +80,7 @@ struct vg_config {
     uint64_t max_contexts, max_streams, max_events, max_modules, max_graphs;
     uint64_t max_pinned_mib;        /* of all regions of a VM, 0: no limit */
     uint64_t jit_cache;             /* enum vg_jit_choice */
+    uint64_t pin_region;            /* 0: regions are not shown to the GPU */
     uint64_t image_cache_mib;       /* of each VM, 0: none */
     uint64_t context_mib;           /* GPU memory that a context costs; VG_CONTEXT_AUTO: by backend */
 };

@@ -169,6 +169,8 @@ static int spawn(struct vg_session *s, const struct vg_spawn *sp)
     }
     if (s->ahead && config->prestart_context)
         argv[n++] = (char *)"--warm";
+    if (!config->pin_region)
+        argv[n++] = (char *)"--unregistered";
     if (keeps_code(s))
         argv[n++] = (char *)"--jit-cache";
     if (config->spin_us != VG_SPIN_DEFAULT) {

@@ -74,6 +74,7 @@ void vg_context_gone(struct vg_exec *x, CUcontext ctx)
     vg_waits_drop_context(x, ctx);
     vg_meter_drop_context(x, ctx);
     vg_pins_end(x, ctx);
+    vg_bounce_end(x, ctx);
     if (x->ctx == ctx || x->home == ctx) {
         x->cuda.cuCtxSetCurrent(NULL);
         x->ctx = x->home = NULL;

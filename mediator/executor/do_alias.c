@@ -76,7 +76,7 @@ static CUresult map_alias(struct vg_exec *x, uint64_t addr, uint64_t off, uint64
     if (!claim(x, addr, bytes) ||
         vg_regmem_map(&x->job.mem, p, off, bytes, RW, MAP_SHARED | MAP_FIXED) != p)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    CUresult rc = x->cuda.cuMemHostRegister_v2(
+    CUresult rc = x->opt.unregistered ? CUDA_ERROR_NOT_SUPPORTED : x->cuda.cuMemHostRegister_v2(
         p, bytes, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);
     if (rc == CUDA_SUCCESS && vg_range_carve(&x->ranges, addr, bytes) < 0)
         rc = CUDA_ERROR_OUT_OF_MEMORY;

@@ -12,7 +12,7 @@
 /* A copy with an answer is answered when it is complete; a captured one never runs here. */
 CUresult vg_copy_answer(struct vg_exec *x, struct vg_req *r, CUresult rc, CUstream stream)
 {
-    if (rc != CUDA_SUCCESS || !(r->call.flags & VG_F_REPLY) || vg_own_is_capturing(x, stream))
+    if (r->later || rc != CUDA_SUCCESS || !(r->call.flags & VG_F_REPLY) || vg_own_is_capturing(x, stream))
         return rc;
     return vg_wait_stream(x, r, stream);
 }
@@ -82,6 +82,8 @@ static CUresult copy_in(struct vg_exec *x, CUdeviceptr dst, const void *src, uin
         from = vg_capture_copy(x, stream, src, bytes);
     if (!from)
         return CUDA_ERROR_OUT_OF_MEMORY;
+    if (vg_bounce_applies(x, from, bytes, stream) && vg_bounce_in(x, dst, from, bytes, stream, &rc))
+        return rc;
     for (uint64_t at = 0, n; at < bytes && rc == CUDA_SUCCESS; at += n) {
         n = vg_pins_reach(x, (uintptr_t)from + at, bytes - at);
         rc = x->cuda.cuMemcpyHtoDAsync_v2(dst + at, from + at, n, stream);
@@ -89,12 +91,18 @@ static CUresult copy_in(struct vg_exec *x, CUdeviceptr dst, const void *src, uin
     return rc;
 }
 
-static CUresult copy_out(struct vg_exec *x, void *dst, CUdeviceptr src, uint64_t bytes,
-                         CUstream stream)
+static CUresult copy_out(struct vg_exec *x, struct vg_req *r, void *dst, CUdeviceptr src,
+                         uint64_t bytes, CUstream stream)
 {
     uint8_t *to = dst;
     CUresult rc = CUDA_SUCCESS;
 
+    if (vg_bounce_applies(x, to, bytes, stream)) {
+        if (r->call.flags & VG_F_REPLY && vg_bounce_answer(x, r, to, src, bytes, stream, &rc))
+            return rc;
+        if (vg_bounce_out(x, to, src, bytes, stream, &rc))
+            return rc;
+    }
     for (uint64_t at = 0, n; at < bytes && rc == CUDA_SUCCESS; at += n) {
         n = vg_pins_reach(x, (uintptr_t)to + at, bytes - at);
         rc = x->cuda.cuMemcpyDtoHAsync_v2(to + at, src + at, n, stream);
@@ -107,16 +115,23 @@ CUresult vg_do_COPY_IN(struct vg_exec *x, struct vg_req *r)
     const uint64_t *w = r->call.arg;
     CUstream stream = (CUstream)(uintptr_t)w[3];
     const void *src = vg_guest_data(&x->guest, w[1], w[2]);
+    bool at_once = false;
 
     if (!vg_copy_stage_ok(r, w[4]))
         return CUDA_ERROR_INVALID_VALUE;
     CUresult rc = src ? vg_own_range(x, w[0], w[2]) : CUDA_ERROR_INVALID_VALUE;
     if (rc == CUDA_SUCCESS)
         rc = vg_own_stream(x, stream);
-    if (rc == CUDA_SUCCESS)
+    if (rc == CUDA_SUCCESS && w[4] && vg_bounce_applies(x, src, w[2], stream) &&
+        vg_bounce_at_once(x, w[0], src, w[2], stream, &rc))
+        at_once = true;
+    else if (rc == CUDA_SUCCESS)
         rc = vg_graph_copy_in(x, copy_in(x, w[0], src, w[2], stream, w[4] != 0), w[0], src, w[2],
                               stream);
-    vg_copy_stage_end(x, stream, w[4], rc);
+    if (at_once)
+        clear_stage(x, w[4]);
+    else
+        vg_copy_stage_end(x, stream, w[4], rc);
     VG_STAT_ADD(x, bytes_in, rc == CUDA_SUCCESS ? w[2] : 0);
     vg_hist_add(&x->stats->copy_bytes, w[2], rc == CUDA_SUCCESS);
     return vg_copy_answer(x, r, rc, stream);
@@ -132,7 +147,7 @@ CUresult vg_do_COPY_OUT(struct vg_exec *x, struct vg_req *r)
     if (rc == CUDA_SUCCESS)
         rc = vg_own_stream(x, stream);
     if (rc == CUDA_SUCCESS)
-        rc = vg_graph_copy_out(x, copy_out(x, dst, w[0], w[2], stream), dst, w[0], w[2], stream);
+        rc = vg_graph_copy_out(x, copy_out(x, r, dst, w[0], w[2], stream), dst, w[0], w[2], stream);
     VG_STAT_ADD(x, bytes_out, rc == CUDA_SUCCESS ? w[2] : 0);
     vg_hist_add(&x->stats->copy_bytes, w[2], rc == CUDA_SUCCESS);
     return vg_copy_answer(x, r, rc, stream);

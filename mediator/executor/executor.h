@@ -6,6 +6,7 @@
 #ifndef VG_EXECUTOR_H
 #define VG_EXECUTOR_H
 
+#include "mediator/executor/bounce.h"
 #include "mediator/executor/callback.h"
 #include "mediator/executor/console.h"
 #include "mediator/executor/cuda.h"
@@ -64,6 +65,7 @@ struct vg_exec {
     CUcontext home;                /* what owns things made in ctx: itself, or a green one's primary */
     CUcontext registrar;           /* context through which the region is registered, or NULL */
     struct vg_pins pins;           /* and what of it */
+    struct vg_bounce bounce;       /* the way of copies where it is not */
     CUcontext warm; /* primary context of device 0, ours until the guest retains it */
     CUcontext fresh; /* the guest holds it since a moment ago; NULL or see register_early */
     struct vg_snapshot *snapshot; /* made ahead of need, or NULL */

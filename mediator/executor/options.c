@@ -12,7 +12,8 @@
 #define SPIN_US_MAX     1000000u
 #define USER_MAX        (UINT32_MAX - 1) /* the last one means none */
 
-enum { OPT_BACKEND = 1, OPT_DRIVER, OPT_SPIN, OPT_WARM, OPT_NVML, OPT_JIT_CACHE, OPT_USER };
+enum { OPT_BACKEND = 1, OPT_DRIVER, OPT_SPIN, OPT_WARM, OPT_NVML, OPT_JIT_CACHE, OPT_USER,
+       OPT_UNREGISTERED };
 
 static const struct option long_options[] = {
     {"backend", required_argument, NULL, OPT_BACKEND},
@@ -21,6 +22,7 @@ static const struct option long_options[] = {
     {"warm", no_argument, NULL, OPT_WARM},
     {"jit-cache", no_argument, NULL, OPT_JIT_CACHE},
     {"nvml", required_argument, NULL, OPT_NVML},
+    {"unregistered", no_argument, NULL, OPT_UNREGISTERED},
     {"user", required_argument, NULL, OPT_USER},
     {NULL, 0, NULL, 0},
 };
@@ -50,6 +52,7 @@ static bool take_option(struct vg_options *o, int opt, char *arg)
     case OPT_BACKEND: return parse_backend(o, arg);
     case OPT_SPIN:    return parse_number(arg, SPIN_US_MAX, &o->spin_us);
     case OPT_JIT_CACHE: o->jit_cache = true; return true;
+    case OPT_UNREGISTERED: o->unregistered = true; return true;
     case OPT_WARM:    o->warm = true; return true;
     case OPT_NVML:    o->nvml = arg; return true;
     case OPT_USER:    return parse_number(arg, USER_MAX, &o->user);

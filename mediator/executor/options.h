@@ -23,6 +23,7 @@ struct vg_options {
     const char *driver; /* path or soname for dlopen */
     bool software;      /* the driver is the software GPU */
     bool jit_cache;     /* keep on the VM's shelf what the driver compiles, see jit_cache.h */
+    bool unregistered;  /* do not show the region to the GPU, as if the driver refused */
     bool warm;          /* make a context before there is a guest to make it for */
     const char *nvml;   /* to measure with what a context costs (overhead.h); NULL: do not */
     uint32_t user;      /* whom to be until there is a guest (user.h); 0: stay who we are */

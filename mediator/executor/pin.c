@@ -93,7 +93,9 @@ void vg_pins_begin(struct vg_exec *x, CUcontext ctx)
 
     if (x->registrar || x->pins.refused)
         return;
-    CUresult rc = x->cuda.cuMemHostRegister_v2(x->guest.slot, VG_PAGE, FLAGS);
+    CUresult rc = x->opt.unregistered
+                      ? CUDA_ERROR_NOT_SUPPORTED
+                      : x->cuda.cuMemHostRegister_v2(x->guest.slot, VG_PAGE, FLAGS);
     if (rc != CUDA_SUCCESS && rc != CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED) {
         refuse(x, rc);
         return;
@@ -111,6 +113,14 @@ void vg_pins_end(struct vg_exec *x, CUcontext ctx)
         return;
     x->registrar = NULL;
     x->pins.done = x->pins.joined = 0;
+}
+
+bool vg_pins_is_seen(const struct vg_exec *x, uint64_t addr, uint64_t bytes)
+{
+    if (!bytes || !vg_guest_owns(&x->guest, addr, bytes))
+        return true;
+    uint32_t parts = vg_region_parts(addr - (uintptr_t)x->guest.base, bytes);
+    return (x->pins.done & parts) == parts;
 }
 
 uint64_t vg_pins_reach(const struct vg_exec *x, uint64_t addr, uint64_t bytes)

@@ -5,8 +5,7 @@
  * a region takes 0.2 to 0.6 s per GiB, so what nobody uses is left alone. Registrations live and die
  * with the context they were made in (x->registrar), and are made anew in the next one.
  *
- * Where the driver refuses, copies go by way of ordinary memory, and kernels do not reach the
- * region. Serve thread, unless something else is said.
+ * Where the driver refuses, copies bounce (bounce.h), and kernels do not reach the region. Serve thread, unless something else is said.
  */
 #ifndef VG_PIN_H
 #define VG_PIN_H
@@ -33,6 +32,9 @@ void vg_pins_init(struct vg_pins *p, bool says);
 void vg_pins_begin(struct vg_exec *x, CUcontext ctx);
 /* The context has ended, and the registrations with it if it was theirs. */
 void vg_pins_end(struct vg_exec *x, CUcontext ctx);
+
+/* True if the GPU sees all of it: also of what is not the region's memory. */
+bool vg_pins_is_seen(const struct vg_exec *x, uint64_t addr, uint64_t bytes);
 
 /*
  * How many of the bytes from addr on one copy of the driver may name: it refuses those that

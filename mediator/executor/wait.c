@@ -150,6 +150,18 @@ CUresult vg_wait_stream(struct vg_exec *x, struct vg_req *r, CUstream stream)
     return CUDA_SUCCESS;
 }
 
+CUresult vg_wait_chunk(struct vg_exec *x, struct vg_req *r, CUstream stream,
+                       struct vg_bounce_chunk *chunk)
+{
+    CUresult rc = vg_wait_stream(x, r, stream);
+
+    if (r->later) /* then it is the last of the list, and its link comes first in it */
+        ((struct vg_wait *)(void *)x->waits.last)->chunk = chunk;
+    else
+        vg_bounce_landed(chunk, rc);
+    return rc;
+}
+
 /* An event of ours tells what happened to its context, recorded or not. */
 void vg_waits_look_for_fault(struct vg_exec *x)
 {
@@ -330,6 +342,8 @@ static void complete(struct vg_exec *x, struct vg_wait *w, CUresult rc)
     release_events(x, w);
     switch (w->kind) {
     case WAIT_REPLY:
+        if (w->chunk)
+            vg_bounce_landed(w->chunk, rc);
         vg_reply(x, &w->req, rc);
         break;
     case WAIT_REDO:

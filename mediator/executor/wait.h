@@ -60,6 +60,11 @@ bool vg_wait_context_end(struct vg_exec *x, struct vg_req *r);
  */
 bool vg_wait_console(struct vg_exec *x, struct vg_req *r, CUresult result);
 
+struct vg_bounce_chunk;
+/* The same as vg_wait_stream, and when it is over so is the loan of the chunk. */
+CUresult vg_wait_chunk(struct vg_exec *x, struct vg_req *r, CUstream stream,
+                       struct vg_bounce_chunk *chunk);
+
 struct vg_aside;
 /* Answers when what is done aside (aside.h) is done. False: it cannot be done aside. */
 bool vg_wait_aside(struct vg_exec *x, struct vg_req *r, struct vg_aside *a);

@@ -19,7 +19,7 @@ struct wait_event {
 };
 
 struct vg_wait {
-    struct vg_wait *next;
+    struct vg_wait *next; /* first, see vg_wait_chunk */
     CUcontext ctx;
     enum wait_kind kind;
     bool rings; /* the doorbell tells of each of its events */
@@ -32,6 +32,7 @@ struct vg_wait {
     } console;              /* CONSOLE: wanted and last seen position, when it moved, the answer */
     unsigned stage;         /* STAGE */
     struct vg_aside *aside; /* ASIDE */
+    struct vg_bounce_chunk *chunk; /* REPLY: lent to it, or NULL */
     unsigned cap;           /* places for events */
     unsigned count, passed; /* events, and how many of them are known to have passed */
     struct vg_req req;      /* REPLY, REDO */

@@ -5,11 +5,13 @@
  * Everything that may name such memory must take it as one: copies both ways, linear,
  * pitched and captured, and kernels. Twice, as a context takes its registrations along.
  *
- *   pins [BIG_MIB]     default 40
+ *   pins [BIG_MIB [hidden]]    default 40; hidden: where the GPU does not see such memory, and
+ *                              the library has to say so
  */
 #include "vg_drv.h"
 #include "vg_image.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +26,7 @@ static CUstream stream;
 static CUfunction mix;
 static CUdeviceptr device;
 static uint8_t *back;
+static bool hidden;
 
 static void fill(uint8_t *p, size_t bytes, uint32_t seed)
 {
@@ -57,6 +60,22 @@ static void linear(uint8_t *p, size_t bytes)
     memset(p, 0, bytes);
     VG_CU(cuMemcpyDtoH_v2(p, device, bytes));
     same(p, back, bytes, "copies of unified addresses");
+}
+
+/* What one copy brings the next one takes away: in the stream's order, not the program's. */
+static void relay(uint8_t *p, size_t bytes)
+{
+    VG_CU(cuMemcpyHtoD_v2(device, back, bytes));
+    VG_CU(cuMemsetD8_v2(device + bytes, 0, bytes));
+    memset(p, 0, bytes);
+    VG_CU(cuMemcpyDtoHAsync_v2(p, device, bytes, stream));
+    VG_CU(cuMemcpyHtoDAsync_v2(device + bytes, p, bytes, stream));
+    VG_CU(cuStreamSynchronize(stream));
+    same(p, back, bytes, "relay, half way");
+    memset(p, 0, bytes);
+    VG_CU(cuMemcpyDtoHAsync_v2(p, device + bytes, bytes, stream));
+    VG_CU(cuStreamSynchronize(stream));
+    same(p, back, bytes, "relay");
 }
 
 /* Slices of rows with gaps, so that seams fall into rows, between rows and into gaps. */
@@ -134,22 +153,27 @@ static uint8_t *get(size_t bytes)
 {
     void *p;
 
-    VG_CU(cuMemHostAlloc(&p, bytes, CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_PORTABLE));
+    if (hidden)
+        VG_CU_IS(CUDA_ERROR_NOT_SUPPORTED, cuMemHostAlloc(&p, bytes, CU_MEMHOSTALLOC_DEVICEMAP));
+    VG_CU(cuMemHostAlloc(&p, bytes, hidden ? 0 : CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_PORTABLE));
     return p;
 }
 
 static void all(size_t bytes)
 {
     uint8_t *p = get(bytes);
-    CUdeviceptr seen;
+    CUdeviceptr seen = 0;
 
-    VG_CU(cuMemHostGetDevicePointer_v2(&seen, p, 0));
-    if (seen != (uintptr_t)p)
+    VG_CU_IS(hidden ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS,
+             cuMemHostGetDevicePointer_v2(&seen, p, 0));
+    if (!hidden && seen != (uintptr_t)p)
         vg_drv_fail("another address on the GPU");
     linear(p, bytes);
+    relay(p, bytes);
     pitched(p, bytes);
     captured(p, bytes);
-    kernels(p, bytes);
+    if (!hidden)
+        kernels(p, bytes);
     VG_CU(cuMemFreeHost(p));
 }
 
@@ -158,7 +182,7 @@ static void run(size_t big)
     vg_drv_start();
     VG_CU(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
     mix = vg_drv_function(vg_drv_module(vg_client_ptx), "mix");
-    device = vg_drv_alloc(big + MIB);
+    device = vg_drv_alloc(2 * big);
     for (size_t mib = 1; mib * MIB < big; mib = 2 * mib + 1)
         all(mib * MIB + 100);
     all(big);
@@ -170,12 +194,13 @@ int main(int argc, char **argv)
 {
     size_t big = (argc > 1 ? (size_t)atoi(argv[1]) : 40) * MIB;
 
-    back = malloc(big + MIB);
+    hidden = argc > 2 && strcmp(argv[2], "hidden") == 0;
+    back = malloc(big);
     if (!back)
         vg_drv_fail("out of memory");
     run(big);
     run(big);
-    printf("pins: the GPU sees all of it\n");
+    printf("pins: the GPU %s\n", hidden ? "copies what it does not see" : "sees all of it");
     free(back);
     return 0;
 }

@@ -23,4 +23,8 @@ check 'one process, 1 GiB' host "$build/client/copies" 1024
 mediator_stop
 mediator_start --set region_mib=64 || { echo "no mediator"; exit 1; }
 check 'parts of the region' host "$build/client/pins" 40
+mediator_stop
+mediator_start --set region_mib=64 --set pin_region=no || { echo "no mediator"; exit 1; }
+check 'a region that the GPU does not see' host "$build/client/pins" 24 hidden
+check 'copies there' host "$build/client/copies" 4
 [ $failures = 0 ]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Streaming stores where the processor is known to have them; see bulk.h. */
-#include "guest-shim/bulk.h"
+/* Streaming stores where the processor is known to have them; see vg_bulk.h. */
+#include "vg_bulk.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -7,8 +7,8 @@
  * host: 14.7 against 11.9 GiB/s to the GPU, 15.1 against 12.6 from it. Not for what
  * the program reads next, if that would fit a cache.
  */
-#ifndef VG_SHIM_BULK_H
-#define VG_SHIM_BULK_H
+#ifndef VG_BULK_H
+#define VG_BULK_H
 
 #include <stddef.h>
 
