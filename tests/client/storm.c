@@ -9,7 +9,8 @@
  *   storm launch FILE     500 launches, then the result
  *   storm wait FILE       a kernel that ends when the file does
  *
- * Says "storm" when the first round is done, "ok: N rounds" at the end.
+ * Says "storm" when the first round is done, "round N" about four times a second, "ok: N rounds"
+ * at the end.
  */
 #include "vg_drv.h"
 #include "vg_image.h"
@@ -110,6 +111,7 @@ int main(int argc, char **argv)
     const struct kind *kind = argc == 3 ? find_kind(argv[1]) : NULL;
     struct job job = {.plain = malloc(COPY_BYTES)};
     uint32_t round = 0;
+    double said = 0;
     CUmodule module;
     void *pinned;
 
@@ -129,6 +131,10 @@ int main(int argc, char **argv)
         kind->round(&job, round++);
         if (round == 1 && kind->round != wait_round)
             printf("storm of process %d\n", (int)getpid());
+        if (vg_drv_now() - said > 0.25) {
+            said = vg_drv_now();
+            printf("round %u\n", round);
+        }
         fflush(stdout);
     }
     printf("ok: %u rounds\n", round);

@@ -54,7 +54,8 @@
     X(cuMemPoolCreate) X(cuMemPoolDestroy) X(cuMemAllocFromPoolAsync) X(cuMemFreeAsync) \
     X(cuMemPoolExportToShareableHandle) X(cuMemPoolImportFromShareableHandle)          \
     X(cuDeviceCanAccessPeer) X(cuDeviceGetP2PAttribute) X(cuCtxEnablePeerAccess)       \
-    X(cuCtxDisablePeerAccess) X(cuMemcpyPeer)                                          \
+    X(cuCtxDisablePeerAccess) X(cuMemcpyPeer) X(cuMemcpyPeerAsync) X(cuMemcpy)             \
+    X(cuMemcpy3DPeer) X(cuMemPoolSetAccess) X(cuDeviceGetUuid_v2)                      \
     X(cuMemPoolExportPointer) X(cuMemPoolImportPointer) X(cuStreamWaitEvent)           \
     X(cuModuleLoadData) X(cuModuleUnload) X(cuModuleGetFunction) X(cuLaunchKernel)     \
     X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemHostAlloc) X(cuMemFreeHost)                \

@@ -71,14 +71,19 @@ BESIDE = [
     *python("numba", "numba_work", "device vectors shared atomics matrices functions streams"),
     *python("cuda-python", "cudapy_work", "bindings bindings_runtime core core_linker "
             "compiled_twice compiled_for_this_gpu"),
+    *python("peers", "torch_peers", "devices copies events data_parallel nccl_one_process nccl_two_processes "
+            "nccl_visible ipc", limit=150, env={"NCCL_NVLS_ENABLE": "0", "NCCL_DEBUG": "WARN"}),
+    *python("peers", "peers_work", "jax_sharded cupy_pair", env={**JAX, "NCCL_NVLS_ENABLE": "0"}),
+    Case("peers/driver", ["{product}/client/peers"]),
+    *python("devices", "devices_work", "visible pairs links"),
     *python("nvml", "nvml_work", "identity measured"),
     Case("nvml/statuses", ["{product}/client/nvml-answers"], limit=30),
     Case("onnx/cuda", ["{py}", "{work}/onnx_work.py"]),
     Case("driver/answers", ["{product}/client/answers"]),
     *[Case(f"driver/fault-{kind}", ["{product}/client/fault", kind], compare="status")
-      for kind in ("wild", "misaligned", "endless")],
+      for kind in ("wild", "misaligned", "trap", "assert", "endless")],
     *programs("driver", "client", "copies images quiet link green batch legacy states tensormap "
-              "vmm share peers nvml crossings"),
+              "vmm share nvml crossings"),
     *[Case("smi/" + name, ["nvidia-smi", *words.split()], compare="status", limit=30)
       for name, words in (("plain", ""), ("list", "-L"), ("all", "-q"), ("topology", "topo -m"),
                           ("query", "--query-gpu=name,driver_version,memory.total --format=csv"),
@@ -94,7 +99,7 @@ ALONE = [
     *python("speed-cupy", "cupy_work", "speed", alone=True),
     *python("speed-triton", "triton_work", "add", alone=True),
     *[Case("faults/" + name, ["{here}/" + name + ".sh", "{product}"], limit=150, alone=True, plain=True,
-           compare="status") for name in ("faults", "misuse")],
+           compare="status") for name in ("faults", "nvml", "misuse")],
 ]
 
 

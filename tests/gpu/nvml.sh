@@ -39,6 +39,43 @@ both() {
     [ $rc_ours -le $rc_native ] || bad=1
 }
 
+# A program that draws: three seconds of it in a terminal of its own, less the control sequences.
+drawn() {
+    python3 - "$@" <<'END'
+import os, pty, re, select, signal, sys, time
+pid, terminal = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execvp(sys.argv[1], sys.argv[1:])
+import fcntl, struct, termios
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 150, 0, 0))
+text, end = b"", time.time() + 4
+try:
+    while time.time() < end:
+        if select.select([terminal], [], [], 0.2)[0]:
+            text += os.read(terminal, 65536)
+except OSError:
+    pass
+os.kill(pid, signal.SIGTERM)
+print(re.sub(rb"\x1b[\[(][0-9;?]*[a-zA-Z]", b" ", text).decode(errors="replace"))
+END
+}
+
+# nvtop_shows NAME: the device's name stands in what it draws.
+nvtop_shows() {
+    local nvtop side rc=0
+    nvtop=$(command -v nvtop || echo "$product/nvtop/nvtop")
+    [ -x "$nvtop" ] || { echo 'nvtop: none here'; return 0; }
+    drawn "$nvtop" >"$out/nvtop.native" 2>&1
+    drawn env VGPU_SOCKET="$out/mediator.sock" "$product/bin/vgpu-run" -- "$nvtop" >"$out/nvtop.ours" 2>&1
+    for side in native ours; do
+        grep -q "$1" "$out/nvtop.$side" && echo "nvtop $side: shows $1" && continue
+        echo "nvtop $side: does not show $1"
+        [ $side = native ] || rc=1
+    done
+    return $rc
+}
+
 show() { printf '\n---- %s, natively and ours\n' "$1"; cat "$out/$1.native" "$out/$1.ours"; }
 
 for _ in $(seq 100); do [ -S "$out/mediator.sock" ] && break; sleep 0.1; done
@@ -57,6 +94,7 @@ both statuses "$product/client/nvml-answers"
 both values "$product/client/nvml-answers" --values
 both refused "$product/client/nvml-answers" --refused
 ours "$product/client/nvml" >"$out/client.ours" 2>&1 || bad=1
+nvtop_shows "$(sed -n 's/^[^,]*, *\([^,]*\),.*/\1/p' "$out/query.native" | sed -n 2p)" || bad=1
 for name in smi list query apps dmon pmon topo; do show $name; done
 printf '\n---- client: '; cat "$out/client.ours"
 printf -- '---- statuses that differ (< natively, > ours); lists may\n'
