@@ -59,6 +59,7 @@ record=/etc/vgpu-guest.files      # what we installed, a path a line
 if [ $verb != install ] && [ -e $record ]; then
     prefix=$(sed -n 's|/lib/vgpu/libvgpu-cuda.so$||p' $record)
 fi
+loader=/lib64/ld-linux-x86-64.so.2
 libs=$prefix/lib/vgpu
 helpers=$prefix/libexec
 unit_dir=/etc/systemd/system
@@ -130,7 +131,7 @@ find_built() {
 may_install() {
     [ "$(id -u)" = 0 ] || refuse "this needs root: sudo $0"
     [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || refuse "only for Linux on x86-64"
-    has ldconfig || refuse "there is no ldconfig: a system with glibc is needed (2.17 or later)"
+    if ! has ldconfig || ! [ -e "$loader" ]; then refuse "there is no ldconfig, or no $loader: glibc is needed"; fi
     kind=$(package) && refuse "the package vgpu-guest ($kind) is installed; remove it first, or use it"
     why=$(real_driver) && refuse "$why. Nothing is overwritten: remove NVIDIA's driver from this VM first"
     built=$(find_built) || refuse "the built files are not here; run make first, or give --from DIR"
@@ -138,16 +139,42 @@ may_install() {
     if [ -e "$record" ] && ! grep -qx "$libs/libvgpu-cuda.so" "$record"; then
         refuse "installed already with another prefix; run $0 --uninstall first"
     fi
+    for file in lib/libvgpu-cuda.so lib/libvgpu-nvml.so bin/vgpu-warden bin/vgpu-guest-probe; do
+        why=$(misfit "$built/$file") && refuse "$file does not fit this system: $why." \
+            "Build on a system as old as this one, or older"
+    done
+    for dir in "$libs" "$helpers" "$prefix/sbin" /etc/ld.so.conf.d /etc/udev/rules.d $unit_dir; do
+        why=$(unwritable "$dir") && refuse "$why cannot be written to: nothing was changed"
+    done
 }
 
-# put MODE SOURCE TARGET: a copy that replaces the old one at once, and is recorded. Files of
-# ours name /usr; with another prefix they name that.
+# What the loader lacks for a file: a newer glibc, mostly. It says so, and ends with status 0.
+misfit() {
+    why=$("$loader" --list "$1" 2>&1)
+    case $?-$why in
+        0-*'not found'*) printf '%s\n' "$why" | sed -n 's/ (required.*//; s/.*: \(.*not found\)/\1/p' | head -n 1 ;;
+        0-*) return 1 ;;
+        *) printf '%s\n' "$why" | head -n 1 ;;
+    esac
+}
+
+# The place where a directory, or the first one above it that is there, takes no files.
+unwritable() {
+    place=$1
+    while [ ! -e "$place" ]; do place=$(dirname "$place"); done
+    if (: >"$place/.vgpu-try") 2>/dev/null; then rm -f "$place/.vgpu-try"; return 1; fi
+    say "$place"
+}
+
+# put MODE SOURCE TARGET: a copy that replaces the old one at once. It is recorded first, so that
+# --uninstall removes what an interrupted run has left. Files of ours name /usr; with another
+# prefix they name that.
 put() {
     make_dir "$(dirname "$3")"
+    noted "$3"
     if ! { fill "$2" >"$3.new" && chmod "$1" "$3.new" && mv -f "$3.new" "$3"; }; then
         refuse "cannot write $3"
     fi
-    noted "$3"
 }
 
 fill() {
@@ -161,13 +188,13 @@ fill() {
 make_dir() {
     [ ! -d "$1" ] || return 0
     make_dir "$(dirname "$1")"
-    mkdir "$1" || refuse "cannot make $1"
     noted "$1/"
+    mkdir "$1" || refuse "cannot make $1"
 }
 
 put_link() {
-    ln -sfn "$1" "$2" || refuse "cannot write $2"
     noted "$2"
+    ln -sfn "$1" "$2" || refuse "cannot write $2"
 }
 
 noted() {
@@ -203,9 +230,10 @@ activate() {
     ldconfig || refuse "ldconfig failed"
     from_cache libcuda.so.1 || refuse "the loader does not look into $libs: has /etc/ld.so.conf no line" \
         "\"include /etc/ld.so.conf.d/*.conf\"?"
+    # Without a running one, too: who prepares a disk image wants it at that one's boot.
+    if has systemctl; then systemctl -q enable vgpu-guest.service; fi
     if systemd_runs; then
         systemctl daemon-reload
-        systemctl -q enable vgpu-guest.service
         if has systemd-tmpfiles; then systemd-tmpfiles --create /etc/tmpfiles.d/vgpu.conf; fi
     elif [ ! -e /dev/nvidiactl ]; then
         : >/dev/nvidiactl && chmod 0666 /dev/nvidiactl
@@ -226,7 +254,8 @@ install_all() {
     activate
     say "installed: $libs, $helpers/vgpu-*, settings in /etc; $prefix/sbin/vgpu-guest-check says whether all works"
     if [ -n "$ollama" ] && ! has ollama; then
-        say "note: Ollama is not installed; its unit is configured for when it is"
+        say "note: Ollama is not installed; its unit is configured for when it is. Unpack its archive: its" \
+            "installer, where there is no nvidia-smi, would install NVIDIA's driver over this"
     fi
 }
 
@@ -239,9 +268,12 @@ uninstall_all() {
         say "nothing is installed"
         return 0
     fi
+    why=$(unwritable "$libs") && refuse "$why cannot be written to: nothing was changed"
+    why=$(unwritable /etc) && refuse "$why cannot be written to: nothing was changed"
     restart=
+    if has systemctl; then systemctl -q disable vgpu-guest.service 2>/dev/null; fi
     if systemd_runs; then
-        systemctl -q disable --now vgpu-guest.service 2>/dev/null
+        systemctl -q stop vgpu-guest.service 2>/dev/null
         grep -q '/ollama.service.d/' "$record" && systemctl -q is-active ollama.service && restart=yes
     fi
     # What lies in a directory comes before it. One that others use by now stays.
@@ -249,9 +281,11 @@ uninstall_all() {
         case $file in
             *..*) ;;
             /*/) rmdir "$file" 2>/dev/null ;;
-            /*) rm -f "$file" ;;
+            /*) rm -f "$file" "$file.new" ;;
         esac
     done
+    left=$(grep -v '/$' "$record" | while read -r file; do if [ -e "$file" ]; then say "$file"; fi; done)
+    [ -z "$left" ] || refuse "could not be removed: $left"
     rm -f "$record"
     if [ -f /dev/nvidiactl ]; then rm -f /dev/nvidiactl; fi
     ldconfig
@@ -279,8 +313,10 @@ line() {
 
 shows() { case $probe in *"$1"*) ;; *) return 1 ;; esac; }
 value() { printf '%s\n' "$probe" | sed -n "s/^$1 //p" | head -n 1; }
+named() { if [ -n "$(value "$1")" ]; then say ": $(value "$1")${2:-}"; fi; }
 mode_of() { stat -c %a "$1" 2>/dev/null; }
 all_may_use() { [ "$(mode_of "$1/resource0")" = 666 ] && [ "$(mode_of "$1/resource1")" = 666 ]; }
+no_lockdown() { ! grep -q '\[integrity\]\|\[confidentiality\]' /sys/kernel/security/lockdown 2>/dev/null; }
 no_driver() { [ ! -e "$1/driver" ]; }
 no_module() { ! grep -q "^$1 " /proc/modules; }
 from_cache() { file=$(loader_finds "$1") && [ -n "$file" ] && is_our_library "$file"; }
@@ -301,6 +337,8 @@ check_device() {
     line "all users may open it" \
         "$helpers/vgpu-device-setup; then see whether the udev rule 70-vgpu.rules is there" \
         all_may_use "$device"
+    line "the kernel lets programs map it (no lockdown)" \
+        "switch the VM's Secure Boot off: xe vm-param-set uuid=VM platform:secureboot=false" no_lockdown
     line "no other driver has it" "$helpers/vgpu-device-setup; then rebuild the initramfs and reboot" \
         no_driver "$device"
 }
@@ -328,32 +366,33 @@ check_libraries() {
     done
     line "vgpu-warden can run" "install again" test -x "$helpers/vgpu-warden"
     probe=$("$(find_probe)" 2>&1)
-    line "cuInit, device: $(value cuda-name), $(value cuda-memory-mib) MiB" \
-        "$(value cuda-error) $(remedy_of_cuda)" shows "cuda-uuid"
-    line "a kernel runs, and its result is right" \
-        "$(value cuda-kernel-error) $(remedy_of_kernel)" shows "cuda-kernel right"
-    line "NVML, device: $(value nvml-uuid)" "$(value nvml-error) - as for cuInit" shows "nvml-uuid"
-    line "both libraries name the same GPU" "files of two versions: install again" \
+    line "cuInit finds the GPU$(named cuda-name)$(named cuda-memory-mib ' MiB')" "$(remedy_of_cuda)" \
+        shows "cuda-uuid"
+    line "a kernel runs, and its result is right" "$(remedy_of_kernel)" shows "cuda-kernel right"
+    line "NVML finds it$(named nvml-uuid)" "$(value nvml-error): the same as for cuInit" \
+        shows "nvml-uuid"
+    line "both libraries name the same GPU" "files of two versions: install again; else as for cuInit" \
         test "$(value cuda-uuid)" = "$(value nvml-uuid)" -a -n "$(value cuda-uuid)"
 }
 
 # What the codes of cuInit mean here.
 remedy_of_cuda() {
+    [ -n "$device" ] || { say "there is no device, see above"; return; }
     case $(value cuda-error) in
         "") say "install again" ;;
-        *'(802)'*) say "- the host does not answer: on it, systemctl status vgpu-mediator; vgpu-admin list" ;;
-        *'(46)'*) say "- the mediator refuses this VM: on the host, vgpu-admin list, vgpu-admin show-health" ;;
-        *'(100)'*) say "- the host has no usable GPU: on it, vgpu-admin show-health" ;;
-        *'(803)'*) say "- install the same version here as on the host" ;;
-        *) say "- VGPU_LOG=2 in the environment of a program shows more" ;;
+        *'(802)'*) say "the host does not answer (802): on it, systemctl status vgpu-mediator; vgpu-admin list" ;;
+        *'(46)'*) say "the mediator refuses this VM (46): on the host, vgpu-admin list, vgpu-admin show-health" ;;
+        *'(100)'*) say "the host has no usable GPU (100): on it, vgpu-admin show-health" ;;
+        *'(803)'*) say "guest and host differ (803): install the same version here as on the host" ;;
+        *) say "$(value cuda-error): VGPU_LOG=2 in the environment of a program shows more" ;;
     esac
 }
 
 remedy_of_kernel() {
     case $(value cuda-kernel-error) in
-        "") say "- as for cuInit" ;;
-        *'(2)') say "- no GPU memory is left for this VM: on the host, vgpu-admin show-vm, set-memory" ;;
-        *) say "- on the host, vgpu-admin events; VGPU_LOG=2 in the environment of a program shows more" ;;
+        "") say "the same as for cuInit" ;;
+        *'(2)') say "no GPU memory is left for this VM: on the host, vgpu-admin show-vm, set-memory" ;;
+        *) say "$(value cuda-kernel-error): on the host, vgpu-admin events; here, VGPU_LOG=2 shows more" ;;
     esac
 }
 

@@ -29,6 +29,7 @@ refuses() {
     setup "$@" >"$work/said" 2>&1
     rc=$?
     files >"$work/after"
+    cat "$work/said"
     grep -q -- "$text" "$work/said" && [ $rc != 0 ] && cmp "$work/before" "$work/after"
 }
 
@@ -98,6 +99,19 @@ without_device() {
         [ "$(stat -c %a "$root$device/resource0")" = 600 ]
 }
 
+# Ended in the middle: with some files, some recorded that are not there, one half written. And a
+# file of an older version, which is no longer installed.
+half_installed() {
+    with_product
+    files >"$work/clean"
+    setup && rm "$root"/usr/lib/vgpu/libnvidia-ml* "$root/etc/profile.d/vgpu-cuda.sh" || return 1
+    echo half >"$root/usr/lib/vgpu/libvgpu-nvml.so.new"
+    touch "$root/usr/libexec/vgpu-old"
+    echo /usr/libexec/vgpu-old >>"$root/etc/vgpu-guest.files"
+    if [ "$1" = again ]; then setup && loader_has_ours || return 1; fi
+    leaves_nothing
+}
+
 # ---- refusing ---------------------------------------------------------------
 
 refuses_real_driver() {
@@ -130,18 +144,36 @@ refuses_loader() {
     setup 2>&1 | grep -q 'does not look into /usr/lib/vgpu'
 }
 
+# A file that wants a newer glibc, an older processor, a place that takes no files.
+on_i686() {
+    local enter=(setarch i686 "${enter[@]}")
+    "$@"
+}
+refuses_misfits() {
+    with_product
+    on_i686 refuses 'only for Linux on x86-64' || return 1
+    touch "$root/etc/udev"
+    refuses '/etc/udev cannot be written to: nothing was changed' || return 1
+    rm "$root/etc/udev"
+    sed -i 's/GLIBC_2[.]34/GLIBC_9.99/g' "$root/product/lib/libvgpu-nvml.so"
+    refuses 'libvgpu-nvml.so does not fit this system: .*GLIBC_9.99'
+}
+
 # ---- checking ---------------------------------------------------------------
 
 check_fails_before() {
     with_product
     chmod 600 "$root$device"/resource*
     echo 'nouveau 1 0 - Live 0' >"$root/proc/modules"
-    fails_line 'all users may open' 'memory decoding' 'no other driver' nouveau nvidiactl \
+    mkdir -p "$root/sys/kernel/security"
+    echo 'none [integrity] confidentiality' >"$root/sys/kernel/security/lockdown"
+    fails_line lockdown 'all users may open' 'memory decoding' 'no other driver' nouveau nvidiactl \
         vgpu-cuda.sh 'runs at boot' 'finds libcuda.so.1' 'finds libnvidia-ml.so.1' warden cuInit NVML
 }
 
 check_without_host() {
     : >"$root/proc/modules"
+    echo '[none] integrity confidentiality' >"$root/sys/kernel/security/lockdown"
     setup >/dev/null && touch "$root/dev/nvidiactl" && rm -r "$root$device/driver" || return 1
     fails_line cuInit 'a kernel runs' && [ "$(grep -c ^FAIL "$work/said")" -le 4 ]
 }
@@ -150,7 +182,7 @@ check_without_host() {
 check_passes() {
     "${enter[@]}" "$root" /bin/env -i PATH=/bin:/sbin VGPU_SOCKET=/var/vgpu/mediator.sock \
         /bin/sh /product/install.sh --check >"$work/said" || { cat "$work/said"; return 1; }
-    grep -q 'pass  cuInit, device: vGPU software device' "$work/said" &&
+    grep -q 'pass  cuInit finds the GPU: vGPU software device' "$work/said" &&
         grep -q 'pass  a kernel runs' "$work/said" &&
         grep -q 'all is well' "$work/said" && ! grep -q FAIL "$work/said"
 }
@@ -199,6 +231,8 @@ check 'the loader takes it' loader_has_ours
 check 'all users may use the device' device_is_open
 check 'a second run changes nothing' again_is_the_same
 check 'uninstalling leaves nothing' leaves_nothing
+check 'half installed, and then removed' half_installed no
+check 'half installed, and then again' half_installed again
 check 'another prefix' with_prefix
 check 'a system without systemd' without_systemd
 check 'a VM without the device, or with a real card' without_device
@@ -206,6 +240,7 @@ check 'refuses beside a real driver' refuses_real_driver
 check 'refuses beside the package' refuses_package
 check 'refuses wrong usage' refuses_others
 check 'refuses if the loader would not look' refuses_loader
+check 'refuses where it does not fit' refuses_misfits
 check '--check before' check_fails_before
 check '--check without a host' check_without_host
 mediator_start --socket "$root/var/vgpu/mediator.sock"

@@ -13,7 +13,7 @@ if [ "$(id -u)" = 0 ]; then enter=(chroot) as_root=(); else enter=(unshare -r ch
 
 # put_libraries PROGRAM...: what the loader needs for them.
 put_libraries() {
-    ldd "$@" | grep -o '/[^ ]*' | grep '\.so' | sort -u | while read -r lib; do
+    ldd "$@" | sed -n 's/.*[[:space:]]\(\/[^ ]*\) (.*/\1/p' | sort -u | while read -r lib; do
         mkdir -p "$root$(dirname "$lib")"
         cp -L "$lib" "$root$lib"
     done
