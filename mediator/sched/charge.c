@@ -139,9 +139,18 @@ static void pay_floors(struct vg_sched *s, struct vg_sched_pool *pool, unsigned 
     }
 }
 
+/*
+ * What nobody pays of it: the hardware's switch to a turn that was used. Who has many short ones
+ * of his own will gets nothing.
+ */
+static uint64_t free_of(const struct vg_sched_proc *p, uint64_t ns)
+{
+    return p->turn_used >= p->budget / 2 ? vg_min64(ns, p->turn_free) : 0;
+}
+
 static void charge(struct vg_sched *s, struct vg_sched_proc *p, uint64_t ns)
 {
-    uint64_t free = vg_min64(ns, p->turn_free);
+    uint64_t free = free_of(p, ns);
 
     p->turn_free -= free;
     p->vm->free_ns += free;

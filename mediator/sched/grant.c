@@ -46,7 +46,7 @@ static uint64_t due_to_hog(const struct vg_sched *s, const struct vg_sched_proc 
 
     if (has_overused(s, p))
         us = us * 5 / 8;
-    return vg_clamp64(us, s->tuning.slice_short_us, 4 * s->tuning.slice_long_us);
+    return vg_clamp64(us, s->tuning.slice_short_us, 2 * s->tuning.slice_long_us);
 }
 
 /*
