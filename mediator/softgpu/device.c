@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finds out what this machine can offer as a device, and answers the queries about it. Every value
- * is measured or a limit of the interpreter; nothing claims to be hardware that is not there.
+ * Makes a device of what this machine can offer (machine.h), and answers the queries about it. Every
+ * value is measured or a limit of the interpreter; nothing claims to be hardware that is not there.
  */
 #include "device.h"
 
@@ -15,6 +15,7 @@
 #include "arena.h"
 #include "ctx.h"
 #include "kernel.h"
+#include "machine.h"
 #include "pool.h"
 
 static struct vg_device devices[VG_DEVICES_MAX];
@@ -22,83 +23,12 @@ static unsigned device_count;
 static pthread_once_t device_once = PTHREAD_ONCE_INIT;
 static CUresult device_state = CUDA_ERROR_NOT_INITIALIZED;
 
-/* ------------------------------------------------------- what the machine is */
-
-static unsigned long env_number(const char *name, unsigned long fallback, unsigned long max)
-{
-    const char *s = getenv(name);
-    char *end;
-    unsigned long n = s != NULL ? strtoul(s, &end, 10) : 0;
-
-    if (s == NULL || end == s || *end != '\0' || n == 0)
-        return fallback;
-    return n < max ? n : max;
-}
-
-static unsigned machine_cores(void)
-{
-    cpu_set_t set;
-
-    if (sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 0)
-        return (unsigned)CPU_COUNT(&set);
-    return sysconf(_SC_NPROCESSORS_ONLN) > 0 ? (unsigned)sysconf(_SC_NPROCESSORS_ONLN) : 1;
-}
-
-static unsigned long machine_memory_mib(void)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    unsigned long half = pages > 0 ? (unsigned long)pages / 2 * ((unsigned long)page >> 10) >> 10
-                                   : 1024;
-
-    return half > 4096 ? 4096 : half < 64 ? 64 : half;
-}
-
-/* Reads the first value of a "key : number" line; 0 when there is none. */
-static double machine_cpu_mhz(void)
-{
-    FILE *f = fopen("/proc/cpuinfo", "re");
-    char line[256];
-    double mhz = 0;
-
-    while (f != NULL && mhz == 0 && fgets(line, sizeof(line), f) != NULL)
-        if (strncmp(line, "cpu MHz", 7) == 0 && strchr(line, ':') != NULL)
-            mhz = strtod(strchr(line, ':') + 1, NULL);
-    if (f != NULL)
-        fclose(f);
-    return mhz;
-}
-
-static int machine_cache(int which)
-{
-    long n = sysconf(which);
-
-    return n > 0 && n < (1l << 30) ? (int)n : 1 << 20;
-}
-
-/* FNV-1a of the machine's identity: stable over reboots, different between machines. */
-static uint64_t machine_hash(uint64_t seed)
-{
-    char id[64] = "no machine-id";
-    FILE *f = fopen("/etc/machine-id", "re");
-    uint64_t h = 0xcbf29ce484222325ull ^ seed;
-    size_t i;
-
-    if (f != NULL) {
-        if (fgets(id, sizeof(id), f) == NULL)
-            strcpy(id, "no machine-id");
-        fclose(f);
-    }
-    for (i = 0; id[i] != '\0' && id[i] != '\n'; i++)
-        h = (h ^ (unsigned char)id[i]) * 0x100000001b3ull;
-    return h;
-}
-
 static void device_make_uuid(struct vg_device *d, unsigned machine)
 {
     uint64_t half[2];
 
-    half[0] = machine_hash(machine);
-    half[1] = machine_hash(half[0]);
+    half[0] = vg_machine_hash(machine);
+    half[1] = vg_machine_hash(half[0]);
     memcpy(d->uuid.bytes, half, sizeof(half));
     d->uuid.bytes[6] = (char)((d->uuid.bytes[6] & 0x0f) | 0x80);        /* RFC 9562: custom */
     d->uuid.bytes[8] = (char)((d->uuid.bytes[8] & 0x3f) | 0x80);
@@ -210,7 +140,7 @@ static const struct vg_attr attr_fixed[] = {
 
 static void device_fill_attrs(struct vg_device *d)
 {
-    double mhz = machine_cpu_mhz();
+    double mhz = vg_machine_cpu_mhz();
     size_t i;
 
     for (i = 0; i < VG_ARRAY_LEN(attr_fixed); i++)
@@ -219,7 +149,7 @@ static void device_fill_attrs(struct vg_device *d)
     d->attr[CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE] = d->attr[CU_DEVICE_ATTRIBUTE_CLOCK_RATE];
     d->attr[CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH] = 64;
     d->attr[CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT] = (int)d->cores;
-    d->attr[CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE] = machine_cache(_SC_LEVEL3_CACHE_SIZE);
+    d->attr[CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE] = vg_machine_cache(_SC_LEVEL3_CACHE_SIZE);
     d->attr[CU_DEVICE_ATTRIBUTE_PCI_BUS_ID] = 0xfe;
     d->attr[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR] = d->cc_major;
     d->attr[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR] = d->cc_minor;
@@ -230,13 +160,13 @@ static void device_fill_attrs(struct vg_device *d)
 /* `machine`: which of the machine's it is, from which its identity follows. */
 static void device_make(struct vg_device *d, int ordinal, unsigned machine)
 {
-    unsigned long cc = env_number("VGPU_SOFT_CC", 80, 129);
+    unsigned long cc = vg_machine_number("VGPU_SOFT_CC", 80, 129);
 
     d->ordinal = ordinal;
     snprintf(d->name, sizeof(d->name), "vGPU software device");
     snprintf(d->pci_id, sizeof(d->pci_id), "0000:FE:%02X.0", machine);
-    d->cores = (unsigned)env_number("VGPU_SOFT_CORES", machine_cores(), 1024);
-    d->memory = env_number("VGPU_SOFT_MEMORY_MIB", machine_memory_mib(), 1ul << 20) << 20;
+    d->cores = (unsigned)vg_machine_number("VGPU_SOFT_CORES", vg_machine_cores(), 1024);
+    d->memory = vg_machine_number("VGPU_SOFT_MEMORY_MIB", vg_machine_memory_mib(), 1ul << 20) << 20;
     d->cc_major = (int)cc / 10;
     d->cc_minor = (int)cc % 10;
     device_make_uuid(d, machine);
@@ -249,36 +179,9 @@ static void device_after_fork(void)
     device_state = CUDA_ERROR_NOT_INITIALIZED;
 }
 
-/*
- * The machine's devices that this process may see, in the order of CUDA_VISIBLE_DEVICES: numbers;
- * like CUDA's, the list ends at the first entry that is none of them.
- */
-static unsigned visible_devices(unsigned machine[VG_DEVICES_MAX])
-{
-    unsigned all = (unsigned)env_number("VGPU_SOFT_DEVICES", 1, VG_DEVICES_MAX), n = 0;
-    const char *s = getenv("CUDA_VISIBLE_DEVICES");
-    char *end;
-
-    if (s == NULL) {
-        for (n = 0; n < all; n++)
-            machine[n] = n;
-        return n;
-    }
-    for (; n < VG_DEVICES_MAX; s = end + 1) {
-        unsigned long i = strtoul(s, &end, 10);
-
-        if (end == s || i >= all || (*end != ',' && *end != '\0'))
-            break;
-        machine[n++] = (unsigned)i;
-        if (*end == '\0')
-            break;
-    }
-    return n;
-}
-
 static void device_init(void)
 {
-    unsigned machine[VG_DEVICES_MAX], n = visible_devices(machine), i;
+    unsigned machine[VG_DEVICES_MAX], n = vg_machine_devices(machine), i;
 
     device_state = CUDA_ERROR_NO_DEVICE;
     if (n == 0)

@@ -4,7 +4,7 @@ softgpu := mediator/softgpu
 
 shlibs += libvgpu-softcuda.so
 libvgpu-softcuda.so-src := $(addprefix $(softgpu)/,arena.c array.c capture.c copy.c copyarray.c ctx.c \
-    ctxprop.c device.c error.c event.c func.c graph.c graphapi.c graphexec.c graphnode.c \
+    ctxprop.c device.c machine.c error.c event.c func.c graph.c graphapi.c graphexec.c graphnode.c \
     green.c handle.c \
     hostmem.c image.c kernel.c launch.c library.c link.c mem.c memset.c module.c occupancy.c op.c \
     pool.c proc.c ptds.c ptrattr.c stream.c streamapi.c task.c tensormap.c texture.c vmm.c \

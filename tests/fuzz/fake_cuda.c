@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See fake_cuda.h. Default bodies come from the table, the others know their buffers. */
-#include "tests/fuzz/fake_cuda.h"
+#include "tests/fuzz/fake_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ static void *kept[KEPT_MAX];
 static unsigned kept_count;
 static volatile uint8_t sink;
 
-static uint32_t draw(void)
+uint32_t fake_draw(void)
 {
     state = state * 1664525u + 1013904223u;
     return state >> 8;
@@ -32,7 +32,7 @@ void fake_cuda_reset(uint32_t seed)
 }
 
 /* What a graph runs may be tied to a user object too. */
-static void keep(void *p)
+void fake_keep(void *p)
 {
     for (unsigned i = 0; i < kept_count; i++)
         if (kept[i] == p)
@@ -42,16 +42,16 @@ static void keep(void *p)
 }
 
 /* Mostly success, so that states behind a success are reached. */
-static CUresult outcome(void)
+CUresult fake_outcome(void)
 {
     static const CUresult failures[] = {CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_OUT_OF_MEMORY,
                                         CUDA_ERROR_NOT_READY, CUDA_ERROR_NOT_SUPPORTED};
-    uint32_t d = draw();
+    uint32_t d = fake_draw();
 
     return d % 16 ? CUDA_SUCCESS : failures[d / 16 % 4];
 }
 
-static void read_bytes(const void *p, size_t n)
+void fake_read(const void *p, size_t n)
 {
     const uint8_t *b = p;
 
@@ -59,7 +59,7 @@ static void read_bytes(const void *p, size_t n)
         sink ^= b[i];
 }
 
-static void give_handle(void *ret_handle)
+void fake_give_handle(void *ret_handle)
 {
     uint64_t h = next_handle += 16;
 
@@ -67,10 +67,18 @@ static void give_handle(void *ret_handle)
         memcpy(ret_handle, &h, sizeof(h));
 }
 
-static void fill(void *p, size_t n)
+void fake_write(void *p, size_t n)
 {
     if (p)
-        memset(p, (int)draw(), n);
+        memset(p, (int)fake_draw(), n);
+}
+
+uint64_t fake_address(uint64_t bytes)
+{
+    uint64_t p = next_address;
+
+    next_address += bytes;
+    return p;
 }
 
 /* ---- From the table ---- */
@@ -80,15 +88,15 @@ static void fill(void *p, size_t n)
 #define FAKE_HND(type, name, aux)   (void)name;
 #define FAKE_STRM(type, name, aux)  (void)name;
 #define FAKE_DPTR(type, name, aux)  (void)name;
-#define FAKE_OUT(type, name, aux)   fill(name, sizeof(*name));
-#define FAKE_OUTH(type, name, aux)  give_handle(name);
-#define FAKE_IN(type, name, aux)    read_bytes(name, sizeof(*name));
-#define FAKE_INOUT(type, name, aux) read_bytes(name, sizeof(*name));
+#define FAKE_OUT(type, name, aux)   fake_write(name, sizeof(*name));
+#define FAKE_OUTH(type, name, aux)  fake_give_handle(name);
+#define FAKE_IN(type, name, aux)    fake_read(name, sizeof(*name));
+#define FAKE_INOUT(type, name, aux) fake_read(name, sizeof(*name));
 #define FAKE_STR(type, name, aux)                                                                  \
     if (name)                                                                                      \
         sink ^= (uint8_t)strlen(name);
-#define FAKE_INBUF(type, name, aux)  read_bytes(name, (size_t)aux *ELEMENT(type));
-#define FAKE_OUTBUF(type, name, aux) fill(name, (size_t)aux *ELEMENT(type));
+#define FAKE_INBUF(type, name, aux)  fake_read(name, (size_t)aux *ELEMENT(type));
+#define FAKE_OUTBUF(type, name, aux) fake_write(name, (size_t)aux *ELEMENT(type));
 #define FAKE_PTR(type, name, aux)    (void)name;
 #define FAKE_NONE(type, name, aux)
 /* Elements by name: void counts in bytes. */
@@ -108,7 +116,7 @@ static void fill(void *p, size_t n)
 #define BODY_FWD(symbol)                                                                           \
     static CUresult fake_##symbol(VG_PARAMS(symbol))                                               \
     {                                                                                              \
-        CUresult rc = outcome();                                                                   \
+        CUresult rc = fake_outcome();                                                                   \
                                                                                                    \
         if (rc == CUDA_SUCCESS) {                                                                  \
             VG_ARGS_##symbol(FAKE)                                                                 \
@@ -166,9 +174,8 @@ static CUresult fake_alloc(CUdeviceptr *p, size_t bytes)
 {
     if (bytes == 0 || bytes > (1ull << 40))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    *p = next_address;
-    next_address += (bytes + 0x1ffff) & ~0xffffull;
-    return outcome();
+    *p = fake_address((bytes + 0x1ffff) & ~0xffffull);
+    return fake_outcome();
 }
 
 static CUresult fake_reserve(CUdeviceptr *p, size_t bytes, size_t align, CUdeviceptr at,
@@ -183,8 +190,8 @@ static CUresult fake_reserve(CUdeviceptr *p, size_t bytes, size_t align, CUdevic
 static CUresult fake_retain_memory(CUmemGenericAllocationHandle *h, void *at)
 {
     (void)at;
-    give_handle(h);
-    return outcome();
+    fake_give_handle(h);
+    return fake_outcome();
 }
 
 static CUresult fake_alloc_async(CUdeviceptr *p, size_t bytes, CUstream s)
@@ -212,7 +219,7 @@ static CUresult fake_global(CUdeviceptr *p, size_t *bytes, CUmodule m, const cha
 {
     (void)m;
     sink ^= (uint8_t)strlen(name);
-    *bytes = draw() % 100;
+    *bytes = fake_draw() % 100;
     return fake_alloc(p, *bytes);
 }
 
@@ -226,16 +233,16 @@ static CUresult fake_in(CUdeviceptr dst, const void *src, size_t n, CUstream s)
 {
     (void)dst;
     (void)s;
-    read_bytes(src, n);
-    return outcome();
+    fake_read(src, n);
+    return fake_outcome();
 }
 
 static CUresult fake_out(void *dst, CUdeviceptr src, size_t n, CUstream s)
 {
     (void)src;
     (void)s;
-    fill(dst, n);
-    return outcome();
+    fake_write(dst, n);
+    return fake_outcome();
 }
 
 /* Touches first and last byte of each row on host sides: rows may be many. */
@@ -263,7 +270,7 @@ static CUresult fake_3d(const CUDA_MEMCPY3D *c, CUstream s)
         touch_rows(c->srcHost, c, c->srcXInBytes, c->srcY, c->srcZ, c->srcPitch, c->srcHeight);
     if (c->dstMemoryType == CU_MEMORYTYPE_HOST)
         touch_rows(c->dstHost, c, c->dstXInBytes, c->dstY, c->dstZ, c->dstPitch, c->dstHeight);
-    return outcome();
+    return fake_outcome();
 }
 
 static CUresult fake_launch(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
@@ -274,28 +281,28 @@ static CUresult fake_launch(CUfunction f, unsigned gx, unsigned gy, unsigned gz,
     if (params)
         abort();
     if (extra)
-        read_bytes(extra[1], *(size_t *)extra[3]);
-    return outcome();
+        fake_read(extra[1], *(size_t *)extra[3]);
+    return fake_outcome();
 }
 
 static CUresult fake_launch_ex(const CUlaunchConfig *c, CUfunction f, void **params, void **extra)
 {
-    read_bytes(c->attrs, c->numAttrs * sizeof(*c->attrs));
+    fake_read(c->attrs, c->numAttrs * sizeof(*c->attrs));
     return fake_launch(f, 1, 1, 1, 1, 1, 1, 0, c->hStream, params, extra);
 }
 
 static CUresult fake_cluster(int *n, CUfunction f, const CUlaunchConfig *c)
 {
     (void)f;
-    read_bytes(c->attrs, c->numAttrs * sizeof(*c->attrs));
+    fake_read(c->attrs, c->numAttrs * sizeof(*c->attrs));
     *n = 1;
-    return outcome();
+    return fake_outcome();
 }
 
 /* At most four parameters of eight bytes: what a launch must bring is 0..32 bytes. */
 static CUresult fake_param(size_t i, size_t *off, size_t *size)
 {
-    if (i >= draw() % 5)
+    if (i >= fake_draw() % 5)
         return CUDA_ERROR_INVALID_VALUE;
     *off = i * 8;
     *size = 8;
@@ -330,8 +337,8 @@ static CUresult fake_load_module(CUmodule *m, const void *image, unsigned n, CUj
                                  void **value)
 {
     jit(image, option, value, n);
-    give_handle(m);
-    return outcome();
+    fake_give_handle(m);
+    return fake_outcome();
 }
 
 static CUresult fake_load_library(CUlibrary *l, const void *image, CUjit_option *option,
@@ -341,8 +348,8 @@ static CUresult fake_load_library(CUlibrary *l, const void *image, CUjit_option 
     if (lo || lv || ln)
         abort();
     jit(image, option, value, n);
-    give_handle(l);
-    return outcome();
+    fake_give_handle(l);
+    return fake_outcome();
 }
 
 /* Writes all the room that was given for messages, as long as the state lives. */
@@ -352,8 +359,8 @@ static CUresult fake_link_create(unsigned n, CUjit_option *option, void **value,
     static const char text[8] = "...";
 
     jit(text, option, value, n);
-    give_handle(state);
-    return outcome();
+    fake_give_handle(state);
+    return fake_outcome();
 }
 
 static CUresult fake_link_add(CUlinkState state, CUjitInputType type, void *data, size_t size,
@@ -363,11 +370,11 @@ static CUresult fake_link_add(CUlinkState state, CUjitInputType type, void *data
     (void)type;
     (void)option;
     (void)value;
-    read_bytes(data, size);
+    fake_read(data, size);
     sink ^= (uint8_t)strlen(name);
     if (n > VG_JIT_OPTIONS_MAX)
         abort();
-    return outcome();
+    return fake_outcome();
 }
 
 static CUresult fake_link_complete(CUlinkState state, void **image, size_t *size)
@@ -377,344 +384,98 @@ static CUresult fake_link_complete(CUlinkState state, void **image, size_t *size
     (void)state;
     linked[0] = '.';
     *image = linked;
-    *size = draw() % sizeof(linked);
-    return outcome();
+    *size = fake_draw() % sizeof(linked);
+    return fake_outcome();
 }
 
 static CUresult fake_link_destroy(CUlinkState state)
 {
     (void)state;
-    return outcome();
+    return fake_outcome();
 }
 
 /* Now and then more groups than there was room for. */
 static CUresult fake_split(CUdevResource *result, unsigned *groups, const CUdevResource *input,
                            CUdevResource *remaining, unsigned flags, unsigned least)
 {
-    unsigned n = draw() % 4;
+    unsigned n = fake_draw() % 4;
 
     (void)flags;
     (void)least;
-    read_bytes(input, sizeof(*input));
+    fake_read(input, sizeof(*input));
     for (unsigned i = 0; result && i < n && i < *groups; i++)
-        fill(&result[i], sizeof(*result));
+        fake_write(&result[i], sizeof(*result));
     if (remaining)
-        fill(remaining, sizeof(*remaining));
+        fake_write(remaining, sizeof(*remaining));
     *groups = n;
-    return outcome();
+    return fake_outcome();
 }
 
 static CUresult fake_desc(CUdevResourceDesc *desc, CUdevResource *resources, unsigned n)
 {
-    read_bytes(resources, n * sizeof(*resources));
-    give_handle(desc);
-    return outcome();
-}
-
-static CUresult fake_host_func(CUstream s, CUhostFn fn, void *data)
-{
-    (void)s;
-    (void)fn;
-    keep(data);
-    return CUDA_SUCCESS;
-}
-
-static CUresult fake_callback(CUstream s, CUstreamCallback fn, void *data, unsigned flags)
-{
-    (void)s;
-    (void)fn;
-    (void)flags;
-    keep(data);
-    return CUDA_SUCCESS;
-}
-
-static CUresult fake_user_object(CUuserObject *o, void *p, CUhostFn fn, unsigned count,
-                                 unsigned flags)
-{
-    (void)fn;
-    (void)count;
-    (void)flags;
-    CUresult rc = outcome();
-
-    if (rc == CUDA_SUCCESS) {
-        keep(p);
-        give_handle(o);
-    }
-    return rc;
-}
-
-static CUresult fake_retain(CUgraph g, CUuserObject o, unsigned count, unsigned flags)
-{
-    (void)g;
-    (void)o;
-    (void)count;
-    (void)flags;
-    return CUDA_SUCCESS;
-}
-
-/* ---- Nodes: everything that a description names is read ---- */
-
-static void read_kernel(const CUDA_KERNEL_NODE_PARAMS *k)
-{
-    const void *bytes = NULL;
-
-    for (void **e = k->extra; e && e[0] != CU_LAUNCH_PARAM_END; e += 2) {
-        if (e[0] == CU_LAUNCH_PARAM_BUFFER_POINTER)
-            bytes = e[1];
-        else
-            read_bytes(bytes, *(size_t *)e[1]);
-    }
-}
-
-static void read_node(CUgraphNodeParams *p)
-{
-    static CUgraph branches[256];
-
-    switch (p->type) {
-    case CU_GRAPH_NODE_TYPE_KERNEL:
-        read_kernel(&p->kernel);
-        break;
-    case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
-        read_bytes(p->memOp.paramArray, p->memOp.count * sizeof(*p->memOp.paramArray));
-        break;
-    case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
-        read_bytes(p->alloc.accessDescs,
-                   p->alloc.accessDescCount * sizeof(*p->alloc.accessDescs));
-        p->alloc.dptr = next_address;
-        next_address += 0x10000;
-        break;
-    case CU_GRAPH_NODE_TYPE_CONDITIONAL:
-        for (unsigned i = 0; i < 256; i++)
-            give_handle(&branches[i]);
-        p->conditional.phGraph_out = branches;
-        break;
-    default:
-        break;
-    }
-}
-
-static CUresult fake_add_node(CUgraphNode *node, CUgraph g, const CUgraphNode *deps,
-                              const CUgraphEdgeData *edges, size_t n, CUgraphNodeParams *p)
-{
-    CUresult rc = outcome();
-
-    (void)g;
-    read_bytes(deps, n * sizeof(*deps));
-    read_bytes(edges, edges ? n * sizeof(*edges) : 0);
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    read_node(p);
-    if (p->type == CU_GRAPH_NODE_TYPE_HOST)
-        keep(p->host.userData);
-    give_handle(node);
-    return CUDA_SUCCESS;
-}
-
-static CUresult fake_add_kernel(CUgraphNode *node, CUgraph g, const CUgraphNode *deps, size_t n,
-                                const CUDA_KERNEL_NODE_PARAMS *k)
-{
-    CUgraphNodeParams p = {.type = CU_GRAPH_NODE_TYPE_KERNEL, .kernel = *k};
-
-    return fake_add_node(node, g, deps, NULL, n, &p);
-}
-
-static CUresult fake_add_empty(CUgraphNode *node, CUgraph g, const CUgraphNode *deps, size_t n)
-{
-    CUgraphNodeParams p = {.type = CU_GRAPH_NODE_TYPE_EMPTY};
-
-    return fake_add_node(node, g, deps, NULL, n, &p);
-}
-
-static CUresult fake_set_exec_node(CUgraphExec e, CUgraphNode node, CUgraphNodeParams *p)
-{
-    (void)e;
-    (void)node;
-    read_node(p);
-    return outcome();
-}
-
-static CUresult fake_get_kernel(CUgraphNode node, CUDA_KERNEL_NODE_PARAMS *k)
-{
-    static uint64_t bytes[4];
-    static size_t size = sizeof(bytes);
-    static void *list[] = {&bytes[0], &bytes[1], &bytes[2], &bytes[3], &bytes[3]};
-    static void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, bytes, CU_LAUNCH_PARAM_BUFFER_SIZE,
-                            &size, CU_LAUNCH_PARAM_END};
-    bool packed = draw() % 2;
-
-    (void)node;
-    memset(k, 0, sizeof(*k));
-    give_handle(&k->func);
-    k->kernelParams = packed ? NULL : list;
-    k->extra = packed ? extra : NULL;
-    return outcome();
-}
-
-static CUresult fake_get_memops(CUgraphNode node, CUDA_BATCH_MEM_OP_NODE_PARAMS *b)
-{
-    static CUstreamBatchMemOpParams op[8];
-
-    (void)node;
-    memset(b, 0, sizeof(*b));
-    b->count = draw() % 9;
-    b->paramArray = op;
-    return outcome();
-}
-
-static CUresult fake_get_alloc(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *a)
-{
-    static CUmemAccessDesc desc[3];
-
-    (void)node;
-    memset(a, 0, sizeof(*a));
-    a->accessDescCount = draw() % 4;
-    a->accessDescs = draw() % 2 ? desc : NULL;
-    return outcome();
+    fake_read(resources, n * sizeof(*resources));
+    fake_give_handle(desc);
+    return fake_outcome();
 }
 
 static CUresult fake_stream_query(CUstream s)
 {
     (void)s;
-    return draw() % 3 ? CUDA_ERROR_NOT_READY : outcome();
+    return fake_draw() % 3 ? CUDA_ERROR_NOT_READY : fake_outcome();
 }
 
 static CUresult fake_event_query(CUevent e)
 {
     (void)e;
-    return draw() % 3 ? CUDA_ERROR_NOT_READY : outcome();
+    return fake_draw() % 3 ? CUDA_ERROR_NOT_READY : fake_outcome();
 }
 
 static CUresult fake_event_create(CUevent *e, unsigned flags)
 {
     (void)flags;
-    give_handle(e);
-    return outcome();
-}
-
-static CUresult fake_capturing(CUstream s, CUstreamCaptureStatus *status)
-{
-    (void)s;
-    *status = (CUstreamCaptureStatus)(draw() % 3);
-    return CUDA_SUCCESS;
-}
-
-static CUresult fake_capture_info(CUstream s, CUstreamCaptureStatus *status, uint64_t *id,
-                                  CUgraph *graph, const CUgraphNode **node, size_t *count)
-{
-    static CUgraphNode nodes[100];
-
-    fake_capturing(s, status);
-    *id = draw();
-    give_handle(graph);
-    for (unsigned i = 0; i < 100; i++)
-        nodes[i] = (CUgraphNode)(uintptr_t)(next_handle += 16);
-    if (node)
-        *node = nodes;
-    if (count)
-        *count = draw() % 101;
-    return outcome();
-}
-
-static CUresult fake_update_dependencies(CUstream s, CUgraphNode *node, size_t count,
-                                         unsigned flags)
-{
-    (void)s;
-    (void)flags;
-    read_bytes(node, count * sizeof(*node));
-    return outcome();
-}
-
-static CUresult fake_end_capture(CUstream s, CUgraph *graph)
-{
-    (void)s;
-    give_handle(graph);
-    return outcome();
-}
-
-static CUresult fake_list(void *a, void *b, CUgraphEdgeData *edge, size_t *count)
-{
-    size_t have = draw() % 300, n = a && *count < have ? *count : have;
-
-    if (a)
-        fill(a, *count * sizeof(CUgraphNode));
-    if (b)
-        fill(b, *count * sizeof(CUgraphNode));
-    if (edge)
-        fill(edge, *count * sizeof(*edge));
-    *count = n;
-    return outcome();
-}
-
-static CUresult fake_nodes(CUgraph g, CUgraphNode *n, size_t *count)
-{
-    (void)g;
-    return fake_list(n, NULL, NULL, count);
-}
-
-static CUresult fake_edges(CUgraph g, CUgraphNode *from, CUgraphNode *to, size_t *count)
-{
-    (void)g;
-    return fake_list(from, to, NULL, count);
-}
-
-static CUresult fake_edges_v2(CUgraph g, CUgraphNode *from, CUgraphNode *to, CUgraphEdgeData *e,
-                              size_t *count)
-{
-    (void)g;
-    return fake_list(from, to, e, count);
-}
-
-static CUresult fake_near(CUgraphNode node, CUgraphNode *n, size_t *count)
-{
-    (void)node;
-    return fake_list(n, NULL, NULL, count);
-}
-
-static CUresult fake_near_v2(CUgraphNode node, CUgraphNode *n, CUgraphEdgeData *e, size_t *count)
-{
-    (void)node;
-    return fake_list(n, NULL, e, count);
+    fake_give_handle(e);
+    return fake_outcome();
 }
 
 static CUresult fake_batch(CUstream s, unsigned count, CUstreamBatchMemOpParams *op, unsigned flags)
 {
     (void)s;
     (void)flags;
-    read_bytes(op, count * sizeof(*op));
-    return outcome();
+    fake_read(op, count * sizeof(*op));
+    return fake_outcome();
 }
 
 static CUresult fake_pool_attribute(CUmemoryPool p, CUmemPool_attribute a, void *value)
 {
     (void)p;
     (void)a;
-    fill(value, 8);
-    return outcome();
+    fake_write(value, 8);
+    return fake_outcome();
 }
 
 /* Reads every array to its end and fills the map. */
 static CUresult fake_map(CUtensorMap *map, uint32_t rank, const uint64_t *dim,
                          const uint64_t *strides, const uint32_t *steps)
 {
-    read_bytes(dim, rank * sizeof(*dim));
-    read_bytes(strides, (rank - 1) * sizeof(*strides));
-    read_bytes(steps, rank * sizeof(*steps));
-    fill(map, sizeof(*map));
-    return outcome();
+    fake_read(dim, rank * sizeof(*dim));
+    fake_read(strides, (rank - 1) * sizeof(*strides));
+    fake_read(steps, rank * sizeof(*steps));
+    fake_write(map, sizeof(*map));
+    return fake_outcome();
 }
 
 static CUresult fake_tiled(VG_PARAMS(cuTensorMapEncodeTiled))
 {
     VG_UNUSED(cuTensorMapEncodeTiled)
-    read_bytes(boxDim, tensorRank * sizeof(*boxDim));
+    fake_read(boxDim, tensorRank * sizeof(*boxDim));
     return fake_map(tensorMap, tensorRank, globalDim, globalStrides, elementStrides);
 }
 
 static CUresult fake_im2col(VG_PARAMS(cuTensorMapEncodeIm2col))
 {
     VG_UNUSED(cuTensorMapEncodeIm2col)
-    read_bytes(pixelBoxLowerCorner, (tensorRank - 2) * sizeof(*pixelBoxLowerCorner));
-    read_bytes(pixelBoxUpperCorner, (tensorRank - 2) * sizeof(*pixelBoxUpperCorner));
+    fake_read(pixelBoxLowerCorner, (tensorRank - 2) * sizeof(*pixelBoxLowerCorner));
+    fake_read(pixelBoxUpperCorner, (tensorRank - 2) * sizeof(*pixelBoxUpperCorner));
     return fake_map(tensorMap, tensorRank, globalDim, globalStrides, elementStrides);
 }
 
@@ -727,22 +488,22 @@ static CUresult fake_wide(VG_PARAMS(cuTensorMapEncodeIm2colWide))
 static CUresult fake_set_border(CUtexref ref, float *color)
 {
     (void)ref;
-    read_bytes(color, 4 * sizeof(*color));
-    return outcome();
+    fake_read(color, 4 * sizeof(*color));
+    return fake_outcome();
 }
 
 static CUresult fake_get_border(float *color, CUtexref ref)
 {
     (void)ref;
-    fill(color, 4 * sizeof(*color));
-    return outcome();
+    fake_write(color, 4 * sizeof(*color));
+    return fake_outcome();
 }
 
 static CUresult fake_state(CUdevice d, unsigned *flags, int *active)
 {
     (void)d;
     *flags = 0;
-    *active = (int)(draw() % 2);
+    *active = (int)(fake_draw() % 2);
     return CUDA_SUCCESS;
 }
 
@@ -813,32 +574,10 @@ void fake_cuda_fill(struct vg_cuda *c)
     c->cuLinkDestroy = fake_link_destroy;
     c->cuDevSmResourceSplitByCount = fake_split;
     c->cuDevResourceGenerateDesc = fake_desc;
-    c->cuLaunchHostFunc = fake_host_func;
-    c->cuStreamAddCallback = fake_callback;
-    c->cuUserObjectCreate = fake_user_object;
-    c->cuGraphRetainUserObject = fake_retain;
-    c->cuGraphAddNode_v2 = fake_add_node;
-    c->cuGraphAddKernelNode_v2 = fake_add_kernel;
-    c->cuGraphAddEmptyNode = fake_add_empty;
-    c->cuGraphExecNodeSetParams = fake_set_exec_node;
-    c->cuGraphKernelNodeGetParams_v2 = fake_get_kernel;
-    c->cuGraphBatchMemOpNodeGetParams = fake_get_memops;
-    c->cuGraphMemAllocNodeGetParams = fake_get_alloc;
+    fake_graph_fill(c);
     c->cuStreamQuery = fake_stream_query;
     c->cuEventQuery = fake_event_query;
     c->cuEventCreate = fake_event_create;
-    c->cuStreamIsCapturing = fake_capturing;
-    c->cuStreamGetCaptureInfo_v2 = fake_capture_info;
-    c->cuStreamUpdateCaptureDependencies = fake_update_dependencies;
-    c->cuStreamEndCapture = fake_end_capture;
-    c->cuGraphGetNodes = fake_nodes;
-    c->cuGraphGetRootNodes = fake_nodes;
-    c->cuGraphGetEdges = fake_edges;
-    c->cuGraphGetEdges_v2 = fake_edges_v2;
-    c->cuGraphNodeGetDependencies = fake_near;
-    c->cuGraphNodeGetDependencies_v2 = fake_near_v2;
-    c->cuGraphNodeGetDependentNodes = fake_near;
-    c->cuGraphNodeGetDependentNodes_v2 = fake_near_v2;
     c->cuStreamBatchMemOp_v2 = fake_batch;
     c->cuTexRefSetBorderColor = fake_set_border;
     c->cuTexRefGetBorderColor = fake_get_border;

@@ -35,12 +35,16 @@ void api_launch_until(CUdeviceptr flag, CUdeviceptr ptr, uint32_t value, CUstrea
 /* copy: *dst = *src. */
 void api_launch_copy(CUdeviceptr dst, CUdeviceptr src, CUstream stream);
 
+/* Either may be NULL. */
+void api_end_graph(CUgraph g, CUgraphExec exec);
+
 double api_now(void);                                   /* seconds */
 
 Suite *api_device_suite(void);
 Suite *api_memory_suite(void);
 Suite *api_stream_suite(void);
 Suite *api_graph_suite(void);
+Suite *api_cond_suite(void);
 Suite *api_module_suite(void);
 Suite *api_fault_suite(void);
 Suite *api_vmm_suite(void);

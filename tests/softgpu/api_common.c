@@ -158,6 +158,14 @@ void api_launch_copy(CUdeviceptr dst, CUdeviceptr src, CUstream stream)
     launch_one("copy", params, stream);
 }
 
+void api_end_graph(CUgraph g, CUgraphExec exec)
+{
+    if (exec != NULL)
+        ck_cu(cuGraphExecDestroy(exec));
+    if (g != NULL)
+        ck_cu(cuGraphDestroy(g));
+}
+
 double api_now(void)
 {
     struct timespec ts;
@@ -174,6 +182,7 @@ int main(void)
     srunner_add_suite(runner, api_memory_suite());
     srunner_add_suite(runner, api_stream_suite());
     srunner_add_suite(runner, api_graph_suite());
+    srunner_add_suite(runner, api_cond_suite());
     srunner_add_suite(runner, api_module_suite());
     srunner_add_suite(runner, api_fault_suite());
     srunner_add_suite(runner, api_vmm_suite());

@@ -13,14 +13,6 @@ static void count_call(void *data)
 }
 
 /* Ends a graph and what was made of it. */
-static void destroy(CUgraph g, CUgraphExec exec)
-{
-    if (exec != NULL)
-        ck_cu(cuGraphExecDestroy(exec));
-    if (g != NULL)
-        ck_cu(cuGraphDestroy(g));
-}
-
 static CUgraph capture_two_adds(CUstream s, CUdeviceptr p)
 {
     CUgraph g;
@@ -94,7 +86,7 @@ START_TEST(launches_do_not_overlap)
         ck_cu(cuGraphLaunch(exec, i % 2 != 0 ? a : b));
     ck_cu(cuCtxSynchronize());
     ck_assert_uint_eq(api_peek(p), 200);
-    destroy(g, exec);
+    api_end_graph(g, exec);
 }
 END_TEST
 
@@ -138,7 +130,7 @@ START_TEST(capture_across_streams)
     ck_assert_uint_eq(api_peek(q), 2);
     ck_cu(cuEventRecord(join, b));      /* an ordinary event again */
     ck_cu(cuEventSynchronize(join));
-    destroy(g, exec);
+    api_end_graph(g, exec);
 }
 END_TEST
 
@@ -185,7 +177,7 @@ START_TEST(capture_rules)
     ck_cu(cuStreamBeginCapture_v2(a, CU_STREAM_CAPTURE_MODE_RELAXED));
     ck_cu(cuMemAlloc_v2(&q, 4));
     ck_cu(cuStreamEndCapture(a, &g));
-    destroy(g, NULL);
+    api_end_graph(g, NULL);
 
     /* The null stream may not wait for a blocking stream that captures. */
     ck_cu(cuStreamBeginCapture_v2(blocking, CU_STREAM_CAPTURE_MODE_GLOBAL));
@@ -290,7 +282,7 @@ START_TEST(graph_by_hand)
     launch_and_wait(exec);
     ck_assert_uint_eq(m.out, 41);
     ck_assert_int_eq(m.calls, 1);
-    destroy(NULL, exec);
+    api_end_graph(NULL, exec);
 
     /* A cycle cannot be instantiated. */
     ck_cu(cuGraphAddDependencies_v2(m.graph, &m.empty, &m.set, NULL, 1));
@@ -298,7 +290,7 @@ START_TEST(graph_by_hand)
     ck_cu(cuGraphDestroyNode(m.empty));
     ck_cu(cuGraphInstantiateWithFlags(&exec, m.graph, 0));
     ck_assert_int_eq(cuGraphNodeGetType(m.empty, &type), CUDA_ERROR_INVALID_VALUE);
-    destroy(m.graph, exec);
+    api_end_graph(m.graph, exec);
 }
 END_TEST
 
@@ -329,8 +321,8 @@ START_TEST(executable_changes)
     ck_assert_uint_eq(m.out, 41);
     ck_assert_int_eq(cuGraphExecKernelNodeSetParams_v2(exec, m.set, &kernel),
                      CUDA_ERROR_INVALID_VALUE);
-    destroy(NULL, fresh);
-    destroy(m.graph, exec);
+    api_end_graph(NULL, fresh);
+    api_end_graph(m.graph, exec);
 }
 END_TEST
 
@@ -361,7 +353,7 @@ START_TEST(child_clone_update)
     ck_cu(cuGraphLaunch(exec, s));
     ck_cu(cuStreamSynchronize(s));
     ck_assert_uint_eq(api_peek(p), 4);
-    destroy(clone, exec);
+    api_end_graph(clone, exec);
 
     ck_cu(cuGraphInstantiateWithFlags(&exec, inner, 0));
     other = capture_two_adds(s, q);
@@ -381,13 +373,13 @@ START_TEST(child_clone_update)
     ck_cu(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_GLOBAL));
     ck_cu(cuGraphLaunch(exec, s));
     ck_cu(cuStreamEndCapture(s, &outer));
-    destroy(inner, exec);
+    api_end_graph(inner, exec);
     ck_cu(cuGraphInstantiateWithFlags(&exec, outer, 0));
     ck_cu(cuGraphLaunch(exec, s));
     ck_cu(cuStreamSynchronize(s));
     ck_assert_uint_eq(api_peek(q), 4);
-    destroy(other, NULL);
-    destroy(outer, exec);
+    api_end_graph(other, NULL);
+    api_end_graph(outer, exec);
 }
 END_TEST
 
@@ -457,129 +449,7 @@ START_TEST(event_nodes)
     ck_cu(cuEventSynchronize(after));
     api_launch_copy(q, p, NULL);
     ck_assert_uint_eq(api_peek(q), 12);
-    destroy(g, exec);
-}
-END_TEST
-
-/* down: *left -= 1, *sum += 1, and the condition is whether something is left. */
-static const char cond_ptx[] =
-    ".version 8.0\n.target sm_75\n.address_size 64\n"
-    ".extern .func cudaGraphSetConditional(.param .b64 h, .param .b32 v);\n"
-    ".visible .entry down(.param .u64 h, .param .u64 left, .param .u64 sum)\n{\n"
-    ".reg .b32 %r<6>;\n.reg .b64 %d<4>;\n.reg .pred %p<2>;\n"
-    "ld.param.u64 %d1,[h];\nld.param.u64 %d2,[left];\nld.param.u64 %d3,[sum];\n"
-    "ld.global.u32 %r1,[%d2];\nsub.u32 %r2,%r1,1;\nst.global.u32 [%d2],%r2;\n"
-    "ld.global.u32 %r3,[%d3];\nadd.u32 %r4,%r3,1;\nst.global.u32 [%d3],%r4;\n"
-    "setp.ne.u32 %p1,%r2,0;\nselp.u32 %r5,1,0,%p1;\n"
-    "{\n.param .b64 a;\n.param .b32 b;\nst.param.b64 [a+0],%d1;\nst.param.b32 [b+0],%r5;\n"
-    "call.uni cudaGraphSetConditional,(a,b);\n}\nret;\n}\n";
-
-/* A loop that runs `down` until nothing is left. */
-static CUgraph make_loop(CUfunction down, CUdeviceptr left, CUdeviceptr sum)
-{
-    CUgraphConditionalHandle handle;
-    CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_CONDITIONAL };
-    void *params[] = { &handle, &left, &sum };
-    CUgraphNode node;
-    CUgraph g;
-
-    ck_cu(cuGraphCreate(&g, 0));
-    ck_cu(cuGraphConditionalHandleCreate(&handle, g, NULL, 1, CU_GRAPH_COND_ASSIGN_DEFAULT));
-    p.conditional.handle = handle;
-    p.conditional.type = CU_GRAPH_COND_TYPE_WHILE;
-    p.conditional.size = 1;
-    ck_cu(cuGraphAddNode_v2(&node, g, NULL, NULL, 0, &p));
-    ck_assert_int_eq(cuGraphAddNode_v2(&node, g, NULL, NULL, 0, &p), CUDA_ERROR_INVALID_VALUE);
-    CUDA_KERNEL_NODE_PARAMS k = { .func = down, .gridDimX = 1, .gridDimY = 1, .gridDimZ = 1,
-                                  .blockDimX = 1, .blockDimY = 1, .blockDimZ = 1,
-                                  .kernelParams = params };
-    ck_cu(cuGraphAddKernelNode_v2(&node, p.conditional.phGraph_out[0], NULL, 0, &k));
-    return g;
-}
-
-START_TEST(loops_end)
-{
-    uint32_t turns = 1000;
-    CUdeviceptr left, sum;
-    CUfunction down;
-    CUgraphExec exec;
-    CUmodule m;
-    CUgraph g;
-
-    api_start();
-    left = api_alloc(4);
-    sum = api_alloc(4);
-    ck_cu(cuModuleLoadData(&m, cond_ptx));
-    ck_cu(cuModuleGetFunction(&down, m, "down"));
-    g = make_loop(down, left, sum);
-    ck_cu(cuGraphInstantiateWithFlags(&exec, g, 0));
-    ck_cu(cuMemcpyHtoD_v2(left, &turns, 4));
-    ck_cu(cuGraphLaunch(exec, NULL));
-    destroy(g, exec);                   /* it goes on to its end */
-    ck_cu(cuCtxSynchronize());
-    ck_assert_uint_eq(api_peek(sum), turns);
-    ck_assert_uint_eq(api_peek(left), 0);
-}
-END_TEST
-
-/* A handle that was never made is an address that was never made. */
-START_TEST(forged_conditions_fault)
-{
-    uint64_t forged = 0x1234;
-    CUdeviceptr cell;
-    void *params[] = { &forged, &cell, &cell };
-    CUfunction down;
-    CUmodule m;
-
-    api_start();
-    cell = api_alloc(4);
-    ck_cu(cuModuleLoadData(&m, cond_ptx));
-    ck_cu(cuModuleGetFunction(&down, m, "down"));
-    ck_cu(cuLaunchKernel(down, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL));
-    ck_assert_int_eq(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
-}
-END_TEST
-
-static void count_end(void *data)
-{
-    __atomic_fetch_add((int *)data, 1, __ATOMIC_RELAXED);
-}
-
-START_TEST(user_objects_end_once)
-{
-    CUuserObject object;
-    CUdeviceptr flag, p;
-    CUgraphNode node;
-    CUgraphExec exec;
-    CUgraph g, clone;
-    CUstream s;
-    int ends = 0;
-
-    api_start();
-    flag = api_alloc(4);
-    p = api_alloc(4);
-    ck_cu(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
-    ck_cu(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
-    api_launch_until(flag, p, 5, s);
-    ck_cu(cuStreamEndCapture(s, &g));
-    ck_cu(cuUserObjectCreate(&object, &ends, count_end, 1, CU_USER_OBJECT_NO_DESTRUCTOR_SYNC));
-    ck_assert_int_eq(cuUserObjectCreate(&object, &ends, count_end, 1, 0),
-                     CUDA_ERROR_INVALID_VALUE);
-    ck_cu(cuGraphRetainUserObject(g, object, 1, CU_GRAPH_USER_OBJECT_MOVE));
-    ck_assert_int_eq(cuGraphReleaseUserObject(g, object, 2), CUDA_ERROR_INVALID_VALUE);
-    ck_cu(cuGraphClone(&clone, g));
-    ck_cu(cuGraphInstantiateWithFlags(&exec, g, 0));
-    ck_cu(cuGraphDestroy(clone));
-    ck_cu(cuGraphLaunch(exec, s));
-    destroy(g, exec);
-    ck_assert_int_eq(ends, 0);          /* the launch still has it */
-    api_launch_set(flag, 1, NULL);
-    ck_cu(cuStreamSynchronize(s));
-    ck_cu(cuGraphCreate(&g, 0));
-    ck_cu(cuGraphAddEmptyNode(&node, g, NULL, 0));
-    ck_cu(cuGraphDestroy(g));           /* whoever comes next calls what is due */
-    ck_assert_int_eq(__atomic_load_n(&ends, __ATOMIC_RELAXED), 1);
-    ck_assert_int_eq(cuUserObjectRelease(object, 1), CUDA_ERROR_INVALID_VALUE);
+    api_end_graph(g, exec);
 }
 END_TEST
 
@@ -598,9 +468,6 @@ Suite *api_graph_suite(void)
     tcase_add_test(tc, child_clone_update);
     tcase_add_test(tc, graph_memory);
     tcase_add_test(tc, event_nodes);
-    tcase_add_test(tc, loops_end);
-    tcase_add_test(tc, forged_conditions_fault);
-    tcase_add_test(tc, user_objects_end_once);
     suite_add_tcase(suite, tc);
     return suite;
 }
