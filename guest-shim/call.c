@@ -349,8 +349,7 @@ static void publish(struct vg_tx *tx)
         wake_executor();
 }
 
-/* What the host has said to everything posted so far. */
-static CUresult verdict(void)
+CUresult vg_verdict(void)
 {
     CUresult r = vg_call_reply(VG_CALL_NOP, NULL, 0, NULL);
 
@@ -369,7 +368,7 @@ CUresult vg_post(struct vg_tx *tx)
 {
     CUresult r = vg_post_trusted(tx);
 
-    return VG_UNLIKELY(vg_capture_possible()) && !r ? verdict() : r;
+    return VG_UNLIKELY(vg_capture_possible()) && !r ? vg_verdict() : r;
 }
 
 /* The reserved record was never published: the next one is written over it. */

@@ -76,6 +76,9 @@ CUresult vg_post(struct vg_tx *tx);
 /* The same where nothing speaks against it that the host takes the call, be it a part of a capture. */
 CUresult vg_post_trusted(struct vg_tx *tx);
 
+/* Asks what the host has said to everything posted so far. */
+CUresult vg_verdict(void);
+
 /* Gives the ring back without a call (the encoder overflowed, say). */
 void vg_drop(struct vg_tx *tx);
 

@@ -10,6 +10,7 @@
 
 #include "guest-shim/call.h"
 #include "guest-shim/flow.h"
+#include "guest-shim/fwd.h"
 #include "guest-shim/state.h"
 #include "guest-shim/transfer.h"
 #include "vg_api.h"
@@ -279,7 +280,7 @@ static CUresult copy_on_host(uintptr_t dst, uintptr_t src, size_t bytes, uint64_
     return r;
 }
 
-CUresult vg_copy(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait)
+static CUresult copy_any(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait)
 {
     enum vg_end to = vg_end_of(dst, bytes), from = vg_end_of(src, bytes);
 
@@ -298,6 +299,19 @@ CUresult vg_copy(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bo
     if (to == VG_END_SHARED && from == VG_END_SHARED)
         return copy_on_gpu(dst, src, bytes, stream, wait);
     return copy_on_host(dst, src, bytes, stream);
+}
+
+/* Whether memory of graphs may be named now is the driver's to say, and the call's to return. */
+static CUresult judged(CUresult r, uintptr_t dst, uintptr_t src)
+{
+    if (r || vg_tls.in_callback || (!vg_mem_is_graphs(dst) && !vg_mem_is_graphs(src)))
+        return r;
+    return vg_verdict();
+}
+
+CUresult vg_copy(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait)
+{
+    return judged(copy_any(dst, src, bytes, stream, wait), dst, src);
 }
 
 /* ---- entry points ---------------------------------------------------------------- */
@@ -376,6 +390,24 @@ CUresult cuMemcpyDtoHAsync_v2(void *dstHost, CUdeviceptr srcDevice, size_t ByteC
                               CUstream hStream)
 {
     return copy_to_host(dstHost, srcDevice, ByteCount, hStream, false);
+}
+
+static CUresult post_on_device(VG_PARAMS(cuMemcpyDtoD_v2))
+VG_POST_BODY(cuMemcpyDtoD_v2)
+
+CUresult cuMemcpyDtoD_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount)
+{
+    return judged(post_on_device(dstDevice, srcDevice, ByteCount), dstDevice, srcDevice);
+}
+
+static CUresult post_on_device_async(VG_PARAMS(cuMemcpyDtoDAsync_v2))
+VG_POST_BODY(cuMemcpyDtoDAsync_v2)
+
+CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t ByteCount,
+                              CUstream hStream)
+{
+    return judged(post_on_device_async(dstDevice, srcDevice, ByteCount, hStream), dstDevice,
+                  srcDevice);
 }
 
 /* Between contexts of one process the addresses say it all. */

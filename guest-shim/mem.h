@@ -69,6 +69,9 @@ void vg_mem_forget_mapped(uintptr_t base, size_t size);
 bool vg_mem_syncs(uintptr_t p);
 bool vg_mem_set_syncs(uintptr_t p, bool syncs);     /* false: no such range */
 
+/* Whether a graph allocates and frees it: copies may be refused, as graphs go. */
+bool vg_mem_is_graphs(uintptr_t p);
+
 /* Forgets the range that begins at base, if `kinds` (bits 1 << kind) has its kind. */
 bool vg_mem_take(uintptr_t base, unsigned kinds, struct vg_mem *ret_mem);
 

@@ -58,10 +58,21 @@ static void displace_graph_memory(size_t at, const struct vg_mem *m)
     count -= end - at;
 }
 
+static uint32_t any_graphs;     /* as any_syncs */
+
+bool vg_mem_is_graphs(uintptr_t p)
+{
+    struct vg_mem m;
+
+    return vg_load_relaxed(&any_graphs) && vg_mem_find(p, &m) && m.kind == VG_MEM_GRAPH;
+}
+
 bool vg_mem_add(struct vg_mem m)
 {
     bool ok = false;
 
+    if (m.kind == VG_MEM_GRAPH)
+        vg_store_relaxed(&any_graphs, 1);
     pthread_rwlock_wrlock(&lock);
     size_t at = position(m.base);
     displace_graph_memory(at, &m);

@@ -278,6 +278,13 @@ static void in_memory_of_its_own(struct world *w)
         for (int y = 0; y < H; y++)
             EXPECT(memcmp(dst[y], src[y], W) == 0, "own rows: row %d differs in round %d", y, r);
     }
+    /* The call itself says so, not a later one. */
+    RT_IS(cudaErrorInvalidValue, cudaMemcpyAsync(&back, own, sizeof(back), cudaMemcpyDeviceToHost,
+                                                 w->stream));
+    RT_IS(cudaErrorInvalidValue, cudaMemcpyAsync(w->dev, own, sizeof(back),
+                                                 cudaMemcpyDeviceToDevice, w->stream));
+    cudaGetLastError();
+    RT(cudaStreamSynchronize(w->stream));
     RT(cudaGraphExecDestroy(exec));
 }
 
