@@ -23,8 +23,9 @@
 #include "vg_ring.h"
 
 #define SPIN_MIN  500u     /* polls of a reply before the thread sleeps, about 15 us ... */
-#define SPIN_MAX  4000u    /* ... or 0.1 ms; five times as much where processors abound */
-#define SPIN_MANY 8u       /* processors that count as many */
+#define SPIN_MAX  4000u    /* ... or 0.1 ms */
+#define SPIN_MANY 8u       /* processors that count as many: there a wait spins ... */
+#define SPIN_LONG_US 5000u /* ... so long: natively it does for ever, and waking up takes 50 us */
 #define SPIN_YIELD 128u    /* polls between two offers of the processor: the executor may need it */
 #define SPIN_TRY  16u      /* waits in vain after which the full limit is tried again */
 #define NAP_US    20000u   /* longest sleep on a futex: how soon a lost executor is noticed */
@@ -40,6 +41,7 @@ static struct {
 } out;
 
 static uint64_t cells_used[VG_CELLS / 64];
+static bool spins_long;                     /* processors abound */
 static uint32_t spin_max;                   /* see most_polls */
 static uint32_t spin_limit;                 /* the present one, at most spin_max */
 static uint32_t spins_in_vain;
@@ -54,10 +56,8 @@ static unsigned processors(void)
 }
 
 /* On a host the executor, and a software GPU's threads, want the same few processors. */
-static uint32_t most_polls(void)
+static uint32_t most_polls(unsigned n)
 {
-    unsigned n = processors();
-
     if (n >= SPIN_MANY)
         return SPIN_MAX * 5;
     if (!vg_process.chan->ops->futex || n >= SPIN_MANY / 2)
@@ -70,7 +70,8 @@ void vg_call_init(struct vg_slot *slot)
     memset(&out, 0, sizeof(out));
     memset(cells_used, 0, sizeof(cells_used));
     vg_ring_producer_init(&out.ring, slot);
-    spin_max = most_polls();
+    spins_long = processors() >= SPIN_MANY;
+    spin_max = most_polls(processors());
     spin_limit = spin_max;
 }
 
@@ -410,6 +411,13 @@ static bool may_spin_long(void)
     return !ctx || !(ctx->flags & (CU_CTX_SCHED_YIELD | CU_CTX_SCHED_BLOCKING_SYNC));
 }
 
+static bool console_waits(void)
+{
+    const struct vg_slot *s = vg_process.slot;
+
+    return vg_load_relaxed(&s->console_head) != vg_load_relaxed(&s->console_tail);
+}
+
 /*
  * The limit doubles with every answer that came in time and shrinks by a quarter with
  * every wait in vain, so that waits for long kernels soon sleep at once, and mixed
@@ -441,14 +449,28 @@ static uint64_t now_us(void)
     return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
 
-/* Polls until somewhat after the answer is due: waking up late would cost a copy its rate. */
-static bool spin_expecting(const struct vg_cell *cell, uint32_t seq, uint32_t expect_us)
+/*
+ * How long to poll by the clock: until somewhat after the answer is due, as waking up late would
+ * cost a copy its rate; and anyway for long where processors abound and the GPU is none of them:
+ * a program that waits for 2 ms again and again, for a token each, would wake up late each time.
+ */
+static uint64_t poll_us(uint32_t expect_us)
+{
+    const struct vg_snapshot *s = vg_process.snapshot;
+    uint32_t us = expect_us <= EXPECT_MAX_US && spin_max >= SPIN_MAX ? expect_us + expect_us / 4 : 0;
+
+    if (!may_spin_long())
+        return 0;
+    return spins_long && s && !s->software && us < SPIN_LONG_US ? SPIN_LONG_US : us;
+}
+
+static bool spin_for(const struct vg_cell *cell, uint32_t seq, uint64_t us)
 {
     uint64_t end;
 
-    if (expect_us == 0 || expect_us > EXPECT_MAX_US || spin_max < SPIN_MAX || !may_spin_long())
-        return false;
-    end = now_us() + expect_us + expect_us / 4;
+    if (us == 0 || is_done(cell, seq))
+        return us > 0;
+    end = now_us() + us;
     do {
         for (unsigned i = 0; i < SPIN_YIELD; i++) {
             if (is_done(cell, seq))
@@ -456,7 +478,7 @@ static bool spin_expecting(const struct vg_cell *cell, uint32_t seq, uint32_t ex
             vg_cpu_relax();
         }
         sched_yield();
-    } while (now_us() < end);
+    } while (!console_waits() && now_us() < end);
     return false;
 }
 
@@ -489,17 +511,10 @@ static void sleep_on(struct vg_cell *cell, uint32_t seq, unsigned round, unsigne
     vg_store_relaxed(&cell->waiting, 0);
 }
 
-static bool console_waits(void)
-{
-    const struct vg_slot *s = vg_process.slot;
-
-    return vg_load_relaxed(&s->console_head) != vg_load_relaxed(&s->console_tail);
-}
-
 /* False: the executor is gone and did not answer. */
 static bool wait_done(struct vg_cell *cell, uint32_t seq, uint32_t expect_us)
 {
-    if (spin_expecting(cell, seq, expect_us) || spin(cell, seq))
+    if (spin_for(cell, seq, poll_us(expect_us)) || spin(cell, seq))
         return true;
     spin_failed();
     unsigned nap_us = NAP_US;

@@ -22,7 +22,7 @@
 #define IDLE_SLEEP_NS    1000000000ull /* with nothing to wait for: the doorbell wakes us */
 #define LOOK_NS          20000000ull   /* between two looks for a fault ... */
 #define LOOKS            50u           /* ... for a second after the last call: natively it is known */
-#define WAIT_SPIN_NS     2000000ull    /* a GPU's wait is polled so long: natively it is, for ever */
+#define WAIT_SPIN_NS     5000000ull    /* a GPU's wait is polled so long: natively it is, for ever */
 #define AHEAD_SPIN_NS    5000000ull    /* above others who would go on meanwhile */
 #define WAIT_SLEEP_NS    1000000ull    /* longest pause between looks at a pending wait */
 #define HEARD_SLEEP_NS   100000000ull  /* with waits that ring when they are over */

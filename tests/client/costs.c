@@ -13,6 +13,7 @@
  * memory_info    cuMemGetInfo per second
  * alloc_* event_* stream_* graph_* eager   see below; the mean of many
  * module_*       PTX that no cache can know, the same again, and small copies of it
+ * memcpy         bandwidth of a processor, ordinary memory to ordinary memory
  * htod, dtoh     bandwidth, host to device and back, pageable and pinned
  *
  * --start: only the first; --queries: only those; --copies: only the last, for every size to
@@ -345,6 +346,24 @@ static void copy_rate(void)
     report(copy.name, n * (double)copy.bytes / (vg_drv_now() - start) / (1 << 30), "GiB/s");
 }
 
+/* What a processor copies: the measure for copies that it takes part in. */
+static void memcpy_rate(void)
+{
+    const size_t bytes = 16 << 20;
+    uint8_t *a = malloc(bytes), *b = malloc(bytes);
+
+    if (!a || !b)
+        vg_drv_fail("out of memory");
+    memset(a, 1, bytes);
+    memset(b, 2, bytes);
+    double start = vg_drv_now();
+    for (int i = 0; i < 2 * scale; i++)
+        memcpy(i & 1 ? a : b, i & 1 ? b : a, bytes);
+    report("memcpy_16m", 2 * scale * (double)bytes / (vg_drv_now() - start) / (1 << 30), "GiB/s");
+    free(a);
+    free(b);
+}
+
 static const size_t sizes[] = {4ull << 10, 16ull << 10, 64ull << 10, 256ull << 10, 1ull << 20,
                                4ull << 20, 16ull << 20, 64ull << 20, 256ull << 20, 1ull << 30};
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
@@ -395,6 +414,7 @@ static void copy_rates(bool all)
     if (!pageable)
         vg_drv_fail("out of memory");
     memset(pageable, 1, most);
+    measured(memcpy_rate);
     rates_of(device, pageable, most, 0, all);
     free(pageable);
     pinned = pinned_of(&most_pinned);
