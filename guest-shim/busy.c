@@ -25,7 +25,7 @@ static uint32_t jitter(void)
 }
 
 /* Between nothing and the retry time, doubled with every round. */
-static uint32_t next_sleep_us(uint32_t retry_us, unsigned round)
+uint32_t vg_busy_sleep_us(uint32_t retry_us, unsigned round)
 {
     uint64_t most = (uint64_t)retry_us << (round < 16 ? round : 16);
 
@@ -61,7 +61,7 @@ void vg_busy_back_off(struct vg_slot *slot)
         if (retry_us == 0 || !has_enough(slot))
             return;
         vg_fetch_add(&slot->busy_retries, 1);
-        sleep_us(next_sleep_us(retry_us, round));
+        sleep_us(vg_busy_sleep_us(retry_us, round));
         if (round % CHECK_ROUNDS == CHECK_ROUNDS - 1)
             vg_chan_check(vg_process.chan);
     }

@@ -27,4 +27,7 @@ static inline bool vg_is_busy(const struct vg_slot *slot)
  */
 void vg_busy_back_off(struct vg_slot *slot);
 
+/* For how long in its n-th round (0: the first); another number each time. */
+uint32_t vg_busy_sleep_us(uint32_t retry_us, unsigned round);
+
 #endif

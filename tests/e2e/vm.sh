@@ -65,6 +65,16 @@ killed_unnoticed() {
     within 20 no_executors && return $rc
 }
 
+# The reason stands in what the program in the guest says.
+in_quarantine() {
+    admin quarantine --vm-name="$a" --reason='it mines' >/dev/null || return 1
+    in_vm $a /client/worker 61 1 >"$work/refused" 2>&1 && return 1
+    cat "$work/refused"
+    grep -q 'quarantine' "$work/refused" && grep -q DEVICE_UNAVAILABLE "$work/refused" &&
+        in_vm $b /client/worker 62 1
+}
+cleared() { admin clear-quarantine --vm-name="$a" >/dev/null && in_vm $a /client/worker 63 1; }
+
 keeper_stop() { pkill -KILL -f "^vgpu-keeper $work/"; }
 
 # Somebody kills the executor of a program in the VM: the program is told, the next one works.
@@ -92,6 +102,8 @@ check 'both are listed' eval 'listed $a && listed $b'
 check 'launches need no exit and no system call' in_vm $a /client/quiet
 check 'every case of several processes' in_vm $a /scripts/inside.sh /client
 check 'nothing is left of them' within 8 no_executors
+check 'in quarantine: refused, and told why' in_quarantine
+check 'let in again' cleared
 check 'executor killed under load' executor_killed
 check 'mediator restarted under load' restart_under_load -TERM
 check 'mediator killed under load, unnoticed' killed_unnoticed

@@ -96,6 +96,9 @@ wants 'unknown VM to show' 1 'there is no VM "web2"' admin show-vm --vm-name=web
 wants 'metrics' 0 '^bytes out +0 B$' admin show-metrics --vm-name=web1
 wants 'health' 0 '^executors +0$' admin show-health
 wants 'top' 0 '^web1 +C +low +12 +0\.0%' admin top --once --interval=100
+wants 'top: its columns' 0 \
+    '^VM +POOL +PRIO +WEIGHT +SHARE +DUE +GPU +WAIT +CALLS/s +QUEUE +BUSY/s +MEMORY +IN/s +OUT/s +FAULTS +STATE$' \
+    admin top --once --interval=100
 wants 'top, so many looks' 0 '^2$' sh -c '"$@" | grep -c ^web1' - \
     "$bin/vgpu-admin" "--socket=$work/control.sock" top --count=2 --interval=100
 wants 'top on a dumb terminal' 0 '^0$' sh -c 'TERM=dumb "$@" | grep -c "$(printf "\033")"; true' - \

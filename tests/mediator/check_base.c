@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -552,6 +553,60 @@ START_TEST(files_are_replaced_whole)
 }
 END_TEST
 
+/*
+ * In the place of the C library's, for the whole program: what a crash of the host leaves depends on
+ * their order. 'f': a file, 'd': a directory, 'r': the new name.
+ */
+static char steps[16];
+static int fsync_fails;
+
+static void note_step(char step)
+{
+    size_t n = strlen(steps);
+
+    if (n < sizeof(steps) - 1)
+        steps[n] = step;
+}
+
+int fsync(int fd)
+{
+    struct stat st;
+
+    note_step(fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? 'd' : 'f');
+    if (fsync_fails) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int rename(const char *from, const char *to)
+{
+    note_step('r');
+    return (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
+}
+
+START_TEST(files_are_on_disk_before_they_have_their_name)
+{
+    char dir[] = "/tmp/vgpu-file-XXXXXX", path[64];
+    char *text = NULL;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/file", dir);
+    ck_assert_int_eq(vg_file_replace(path, "old", 0600), 0);
+    ck_assert_str_eq(steps, "frd");
+    /* What does not reach the disk does not replace what is there. */
+    fsync_fails = 1;
+    ck_assert_int_eq(vg_file_replace(path, "new", 0600), -EIO);
+    ck_assert_str_eq(steps, "frdf");
+    ck_assert_int_eq(vg_file_read(path, 100, &text), 0);
+    ck_assert_str_eq(text, "old");
+    free(text);
+    unlink(path);
+    rmdir(dir);
+}
+END_TEST
+
 START_TEST(memory_is_sealed)
 {
     int fd = vg_memfd_new("test", 8192);
@@ -576,7 +631,7 @@ int main(void)
         stale_socket_is_replaced_and_a_living_one_is_not, exact_descriptors,
         exec_failure_is_reported, death_signal, environment_is_scrubbed, peer_death_is_seen,
         numbers, names, log_text_cannot_forge, ini_files, files_are_replaced_whole,
-        memory_is_sealed,
+        files_are_on_disk_before_they_have_their_name, memory_is_sealed,
     };
     Suite *s = suite_create("base");
     TCase *with_loop = tcase_create("loop"), *others = tcase_create("others");

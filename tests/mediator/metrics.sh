@@ -79,6 +79,18 @@ if [ -x "$program" ] && [ -e "$build/lib/libvgpu-softcuda.so" ]; then
     scrape >"$work/first"
     run web1
     run web2
+    "$bin/vgpu-admin" "--socket=$work/control.sock" register-vm web3 --rate=200 --burst=1 >/dev/null
+    run web3
+    # One that holds memory when its executor is killed.
+    touch "$work/go"
+    VGPU_SOCKET=$work/m.sock "$bin/vgpu-run" --vm web4 -- "$build/client/storm" launch "$work/go" \
+        >"$work/storm" 2>&1 &
+    storm=$!
+    for _ in $(seq 600); do grep -q storm "$work/storm" && break; sleep 0.05; done
+    scrape >"$work/holds"
+    kill -KILL "$("$bin/vgpu-admin" "--socket=$work/control.sock" show-vm web4 --json |
+        sed -n 's/^ *"pid": *\([0-9]*\).*/\1/p')"
+    wait $storm
 fi
 scrape >"$work/second"
 wants 'after work' 0 '^good: ' \
@@ -96,6 +108,12 @@ if [ -e "$work/first" ]; then
         cat "$work/second"
     wants 'sizes of copies' 0 '^vgpu_vm_copy_bytes_count\{vm="web1"\} [1-9]' cat "$work/second"
     wants 'GPU time' 0 '^vgpu_vm_gpu_seconds_total\{vm="web1"\} 0?\.?[0-9.e-]*[1-9]' cat "$work/second"
+    wants 'GPU time of stretches' 0 '^vgpu_vm_gpu_stretch_seconds_count\{vm="web1"\} [1-9]' cat "$work/second"
+    wants 'BUSY' 0 '^vgpu_vm_busy_total\{vm="web3"\} [1-9]' cat "$work/second"
+    wants 'how long it was' 0 '^vgpu_vm_busy_wait_seconds_count\{vm="web3"\} [1-9]' cat "$work/second"
+    wants 'memory in use' 0 '^vgpu_vm_memory_bytes\{vm="web4"\} [1-9]' cat "$work/holds"
+    wants 'what ended by a fault' 0 '^vgpu_vm_faults_total\{vm="web4",reason="crashed"\} 1$' cat "$work/second"
+    wants 'and is held no more' 0 '^vgpu_vm_memory_bytes\{vm="web4"\} 0$' cat "$work/second"
     wants 'the other VM' 0 '^vgpu_vm_executors_started_total\{vm="web2"\} 1$' cat "$work/second"
     "$bin/vgpu-admin" "--socket=$work/control.sock" show-metrics web1 --json >"$work/json"
     wants 'the same by JSON' 0 '^True True$' python3 -c '

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -470,6 +471,48 @@ START_TEST(sick_gpu_takes_nobody_new)
 }
 END_TEST
 
+/* What the host's start changes: what is written of this boot is of another one. */
+static void host_starts_anew(void)
+{
+    char path[64], *text = NULL, *boot;
+
+    snprintf(path, sizeof(path), "%s/health.json", d.dir);
+    ck_assert_int_eq(vg_file_read(path, 1 << 20, &text), 0);
+    boot = strstr(text, "\"boot\"");
+    ck_assert_ptr_nonnull(boot);
+    boot = strchr(boot, ':') + 3;
+    *boot = *boot == '0' ? '1' : '0';
+    ck_assert_int_eq(vg_file_replace(path, text, 0644), 0);
+    free(text);
+}
+
+/* A quarantine is the VM's; a GPU is another one after a reset. */
+START_TEST(the_hosts_start_keeps_a_quarantine_and_no_sick_gpu)
+{
+    int log = start_with_log(NULL);
+    struct peer p;
+
+    peer_hello_device(&p, &d, "vm1");
+    kernel_says(log, "3,1,1,-;NVRM: Xid (PCI:0000:17:00): 79, pid=0, name=, fallen off the bus");
+    wait_alert("fallen off the bus", true);
+    ck_assert(ask("{\"op\":\"quarantine\",\"vm_name\":\"vm2\"}"));
+    daemon_kill(&d);
+    peer_close(&p);
+    host_starts_anew();
+    daemon_restart_with(&d, NULL, pipe_settings);
+    ck_assert(is_quarantined("vm2"));
+    ck_assert(!alerts("fallen off the bus"));
+    peer_hello_device(&p, &d, "vm1");
+    serves(&p, 1);
+    peer_close(&p);
+    peer_hello_device(&p, &d, "vm2");
+    refused(&p, TOKEN(0, 1), VG_GONE_QUARANTINED);
+    peer_close(&p);
+    end_log(log);
+    finish();
+}
+END_TEST
+
 /* Not the VM's fault: neither what a memory error does, nor what a sick GPU does. */
 START_TEST(gpus_faults_are_not_the_vms)
 {
@@ -512,6 +555,7 @@ void add_health(Suite *s)
     ADD(s, "quarantine", administrator_puts_a_vm_in_quarantine, quarantine_survives_the_daemon,
         faults_survive_the_daemon, quarantine_holds_where_nothing_can_be_written,
         damaged_state_stops_the_daemon);
-    ADD(s, "kernel log", sick_gpu_takes_nobody_new, gpus_faults_are_not_the_vms,
+    ADD(s, "kernel log", sick_gpu_takes_nobody_new,
+        the_hosts_start_keeps_a_quarantine_and_no_sick_gpu, gpus_faults_are_not_the_vms,
         kernel_log_that_cannot_be_read_is_reported);
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest-shim/busy.h"
 #include "guest-shim/call.h"
 #include "guest-shim/integrity.h"
 #include "guest-shim/state.h"
@@ -193,6 +194,34 @@ START_TEST(busy_is_waited_out)
     ck_assert_ptr_null(failed);
     ck_assert_int_eq(vg_call_reply(VG_CALL_NOP, VG_WORDS(0), NULL), CUDA_SUCCESS);
     ck_assert_uint_eq(fake_host_sum(host), 500500);
+}
+END_TEST
+
+/* Anything between nothing and the retry time, which doubles; so that many do not come as one. */
+START_TEST(back_offs_grow_and_differ)
+{
+    enum { DRAWS = 2000, RETRY_US = 1000 };
+
+    for (unsigned round = 0; round < 24; round++) {
+        uint64_t most = round < 10 ? (uint64_t)RETRY_US << round : UINT64_MAX, sum = 0;
+        unsigned low = 0, high = 0;
+        if (most > VG_BUSY_MAX_US)
+            most = VG_BUSY_MAX_US;
+        for (unsigned i = 0; i < DRAWS; i++) {
+            uint32_t us = vg_busy_sleep_us(RETRY_US, round);
+            ck_assert_uint_gt(us, 0);
+            ck_assert_uint_le(us, most);
+            sum += us;
+            low += us < most / 4;
+            high += us > most / 4 * 3;
+        }
+        /* All lengths are as likely: a quarter each, and half of it on average. */
+        ck_assert_uint_gt(low, DRAWS / 8);
+        ck_assert_uint_gt(high, DRAWS / 8);
+        ck_assert_uint_gt(sum / DRAWS, most * 4 / 10);
+        ck_assert_uint_lt(sum / DRAWS, most * 6 / 10);
+    }
+    ck_assert_uint_le(vg_busy_sleep_us(UINT32_MAX, 31), VG_BUSY_MAX_US);
 }
 END_TEST
 
@@ -571,6 +600,7 @@ int main(void)
     tcase_add_test(core, more_waiting_threads_than_cells);
     tcase_add_test(core, a_full_ring_only_delays);
     tcase_add_test(core, busy_is_waited_out);
+    tcase_add_test(core, back_offs_grow_and_differ);
     tcase_add_test(core, loss_ends_a_back_off);
     tcase_add_test(core, a_dropped_call_is_never_seen);
     tcase_add_test(core, a_latched_error_comes_out_once);

@@ -175,6 +175,7 @@ lives() {
     xenstore-write /local/domain/5/platform/gpu_weight 55
     wants 'a VM that shuts down is still there' has $A weight 55
     has $A domid 5 || bad 'with its domain'
+    admin quarantine --vm-name=$A --reason='too many faults' >/dev/null
     domain_destroy 5
     wants 'until it is destroyed' no_domain $A
     wants 'the socket is gone' no_sock 5
@@ -183,6 +184,10 @@ lives() {
     domain_start 7 $A 'web server' gpu_enabled true gpu_weight 12
     wants 'a reboot: another domain, the same VM' has $A domid 7
     wants 'with the keys of now' has $A weight 12
+    wants 'still in quarantine' has $A state quarantined
+    wants 'which its guest reads' guest_reads 7 vgpu-mediator/state refused
+    admin clear-quarantine --vm-name=$A >/dev/null
+    wants 'until it is let in' guest_reads 7 vgpu-mediator/state enabled
 }
 
 a_migration() {
