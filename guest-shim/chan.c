@@ -172,6 +172,9 @@ static const struct {
                              "or by its administrator; only he can end that"},
     [VG_GONE_GPU_SICK] = {CUDA_ERROR_DEVICE_UNAVAILABLE,
                           "the host's GPU has failed and must be reset"},
+    [VG_GONE_MOVED]    = {CUDA_ERROR_DEVICE_UNAVAILABLE,
+                          "this VM was suspended or migrated, and the GPU's memory stayed behind; "
+                          "programs that start now find a GPU"},
 };
 
 CUresult vg_chan_gone_result(unsigned reason)

@@ -64,6 +64,7 @@ enum vg_gone_reason {
     VG_GONE_VERSION    = 8,  /* guest and host builds do not fit together */
     VG_GONE_QUARANTINED = 9, /* the VM is shut out until an administrator clears it */
     VG_GONE_GPU_SICK   = 10, /* the GPU needs a reset; the host takes nobody on it */
+    VG_GONE_MOVED      = 11, /* the VM was suspended or migrated; its GPU state did not come along */
 };
 
 /* The slot's control page. Each writer has cache lines of its own. */

@@ -49,6 +49,14 @@ typedef struct VgStubState {
     int link_fd;
     bool absence_told;      /* of the mediator, since it was last there */
     QEMUTimer *retry;
+
+    /* of a VM that is saved: */
+    VMStateDescription vmstate;
+    VMChangeStateEntry *on_run;
+    bool misplaced;         /* some pages are anywhere in the guest's memory */
+    struct vg_stub_saved saved;
+    uint32_t extents;
+    uint8_t *owner;         /* [extents] */
 } VgStubState;
 
 /* ---- what the core asks of its host ---- */
@@ -139,6 +147,17 @@ static void vg_stub_host_fd_close(void *opaque, int fd)
     close(fd);
 }
 
+/*
+ * A toolstack asks before it begins, while the VM runs, and is refused while a
+ * program computes.  Once the VM has stopped there is no way back for it: then
+ * programs lose the GPU, and the VM is saved.
+ */
+static void vg_stub_judge(VgStubState *s)
+{
+    s->vmstate.unmigratable = s->misplaced ||
+        (runstate_is_running() && vg_stub_busy(&s->core));
+}
+
 static void vg_stub_host_event(void *opaque, enum vg_stub_event what,
                                uint64_t a, uint64_t b)
 {
@@ -165,6 +184,7 @@ static void vg_stub_host_event(void *opaque, enum vg_stub_event what,
         break;
     case VG_STUB_EV_SLOT:
         trace_vg_stub_slot(s, a, b);
+        vg_stub_judge(s);
         break;
     case VG_STUB_EV_LINK_UP:
         trace_vg_stub_link_up(s, a);
@@ -278,11 +298,13 @@ static void vg_stub_place(VgStubState *s, uint64_t gfn)
 {
     int rc;
 
-    if (s->core.disabled) {
+    if (s->core.disabled || s->core.withdrawn) {
         return;
     }
     rc = s->backing.ops->place(&s->backing, gfn);
     if (rc < 0) {
+        s->misplaced = true;
+        vg_stub_judge(s);
         vg_stub_disable(&s->core, "cannot move the shared region, no GPU for "
                         "this VM until it is started again", strerror(-rc));
         return;
@@ -310,6 +332,33 @@ static void vg_stub_unmapped(MemoryListener *listener,
     }
 }
 
+/*
+ * Whoever saves a guest under Xen saves all its pages, and whoever restores it has
+ * no room for ours, which the device over there makes anew.
+ */
+static int vg_stub_withdraw_pages(VgStubState *s)
+{
+    int rc;
+
+    if (!s->backing.ops->drop || s->core.withdrawn) {
+        return 0;
+    }
+    rc = s->backing.ops->drop(&s->backing);
+    s->misplaced |= rc < 0;
+    vg_stub_withdraw(&s->core);
+    vg_stub_judge(s);
+    warn_report("vgpu-stub: the VM is being saved or migrated; if it goes on "
+                "here, it has no GPU until it is started again%s%s",
+                rc < 0 ? ": " : "", rc < 0 ? strerror(-rc) : "");
+    return rc;
+}
+
+/* The first that QEMU hears of a migration under Xen. */
+static void vg_stub_migration_begins(MemoryListener *listener)
+{
+    vg_stub_withdraw_pages(container_of(listener, VgStubState, listener));
+}
+
 static void vg_stub_init_ram(VgStubState *s)
 {
     if (!s->backing.ops->place) {
@@ -324,9 +373,71 @@ static void vg_stub_init_ram(VgStubState *s)
         VG_LISTENER_NAME("vgpu-stub")
         .region_add = vg_stub_mapped,
         .region_del = vg_stub_unmapped,
+        .log_global_start = vg_stub_migration_begins,
         .priority = 20,
     };
     memory_listener_register(&s->listener, &address_space_memory);
+}
+
+/* ---- suspend and migration ---- */
+
+static int vg_stub_pre_save(void *opaque)
+{
+    VgStubState *s = opaque;
+
+    vg_stub_save(&s->core, &s->saved, s->owner);
+    return s->misplaced ? -EIO : vg_stub_withdraw_pages(s);
+}
+
+static int vg_stub_post_load(void *opaque, int version_id)
+{
+    VgStubState *s = opaque;
+
+    vg_stub_restore(&s->core, &s->saved, s->owner);
+    return 0;
+}
+
+/* GPU state lives in executors on this host and does not travel. */
+static const VMStateDescription vg_stub_vmstate = {
+    .name = TYPE_VG_STUB,
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .pre_save = vg_stub_pre_save,
+    .post_load = vg_stub_post_load,
+    .fields = (VMStateField[]) {
+        VMSTATE_PCI_DEVICE(parent_obj, VgStubState),
+        VMSTATE_UINT32(saved.epoch, VgStubState),
+        VMSTATE_UINT16_ARRAY(saved.generation, VgStubState, VG_SLOTS_MAX),
+        VMSTATE_UINT8_ARRAY(saved.held, VgStubState, VG_SLOTS_MAX),
+        VMSTATE_UINT32_EQUAL(extents, VgStubState,
+                             "vgpu-stub: size and slots differ"),
+        VMSTATE_VARRAY_UINT32(owner, VgStubState, extents, 1,
+                              vmstate_info_uint8, uint8_t),
+        VMSTATE_END_OF_LIST()
+    },
+};
+
+static void vg_stub_run_changed(void *opaque, VG_RUNNING running, RunState state)
+{
+    vg_stub_judge(opaque);
+}
+
+/* A description of its own: whether it can be saved changes. */
+static void vg_stub_init_vmstate(VgStubState *s)
+{
+    s->extents = s->core.layout.extent_count;
+    s->owner = g_malloc0(s->extents);
+    s->vmstate = vg_stub_vmstate;
+    s->on_run = qemu_add_vm_change_state_handler(vg_stub_run_changed, s);
+    vmstate_register(VG_VMSTATE_OF(s), VMSTATE_INSTANCE_ID_ANY, &s->vmstate, s);
+}
+
+static void vg_stub_fini_vmstate(VgStubState *s)
+{
+    vmstate_unregister(VG_VMSTATE_OF(s), &s->vmstate, s);
+    qemu_del_vm_change_state_handler(s->on_run);
+    g_free(s->owner);
+    s->owner = NULL;
 }
 
 /* ---- device life ---- */
@@ -397,6 +508,7 @@ static void vg_stub_realize(PCIDevice *pdev, Error **errp)
     pci_register_bar(pdev, 1, PCI_BASE_ADDRESS_SPACE_MEMORY |
                      PCI_BASE_ADDRESS_MEM_PREFETCH |
                      PCI_BASE_ADDRESS_MEM_TYPE_64, &s->ram);
+    vg_stub_init_vmstate(s);
 
     /* Neither a mediator that is not there yet is a reason to keep the VM
      * down, nor memory that it could not share. */
@@ -417,6 +529,7 @@ static void vg_stub_exit(PCIDevice *pdev)
     if (s->backing.ops->place) {
         memory_listener_unregister(&s->listener);
     }
+    vg_stub_fini_vmstate(s);
     vg_stub_fini(&s->core);
     timer_free(s->retry);
     s->retry = NULL;
@@ -440,12 +553,6 @@ static Property vg_stub_properties[] = {
     DEFINE_PROP_END_OF_LIST(),
 };
 
-/* GPU state lives in executors on this host and does not travel. */
-static const VMStateDescription vg_stub_vmstate = {
-    .name = TYPE_VG_STUB,
-    .unmigratable = 1,
-};
-
 static void vg_stub_instance_init(Object *obj)
 {
     VG_STUB(obj)->socket = g_strdup(VG_SOCKET_PATH);
@@ -466,7 +573,6 @@ static void vg_stub_class_init(ObjectClass *class, void *data)
     k->revision = VG_STUB_REVISION;
     dc->desc = "vGPU of the host's GPU, by CUDA API remoting";
     dc->reset = vg_stub_qdev_reset;
-    dc->vmsd = &vg_stub_vmstate;
     dc->hotpluggable = false;
     device_class_set_props(dc, vg_stub_properties);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);

@@ -22,6 +22,11 @@ struct vg_stub_backing_ops {
      * this frame, or (0) unmapped it.  0 or -errno; then they may be anywhere.
      */
     int (*place)(struct vg_stub_backing *b, uint64_t gfn);
+    /*
+     * Likewise: takes the pages out of the guest's memory, for good; base and
+     * other maps of them stay as they are.  0 or -errno; then some may be left.
+     */
+    int (*drop)(struct vg_stub_backing *b);
 };
 
 struct vg_stub_backing {

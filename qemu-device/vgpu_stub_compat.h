@@ -30,6 +30,22 @@
 #define VG_LISTENER_NAME(text) .name = text,
 #endif
 
+/* By what a state is registered, and how a change of the VM's is told. */
+#if QEMU_VERSION_MAJOR < 5
+#define VG_VMSTATE_OF(obj) DEVICE(obj)
+#else
+#define VG_VMSTATE_OF(obj) VMSTATE_IF(obj)
+#endif
+#if QEMU_VERSION_MAJOR < 6
+#define VG_RUNNING int
+#else
+#define VG_RUNNING bool
+#include "sysemu/runstate.h"
+#endif
+#ifndef VMSTATE_INSTANCE_ID_ANY
+#define VMSTATE_INSTANCE_ID_ANY -1
+#endif
+
 /* device_class_set_props() came with 5.0. */
 #if QEMU_VERSION_MAJOR < 5
 static inline void device_class_set_props(DeviceClass *dc, Property *props)

@@ -51,7 +51,7 @@ static int send_hello(struct vg_stub *s)
 
 static void connect_later(struct vg_stub *s, int error)
 {
-    if (s->disabled) {
+    if (s->disabled || s->withdrawn) {
         return;
     }
     vg_stub_note(s, VG_STUB_EV_LINK_DOWN, (uint64_t)-error, s->retry_ms);
@@ -64,7 +64,8 @@ void vg_stub_connect(struct vg_stub *s)
 {
     int rc;
 
-    if (s->link != VG_STUB_LINK_DOWN || s->disabled || !s->host->link_open) {
+    if (s->link != VG_STUB_LINK_DOWN || s->disabled || s->withdrawn ||
+        !s->host->link_open) {
         return;
     }
     rc = s->host->link_open(s->opaque);

@@ -98,6 +98,7 @@ struct vg_stub {
     enum vg_stub_link_state link;
     bool refused;
     bool disabled;          /* for good: the region is lost */
+    bool withdrawn;         /* for good: only programs that run can use it */
     unsigned retry_ms;
     uint32_t epoch;         /* connections to a mediator so far */
     uint32_t traps;
@@ -119,6 +120,26 @@ void vg_stub_fini(struct vg_stub *s);
 /* VM reset: all slots come back, those with an executor once it is gone. */
 void vg_stub_reset(struct vg_stub *s);
 
+/* True while a program of the guest has, or waits for, an executor. */
+bool vg_stub_busy(const struct vg_stub *s);
+
+/* What of the device outlives it, in a suspended or migrated VM. */
+struct vg_stub_saved {
+    uint32_t epoch;
+    uint16_t generation[VG_SLOTS_MAX];
+    uint8_t held[VG_SLOTS_MAX];     /* 1: a guest process has the slot */
+};
+
+/*
+ * `owner` has a byte for each extent: 0, or 1 + the slot that holds it.  Saving
+ * changes nothing.  After a restore the processes which had slots have lost
+ * their executors, may give them back, and keep their extents until then.
+ */
+void vg_stub_save(const struct vg_stub *s, struct vg_stub_saved *ret_saved,
+                  uint8_t *ret_owner);
+void vg_stub_restore(struct vg_stub *s, const struct vg_stub_saved *saved,
+                     const uint8_t *owner);
+
 /* BAR0.  `size` is the width of the access in bytes, any value. */
 uint64_t vg_stub_read(struct vg_stub *s, uint64_t offset, unsigned size);
 void vg_stub_write(struct vg_stub *s, uint64_t offset, uint64_t value,
@@ -137,6 +158,12 @@ void vg_stub_moved(struct vg_stub *s, uint64_t gfn);
 
 /* The region cannot be used any more: no link, no slots, for good. */
 void vg_stub_disable(struct vg_stub *s, const char *what, const char *detail);
+
+/*
+ * The region is no longer at any frame of the guest's (it is being saved).  What
+ * uses it goes on, by way of vg_stub_region_read and _write; nobody else gets it.
+ */
+void vg_stub_withdraw(struct vg_stub *s);
 
 /* Makes an attempt to reach the mediator, if there is no link. */
 void vg_stub_connect(struct vg_stub *s);

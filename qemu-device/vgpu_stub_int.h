@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the parts of the device's core share: vgpu_stub_core.c (link, life),
- * _slot.c, _regs.c (BAR0) and _region.c (BAR1).
+ * _slot.c, _regs.c (BAR0), _region.c (BAR1) and _saved.c.
  */
 #ifndef VGPU_STUB_INT_H
 #define VGPU_STUB_INT_H
@@ -34,6 +34,8 @@ bool vg_stub_slot_set(struct vg_stub *s, unsigned i,
 /* What the guest sees. */
 void vg_stub_slot_publish(struct vg_stub *s, unsigned i,
                           enum vg_slot_state state);
+
+uint16_t vg_stub_slot_next_generation(const struct vg_stub_slot *slot);
 
 /* Its use is over, or will never be served; nothing where that is no step. */
 void vg_stub_slot_free(struct vg_stub *s, unsigned i);

@@ -45,6 +45,12 @@ void vg_stub_moved(struct vg_stub *s, uint64_t gfn)
     }
 }
 
+void vg_stub_withdraw(struct vg_stub *s)
+{
+    s->withdrawn = true;
+    s->region_gfn = 0;
+}
+
 /* Extents of slots with a living executor come back when it is gone. */
 void vg_stub_region_restore(struct vg_stub *s)
 {

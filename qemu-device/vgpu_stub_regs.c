@@ -24,10 +24,16 @@ static uint32_t read_features(struct vg_stub *s)
     return 0;
 }
 
+/* To programs that would like to begin. */
+static bool is_closed(const struct vg_stub *s)
+{
+    return s->refused || s->disabled || s->withdrawn;
+}
+
 static uint32_t read_status(struct vg_stub *s)
 {
     return (s->link == VG_STUB_LINK_UP ? VG_STATUS_MEDIATOR : 0) |
-           (s->refused || s->disabled ? VG_STATUS_REFUSED : 0);
+           (is_closed(s) ? VG_STATUS_REFUSED : 0);
 }
 
 static uint32_t read_epoch(struct vg_stub *s)
@@ -87,9 +93,9 @@ static void write_attach(struct vg_stub *s, uint32_t token)
         return;
     }
     vg_stub_note(s, VG_STUB_EV_ATTACH, token, 0);
-    if (s->link != VG_STUB_LINK_UP) {
-        vg_stub_slot_lose(s, i, s->refused || s->disabled
-                                    ? VG_GONE_REFUSED : VG_GONE_MEDIATOR);
+    if (s->link != VG_STUB_LINK_UP || is_closed(s)) {
+        vg_stub_slot_lose(s, i, is_closed(s) ? VG_GONE_REFUSED
+                                             : VG_GONE_MEDIATOR);
         return;
     }
     vg_stub_slot_set(s, i, VG_STUB_ATTACHING);

@@ -60,6 +60,11 @@ bool vg_stub_slot_set(struct vg_stub *s, unsigned i,
     return true;
 }
 
+uint16_t vg_stub_slot_next_generation(const struct vg_stub_slot *slot)
+{
+    return slot->generation == UINT16_MAX ? 1 : slot->generation + 1;
+}
+
 /* A late release with an old token must not hit the slot's next owner. */
 void vg_stub_slot_free(struct vg_stub *s, unsigned i)
 {
@@ -68,8 +73,7 @@ void vg_stub_slot_free(struct vg_stub *s, unsigned i)
     if (!vg_stub_slot_set(s, i, VG_STUB_FREE)) {
         return;
     }
-    slot->generation = slot->generation == UINT16_MAX ? 1
-                                                      : slot->generation + 1;
+    slot->generation = vg_stub_slot_next_generation(slot);
     vg_slot_reset(s->region, &s->layout, i, slot->generation);
 }
 

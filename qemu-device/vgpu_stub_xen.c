@@ -22,13 +22,11 @@
 #define CHUNK_PAGES 65536u
 
 /*
- * Frames, tried in this order: as high as the width of physical addresses
- * allows (46, 40 or 39 bits of them), out of the way of memory and of what
- * firmware and guests give to large BARs, which starts right above memory.
+ * Above the guest's memory and, as firmware gives large BARs the room right above
+ * it, out of the way of ours.  Not higher: whoever saves the guest looks at all
+ * frames below the highest that ever was.
  */
-static const uint64_t parking_places[] = {
-    (1ull << 45) / PAGE, (1ull << 39) / PAGE, (1ull << 38) / PAGE,
-};
+#define ABOVE_MEMORY ((4ull << 30) / PAGE)
 
 static uint64_t pages_of(const struct vg_stub_backing *b)
 {
@@ -115,13 +113,14 @@ static int park_at(struct vg_stub_backing *b, uint64_t gfn)
 
 static int populate(struct vg_stub_backing *b)
 {
-    unsigned i;
+    uint64_t room = MAX(ABOVE_MEMORY, 4 * pages_of(b));
+    xen_pfn_t highest;
     int rc = b->try_parking ? park_at(b, b->try_parking) : -EINVAL;
 
-    for (i = 0; rc < 0 && i < ARRAY_SIZE(parking_places); i++) {
-        rc = park_at(b, parking_places[i]);
+    if (rc < 0 && xc_domain_maximum_gpfn(xen_xc, xen_domid, &highest) < 0) {
+        return -errno;
     }
-    return rc;
+    return rc < 0 ? park_at(b, ROUND_UP(highest, pages_of(b)) + room) : rc;
 }
 
 /* What a balloon gave back is not scrubbed by Xen, so it is done here. */
@@ -181,7 +180,7 @@ static int xen_backing_open(struct vg_stub_backing *b, uint64_t size)
 /* The pages go with the domain. */
 static void xen_backing_close(struct vg_stub_backing *b)
 {
-    if (b->base && b->gfn) {
+    if (b->base && !b->why) {
         xenforeignmemory_unmap(xen_fmem, b->base, pages_of(b));
     } else if (b->base) {
         munmap(b->base, b->size);
@@ -236,9 +235,37 @@ static int xen_backing_place(struct vg_stub_backing *b, uint64_t gfn)
     return 0;
 }
 
+/*
+ * A page that another is moved onto leaves the guest, and this is the only way to
+ * that which -xen-domid-restrict has left: the upper half onto the lower, until
+ * there is one.  The maps keep the pages themselves.
+ */
+static int xen_backing_drop(struct vg_stub_backing *b)
+{
+    uint64_t n = pages_of(b), gfn = b->gfn;
+
+    if (!gfn) {
+        return 0;
+    }
+    b->gfn = 0;
+    while (n > 1) {
+        n /= 2;
+        if (xendevicemodel_relocate_memory(xen_dmod, xen_domid, n, gfn + n,
+                                           gfn) < 0) {
+            return -errno;
+        }
+    }
+    if (xendevicemodel_set_mem_type(xen_dmod, xen_domid, HVMMEM_mmio_dm, gfn,
+                                    1) < 0) {
+        return -errno;
+    }
+    return 0;
+}
+
 const struct vg_stub_backing_ops vg_stub_backing_xen = {
     .name = "guest pages",
     .open = xen_backing_open,
     .close = xen_backing_close,
     .place = xen_backing_place,
+    .drop = xen_backing_drop,
 };

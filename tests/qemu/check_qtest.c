@@ -449,6 +449,75 @@ START_TEST(a_refused_vm_says_so)
 }
 END_TEST
 
+static bool qmp_takes(const char *command, const char *refusal)
+{
+    char answer[1024];
+
+    vg_qtest_qmp(&qemu, command, answer, sizeof(answer));
+    ck_assert_msg(refusal || strncmp(answer, "{\"return\"", 9) == 0, "%s", answer);
+    return !refusal || !strstr(answer, refusal);
+}
+
+/* What xenopsd and xl do, in their words, and another QEMU for the VM. */
+static void save_and_go_elsewhere(void)
+{
+    char command[160];
+
+    snprintf(qemu.state, sizeof(qemu.state), "/tmp/vgpu-qtest-state-%d", (int)getpid());
+    snprintf(command, sizeof(command), "{\"execute\": \"xen-save-devices-state\", "
+             "\"arguments\": {\"filename\": \"%s\"}}", qemu.state);
+    qmp_takes("{\"execute\": \"stop\"}", NULL);
+    qmp_takes(command, NULL);
+    mediator_gone();
+    vg_qtest_stop(&qemu);
+    vg_qtest_start(&qemu, ",size=16M,slots=8");
+    for (int ms = 0; qmp_takes("{\"execute\": \"query-status\"}", "\"running\": true"); ms += 50) {
+        ck_assert_int_lt(ms, PATIENCE);
+        usleep(50000);
+    }
+    unlink(qemu.state);
+}
+
+static const char migrate[] = "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"unix:/nowhere\"}}";
+
+START_TEST(a_saved_vm_goes_on_with_its_device)
+{
+    int doorbell;
+
+    come_up();
+    uint32_t token = attach(&doorbell);
+    vg_qtest_write(&qemu, BAR1_ADDR + SIZE - 8, 4711, 8);
+    save_and_go_elsewhere();
+    /* Where the guest had put its BARs, and memory that is new. */
+    ck_assert_uint_eq(reg(VG_REG_MAGIC), VG_REG_MAGIC_VALUE);
+    ck_assert_uint_eq(vg_qtest_read(&qemu, BAR1_ADDR + SIZE - 8, 8), 0);
+    come_up();
+    ck_assert_uint_eq(reg(VG_REG_EPOCH), 2);
+    ck_assert_uint_eq(state_of(token), VG_SLOT_GONE);
+    ck_assert_uint_eq(vg_region_slot(region, &layout, VG_TOKEN_SLOT(token))->reason, VG_GONE_MOVED);
+    set(VG_REG_RELEASE, token);
+    close(doorbell);
+    ck_assert_uint_ne(attach(&doorbell), token);
+    close(doorbell);
+}
+END_TEST
+
+START_TEST(a_vm_that_computes_is_not_migrated)
+{
+    static const char blocked[] = "non-migratable device";
+    int doorbell;
+
+    come_up();
+    ck_assert(qmp_takes(migrate, blocked));
+    uint32_t token = attach(&doorbell);
+    set(VG_REG_DOORBELL, token);
+    ck_assert(!qmp_takes(migrate, blocked));
+    set(VG_REG_RELEASE, token);
+    ck_assert(qmp_takes(migrate, blocked));
+    close(doorbell);
+}
+END_TEST
+
 /* A hostile guest: whatever it does, QEMU answers and the mediator gets well-formed messages. */
 START_TEST(random_accesses_never_end_qemu)
 {
@@ -528,6 +597,8 @@ int main(void)
     tcase_add_test(tc, a_reset_takes_the_slots_back);
     tcase_add_test(tc, a_mad_mediator_is_dropped_and_tried_again);
     tcase_add_test(tc, a_refused_vm_says_so);
+    tcase_add_test(tc, a_saved_vm_goes_on_with_its_device);
+    tcase_add_test(tc, a_vm_that_computes_is_not_migrated);
     tcase_add_test(tc, random_accesses_never_end_qemu);
     tcase_add_test(start, wrong_properties_are_named);
     suite_add_tcase(suite, tc);

@@ -487,5 +487,6 @@ int main(void)
     tcase_add_test(tc, random_histories_never_share_a_slot);
     suite_add_tcase(suite, tc);
     suite_add_tcase(suite, stub_region_tests());
+    suite_add_tcase(suite, stub_saved_tests());
     return vg_test_main(suite);
 }

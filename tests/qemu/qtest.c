@@ -66,15 +66,19 @@ static void limit_files(enum vg_qtest_home home)
 
 static void exec_qemu(const struct vg_qtest *q, const char *binary, const char *properties)
 {
-    char qtest[128], device[256];
+    const char *home = q->home >= VG_QTEST_CONFINED ? "-chroot" : NULL;
+    char qtest[128], qmp[128], device[256], incoming[80];
     const char *const argv[] = {
         binary, "-M", VG_QTEST_MACHINE, "-accel", "qtest", "-m", "64", "-nodefaults", "-no-user-config",
-        "-display", "none", "-qtest", qtest, "-qtest-log", "none", "-d", "guest_errors", "-D", q->log,
-        "-device", device, q->home >= VG_QTEST_CONFINED ? "-chroot" : NULL, q->dir, "-runas",
+        "-display", "none", "-qmp", qmp, "-qtest", qtest, "-qtest-log", "none", "-d", "guest_errors", "-D", q->log,
+        "-global", "migration.send-configuration=off", /* as under Xen */
+        "-device", device, *q->state ? "-incoming" : home, *q->state ? incoming : q->dir, "-runas",
         "65534:65534", NULL,
     };
 
+    snprintf(incoming, sizeof(incoming), "exec:cat %s", q->state);
     snprintf(qtest, sizeof(qtest), "unix:%s/qtest", q->dir);
+    snprintf(qmp, sizeof(qmp), "unix:%s/qmp,server,nowait", q->dir);
     if (q->home == VG_QTEST_FREE)
         snprintf(device, sizeof(device), "vgpu-stub,vm=qtest,socket=%s/mediator%s", q->dir,
                  properties);
@@ -198,6 +202,38 @@ void vg_qtest_pci_write(struct vg_qtest *q, unsigned slot, unsigned offset, uint
 void vg_qtest_reset(struct vg_qtest *q)
 {
     command(q, "outb 0xcf9 0x6\n");
+}
+
+/* One line, that begins with what is asked for: events come in between. */
+static void qmp_line(int fd, const char *a, const char *b, char *line, size_t cap)
+{
+    size_t len = 0;
+
+    do {
+        for (len = 0; len == 0 || line[len - 1] != '\n'; len++) {
+            ck_assert_uint_lt(len, cap - 1);
+            ck_assert_msg(recv(fd, line + len, 1, 0) == 1, "no answer by QMP");
+        }
+        line[len] = '\0';
+    } while (strncmp(line, a, strlen(a)) != 0 && strncmp(line, b, strlen(b)) != 0);
+}
+
+void vg_qtest_qmp(struct vg_qtest *q, const char *command, char *ret_answer, size_t cap)
+{
+    static const char hello[] = "{\"execute\": \"qmp_capabilities\"}\n";
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    struct timeval limit = { 20, 0 };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/qmp", q->dir);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    qmp_line(fd, "{\"QMP\"", "{\"QMP\"", ret_answer, cap);
+    ck_assert_int_eq(send(fd, hello, strlen(hello), MSG_NOSIGNAL), (ssize_t)strlen(hello));
+    qmp_line(fd, "{\"return\"", "{\"error\"", ret_answer, cap);
+    ck_assert_int_eq(send(fd, command, strlen(command), MSG_NOSIGNAL), (ssize_t)strlen(command));
+    qmp_line(fd, "{\"return\"", "{\"error\"", ret_answer, cap);
+    close(fd);
 }
 
 bool vg_qtest_logged(struct vg_qtest *q, const char *text)

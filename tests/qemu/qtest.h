@@ -8,6 +8,7 @@
 #define VG_QTEST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,6 +22,7 @@ enum vg_qtest_home {
 
 struct vg_qtest {
     enum vg_qtest_home home;    /* set before the start */
+    char state[64];         /* likewise: file of a saved state to begin with; "": none */
     pid_t pid;
     int sock;
     char dir[64];           /* scratch directory, also for the mediator's socket */
@@ -46,6 +48,9 @@ void vg_qtest_pci_write(struct vg_qtest *q, unsigned slot, unsigned offset, uint
 
 /* Reset by the PIIX3's port 0xcf9, as a guest's kernel does it. */
 void vg_qtest_reset(struct vg_qtest *q);
+
+/* What the toolstack would say by QMP, and QEMU's answer to it. */
+void vg_qtest_qmp(struct vg_qtest *q, const char *command, char *ret_answer, size_t cap);
 
 /* True if QEMU logged a line with `text` in it. */
 bool vg_qtest_logged(struct vg_qtest *q, const char *text);

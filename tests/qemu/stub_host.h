@@ -50,8 +50,9 @@ void stub_come_up(void);
 /* A slot with an executor, and its doorbell. */
 uint32_t stub_attached(int *ret_fd);
 
-/* ---- check_stub_region.c ---- */
+/* ---- check_stub_region.c, check_stub_saved.c ---- */
 
 TCase *stub_region_tests(void);
+TCase *stub_saved_tests(void);
 
 #endif
