@@ -13,7 +13,7 @@ vgpu-ldlibs := -ldl
 
 # What xenopsd's hooks run, and what tells the pool of the host's GPU.
 progs += vgpu-vm-hook vgpu-publish
-vgpu-vm-hook-src    := $(addprefix xapi-plugin/hook/,main.c carry.c)
+vgpu-vm-hook-src    := $(addprefix xapi-plugin/hook/,main.c carry.c migrate.c)
 vgpu-vm-hook-libs   := libvgxapi.a libvgdaemon.a libvgbase.a libvgproto.a
 vgpu-vm-hook-pkgs   := json-c libxml-2.0 libcurl
 vgpu-vm-hook-ldlibs := -ldl

@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: MIT
 # timeout: 120
 """xenopsd's hooks and what a host publishes: run as xenopsd runs them, beside a XAPI that may fail."""
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -19,7 +22,7 @@ class Hooks(Case):
     mediator_wanted = False
 
     def environment(self):
-        return dict(super().environment(), VGPU_VM_HOOK=self.program)
+        return dict(super().environment(), VGPU_VM_HOOK=self.program, VGPU_QMP_DIR=self.work)
 
     def setUp(self):
         super().setUp()
@@ -122,6 +125,52 @@ class Hooks(Case):
                 f.write(script + '\n')
             os.chmod(self.program, 0o755)
             self.assertEqual(self.hook('vm-pre-start'), 1, script)
+
+    def qemu(self, answers, device='vgpu-stub,addr=1e'):
+        """A process that looks like QEMU, and its end of libxl's socket, which takes down what it hears."""
+        self.add_domain()
+        process = subprocess.Popen(['/bin/sh', '-c', 'read x', 'qemu-dm-7', '-device', device],
+                                   stdin=subprocess.PIPE)
+        self.addCleanup(process.communicate)
+        self.xs_put('/local/domain/7/qemu-pid', str(process.pid))
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(self.work + '/qmp-libxl-7')
+        listener.listen(1)
+        heard = []
+
+        def serve():
+            peer = listener.accept()[0]
+            peer.sendall(b'{"QMP": {"version": {}, "capabilities": []}}\r\n')
+            with peer.makefile('r') as lines:
+                for answer in answers:
+                    heard.append(json.loads(lines.readline()))
+                    peer.sendall(answer)
+                lines.readline()
+            peer.close()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        self.addCleanup(listener.close)
+        return heard
+
+    def test_a_migration_is_announced_to_qemu(self):
+        ok = b'{"return": {}}\r\n'
+        heard = self.qemu([ok, b'{"event": "RTC_CHANGE", "data": {}}\r\n' + ok])
+        self.assertEqual(self.hook('vm-pre-migrate', 'source', more=('-vmdomid', '7')), 0, self.said)
+        self.assertEqual(heard, [{'execute': 'qmp_capabilities'},
+                                 {'execute': 'xen-set-global-dirty-log', 'arguments': {'enable': True}}])
+
+    def test_a_qemu_that_refuses_or_hangs_is_told_of(self):
+        heard = self.qemu([b'{"return": {}}\r\n', b'{"error": {"class": "GenericError"}}\r\n'])
+        self.assertEqual(self.hook('vm-pre-migrate', 'source'), 1)
+        self.assertIn('domain 7', self.said)
+        self.assertEqual(len(heard), 2)
+        self.assertEqual(self.hook('vm-pre-migrate', 'source'), 1)      # it hears nobody any more
+
+    def test_a_qemu_without_the_device_is_left_alone(self):
+        self.assertEqual(self.hook('vm-pre-migrate', 'source'), 0)      # no domain
+        heard = self.qemu([], 'e1000')
+        self.assertEqual(self.hook('vm-pre-migrate', 'source'), 0)
+        self.assertEqual(heard, [])
 
     def test_xenstore_hangs(self):
         open(self.xs + '/.hang', 'w').close()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vgpu-vm-hook: what the scripts in /etc/xapi.d run, as root, for each VM that starts,
- * resumes, arrives or ends on this host.
+ * resumes, leaves, arrives or ends on this host.
  *
  *     vgpu-vm-hook HOOK -vmuuid UUID -reason REASON [-vmdomid N]
  *
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "carry.h"
+#include "migrate.h"
 #include "mediator/base/util.h"
 #include "xapi-plugin/machine.h"
 #include "xapi-plugin/xapi.h"
@@ -95,12 +96,20 @@ static int forget(struct vg_xs *xs, const char *uuid)
     return rc < 0 ? complain(uuid, strerror(-rc)) : 0;
 }
 
+static int announce(struct vg_xs *xs, const char *uuid)
+{
+    char why[160];
+
+    return vg_migrate_announce(xs, uuid, why, sizeof(why)) < 0 ? complain(uuid, why) : 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(struct vg_xs *xs, const char *uuid);
 } hooks[] = {
     { "vm-pre-start", carry },
     { "vm-pre-resume", carry },
+    { "vm-pre-migrate", announce },
     { "vm-post-migrate", carry },
     { "vm-post-destroy", forget },
 };
