@@ -13,6 +13,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qemu/timer.h"
+#include "sysemu/runstate.h"
 #include "sysemu/sysemu.h"
 
 /* qemu_get_vm_name() and xen_enabled() have moved from here. */
@@ -40,7 +41,6 @@
 #define VG_RUNNING int
 #else
 #define VG_RUNNING bool
-#include "sysemu/runstate.h"
 #endif
 #ifndef VMSTATE_INSTANCE_ID_ANY
 #define VMSTATE_INSTANCE_ID_ANY -1
