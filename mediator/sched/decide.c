@@ -2,6 +2,8 @@
 /* One decision: charge, look, see who has the GPU to himself or whose turn it is, grant. */
 #include "core.h"
 
+#define DRAIN_NS 20000u     /* no nearer is the end of what drains looked for */
+
 /* ---- alone, or taking turns ---- */
 
 static void set_mode(struct vg_sched *s, enum vg_sched_mode mode, struct vg_sched_vm *solo,
@@ -195,6 +197,8 @@ static uint64_t waiting_check(const struct vg_sched *s, uint64_t now)
             at = vg_min64(at, vg_sched_think_end(s, p));
         else if (p->waiting && !s->running)
             at = vg_min64(at, now + s->tuning.quantum_min);
+        if (p->state == VG_PROC_DRAINING && p->flight_ops && !s->running)
+            at = vg_min64(at, vg_max64(vg_sched_drain_check(s, p), now + DRAIN_NS));
     }
     return at;
 }

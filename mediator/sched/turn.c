@@ -168,13 +168,22 @@ uint64_t vg_sched_quantum(const struct vg_sched *s, const struct vg_sched_proc *
     return vg_clamp64(q, t->quantum_min, t->quantum_max);
 }
 
+/* The hardware gives it little beside any other. */
+static bool is_cut_short(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return vg_sched_slice(s, p) < s->tuning.slice_found_us;
+}
+
 /*
- * How early the next turn begins. Not before the end of one that interrupts a higher
- * class: what is left of it would be cut in two, which costs more than it saves.
+ * How early the next turn begins. Not before the end of one that interrupts a higher class, nor of
+ * one with short slices: what is left of it would be cut in two, or in many, which costs more than
+ * it saves.
  */
 uint64_t vg_sched_lead(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    return p->kind == VG_TURN_FLOOR || p->kind == VG_TURN_AGED ? 0 : s->tuning.lead;
+    bool whole = p->kind == VG_TURN_FLOOR || p->kind == VG_TURN_AGED || is_cut_short(s, p);
+
+    return whole ? 0 : s->tuning.lead;
 }
 
 /* ---- begin and end ---- */
@@ -352,6 +361,12 @@ static uint64_t left_of(const struct vg_sched *s, const struct vg_sched_proc *p)
     return all > p->stuck_ns ? all - p->stuck_ns : 0;
 }
 
+/* Less than that is left: it costs less to begin beside it than to wait. */
+static uint64_t little(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return is_cut_short(s, p) ? 2 * CHECK_NS : vg_max64(s->tuning.lead, s->tuning.quantum_min);
+}
+
 bool vg_sched_must_wait(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
     const struct vg_sched_proc *q;
@@ -361,22 +376,22 @@ bool vg_sched_must_wait(const struct vg_sched *s, const struct vg_sched_proc *p,
     vg_list_for_each(q, &s->live, live) {
         uint64_t left = left_of(s, q);
 
-        if (q != p && q->state == VG_PROC_DRAINING && left > vg_max64(s->tuning.lead, s->tuning.quantum_min) &&
-            left <= s->tuning.kernel_long && (q->vm->pool != p->vm->pool || q->vm->class_ == p->vm->class_))
+        if (q != p && q->state == VG_PROC_DRAINING && left > little(s, q) &&
+            left <= s->tuning.kernel_long &&
+            (q->vm->pool != p->vm->pool || q->vm->class_ == p->vm->class_))
             return true;
     }
     return false;
 }
 
+uint64_t vg_sched_drain_check(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return vg_max64(p->told_at + left_of(s, p), p->told_at + CHECK_NS);
+}
+
 bool vg_sched_overruns(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
     return p->state == VG_PROC_DRAINING && p->flight_ops && p->overrun >= 2 * s->tuning.window;
-}
-
-/* The hardware gives it little beside any other. */
-static bool is_cut_short(const struct vg_sched *s, const struct vg_sched_proc *p)
-{
-    return vg_sched_slice(s, p) < s->tuning.slice_found_us;
 }
 
 /* What is of a lower class gives way within its short slice: beside it, time is one's own. */

@@ -176,6 +176,12 @@ static void high_low(struct world *w)
     add(w, LOW, 50, backlog(250 * SIM_US, 16));
 }
 
+static void high_two_low(struct world *w)
+{
+    high_low(w);
+    add(w, LOW, 50, backlog(250 * SIM_US, 16));
+}
+
 static void high_permanent(struct world *w)
 {
     add(w, HIGH, 50, requests(2 * SIM_MS, 20 * SIM_US));
@@ -339,6 +345,8 @@ static const struct scenario scenarios[] = {
       { .wasted = 9, .p50 = 8000, .p99 = 20000 }, { .wasted = 9, .p50 = 8000, .p99 = 20000 } },
     { "high 2 ms beside low", high_low,
       { .wasted = 6, .p50 = 300, .p99 = 400 }, { .wasted = 6, .p50 = 200, .p99 = 200 } },
+    { "high 2 ms beside 2 low", high_two_low,
+      { .wasted = 13, .p50 = 300, .p99 = 400 }, { .wasted = 12, .p50 = 200, .p99 = 350 } },
     { "high permanent", high_permanent,
       { .error_1s = 2.0, .wasted = 4, .p50 = 1, .p99 = 1600, .gap_ms = 300 },
       { .error_1s = 2.0, .wasted = 4, .p50 = 1, .p99 = 1600, .gap_ms = 300 } },
