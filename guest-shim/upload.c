@@ -291,6 +291,8 @@ CUresult vg_upload_placed(const struct vg_image *image, const struct vg_jit *jit
     }
     memset(placed->at, 0, placed->room);
     r = vg_window_pin(placed->at, placed->room);
+    if (r == CUDA_SUCCESS && !vg_window_is_seen(placed->at, placed->room))
+        r = vg_unsupported("managed variables: this host's GPU cannot see the shared region");
     if (r == CUDA_SUCCESS)
         r = upload(image, VG_IMAGE_LIBRARY, jit, placed, ret_handle);
     if (r) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mediator/executor/executor.h"
+#include "mediator/executor/graph_copy.h"
 #include "vg_bulk.h"
 
 /* ---- What it is made of ---- */
@@ -92,6 +93,7 @@ bool vg_bounce_at_once(struct vg_exec *x, CUdeviceptr dst, const void *src, uint
         return false;
     vg_bulk_copy(c->at, src, bytes);
     *ret = x->cuda.cuMemcpyHtoDAsync_v2(dst, c->at, bytes, stream);
+    *ret = vg_graph_copy_in(x, *ret, dst, c->at, bytes, stream);
     if (*ret == CUDA_SUCCESS)
         *ret = x->cuda.cuEventRecord(c->idle, stream);
     return true;
@@ -112,6 +114,7 @@ bool vg_bounce_answer(struct vg_exec *x, struct vg_req *r, void *dst, CUdevicept
     if (bytes > VG_BOUNCE_BYTES || !is_ready(x) || !(c = find_idle(x)))
         return false;
     *ret = x->cuda.cuMemcpyDtoHAsync_v2(c->at, src, bytes, stream);
+    *ret = vg_graph_copy_out(x, *ret, c->at, src, bytes, stream);
     if (*ret != CUDA_SUCCESS)
         return true;
     c->dst = dst;

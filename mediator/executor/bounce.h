@@ -7,7 +7,8 @@
  *
  * What the guest waits for with memory that rests meanwhile is copied on this thread; else a
  * host function of a stream beside the guest's does it, in order with both.
- * Serve thread. Of one context at a time: others' copies go the driver's way.
+ * Serve thread. Linear copies of one context at a time: pitched and captured ones, and those of
+ * other contexts, go the driver's way.
  */
 #ifndef VG_BOUNCE_H
 #define VG_BOUNCE_H

@@ -169,7 +169,9 @@ static void work(struct vg_exec *x, struct vg_aside *a)
 
 static CUresult answer(const struct vg_exec *x, struct vg_req *r, uint32_t asked)
 {
-    bool seen = x->registrar ? (x->pins.done & asked) == asked : !x->pins.refused;
+    /* Without a context yet, it will be with the first one. */
+    bool seen = x->registrar ? (x->pins.done & asked) == asked
+                             : !x->pins.refused && !x->opt.unregistered;
 
     vg_enc_word(&r->enc, seen);
     return CUDA_SUCCESS;
