@@ -93,7 +93,10 @@ CUresult vg_copy_check(struct vg_exec *x, const CUDA_MEMCPY3D *c)
 
 /* ---- Seams of the region (pin.h) ---- */
 
-/* How many bytes of the first row one copy may name; whole: none of the rows crosses a seam. */
+/*
+ * How many bytes of the first row one copy may name. Whole: the driver takes it as it is. That
+ * looks at all from where a side begins to the end of the pitch of its last row.
+ */
 static uint64_t reach(const struct vg_exec *x, const struct side *s, const CUDA_MEMCPY3D *c,
                       bool *ret_whole)
 {
@@ -104,8 +107,9 @@ static uint64_t reach(const struct vg_exec *x, const struct side *s, const CUDA_
     *ret_whole = true;
     if (s->type == CU_MEMORYTYPE_ARRAY || !extent(s, c, &end))
         return c->WidthInBytes;
-    uint64_t first = (s->z * height + s->y) * pitch + s->x;
-    *ret_whole = vg_pins_reach(x, base + first, end - first) == end - first;
+    uint64_t first = (s->z * height + s->y) * pitch + s->x, row = s->x + c->WidthInBytes;
+    end += pitch > row ? pitch - row : 0;
+    *ret_whole = vg_pins_reach(x, base, end) == end;
     return vg_pins_reach(x, base + first, c->WidthInBytes);
 }
 
@@ -138,6 +142,45 @@ static void spell_out(CUDA_MEMCPY3D *c)
     c->dstHeight = c->dstHeight ? c->dstHeight : c->dstY + c->Height;
 }
 
+/* Where the side begins, so that nothing lies before it: at its own first byte. */
+static uint64_t rebase_side(uint64_t *at, size_t *in_row, size_t *row, size_t *slice, size_t pitch,
+                            size_t height)
+{
+    *at += (*slice * height + *row) * pitch + *in_row;
+    *in_row = *row = *slice = 0;
+    return *at;
+}
+
+/* A part is told by its own first byte, and a row without the gap behind it. */
+static void rebase(CUDA_MEMCPY3D *c)
+{
+    uint64_t src = c->srcMemoryType == CU_MEMORYTYPE_HOST ? (uintptr_t)c->srcHost : c->srcDevice;
+    uint64_t dst = c->dstMemoryType == CU_MEMORYTYPE_HOST ? (uintptr_t)c->dstHost : c->dstDevice;
+
+    if (c->srcMemoryType != CU_MEMORYTYPE_ARRAY)
+        c->srcDevice = rebase_side(&src, &c->srcXInBytes, &c->srcY, &c->srcZ, c->srcPitch,
+                                   c->srcHeight);
+    if (c->dstMemoryType != CU_MEMORYTYPE_ARRAY)
+        c->dstDevice = rebase_side(&dst, &c->dstXInBytes, &c->dstY, &c->dstZ, c->dstPitch,
+                                   c->dstHeight);
+    c->srcHost = (const void *)(uintptr_t)src;
+    c->dstHost = (void *)(uintptr_t)dst;
+    if (c->Depth == 1)
+        c->srcHeight = c->dstHeight = c->Height;
+    if (c->Height > 1 || c->Depth > 1)
+        return;
+    c->srcPitch = c->dstPitch = c->WidthInBytes;
+}
+
+/* The driver takes the part, which is rebased: see there. */
+static bool is_one(const struct vg_exec *x, const CUDA_MEMCPY3D *c)
+{
+    uint64_t src = c->Depth * c->srcHeight * c->srcPitch, dst = c->Depth * c->dstHeight * c->dstPitch;
+
+    return (c->srcMemoryType == CU_MEMORYTYPE_ARRAY || vg_pins_reach(x, c->srcDevice, src) == src) &&
+           (c->dstMemoryType == CU_MEMORYTYPE_ARRAY || vg_pins_reach(x, c->dstDevice, dst) == dst);
+}
+
 /* Makes *a the first part of it and *b the rest: of slices, of rows, of the bytes of one row. */
 static void halve(const struct vg_exec *x, CUDA_MEMCPY3D *a, CUDA_MEMCPY3D *b)
 {
@@ -160,18 +203,26 @@ static void halve(const struct vg_exec *x, CUDA_MEMCPY3D *a, CUDA_MEMCPY3D *b)
     *part = n;
 }
 
+static CUresult copy_part(struct vg_exec *x, CUDA_MEMCPY3D *c, CUstream stream)
+{
+    CUDA_MEMCPY3D rest;
+
+    rebase(c);
+    if (is_one(x, c))
+        return x->cuda.cuMemcpy3DAsync_v2(c, stream);
+    halve(x, c, &rest);
+    CUresult rc = copy_part(x, c, stream);
+    return rc == CUDA_SUCCESS ? copy_part(x, &rest, stream) : rc;
+}
+
 static CUresult copy_box(struct vg_exec *x, const CUDA_MEMCPY3D *c, CUstream stream)
 {
-    CUDA_MEMCPY3D a = *c, b;
+    CUDA_MEMCPY3D whole = *c;
 
     if (vg_copy_is_whole(x, c))
         return x->cuda.cuMemcpy3DAsync_v2(c, stream);
-    spell_out(&a);
-    if (!is_plain(&a))
-        return CUDA_ERROR_INVALID_VALUE;
-    halve(x, &a, &b);
-    CUresult rc = copy_box(x, &a, stream);
-    return rc == CUDA_SUCCESS ? copy_box(x, &b, stream) : rc;
+    spell_out(&whole);
+    return is_plain(&whole) ? copy_part(x, &whole, stream) : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult vg_do_COPY_3D(struct vg_exec *x, struct vg_req *r)
