@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What both kinds of channel share: choosing one, mapping the region, waiting for the executor. */
 #include "guest-shim/chan.h"
+#include "guest-shim/visible.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,6 +107,8 @@ void vg_chan_hello(struct vg_chan *c, bool has_warden)
     s->api_hash = vg_api_hash();
     s->has_warden = has_warden;
     s->pins = 1;
+    s->visible_count = vg_visible.count;
+    memcpy(s->visible, vg_visible.at, sizeof(s->visible));
     read_comm(s->comm, sizeof(s->comm));
     vg_fence();
 }

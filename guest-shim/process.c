@@ -23,6 +23,7 @@
 #include "guest-shim/logs.h"
 #include "guest-shim/state.h"
 #include "guest-shim/stats.h"
+#include "guest-shim/visible.h"
 #include "vg_api.h"
 #include "vg_atomic.h"
 
@@ -168,16 +169,14 @@ static void detach(void)
     vg_process.chan->ops->forget(vg_process.chan);
     munmap(vg_process.base, vg_process.layout.size);
     free(vg_process.chan);
+    free(vg_process.snapshot);
     memset(&vg_process, 0, sizeof(vg_process));
 }
 
-static CUresult attach_locked(void)
+static CUresult attach_once(void)
 {
-    static bool exit_hooked;
     struct vg_chan *chan;
 
-    if (vg_process.snapshot)
-        return CUDA_SUCCESS;
     CUresult r = vg_chan_open(&chan);
     if (r)
         return r;
@@ -188,10 +187,47 @@ static CUresult attach_locked(void)
     vg_process.chan = chan;
     vg_call_init(chan->slot);
     r = get_snapshot();
-    if (r) {
+    if (r)
         detach();
+    return r;
+}
+
+/*
+ * What CUDA_VISIBLE_DEVICES says of devices that only the host knows. If others than the first
+ * ones are wanted, or in another order, it gives them to us by these numbers: we come again.
+ */
+static CUresult attach_visible(void)
+{
+    vg_visible.count = 0;
+    CUresult r = attach_once();
+    if (r || !vg_visible_choose(vg_process.snapshot, &vg_visible))
         return r;
+    uint32_t count = vg_visible.count;
+    if (count && vg_visible_is_prefix(&vg_visible)) {
+        vg_process.snapshot->device_count = count;
+        return CUDA_SUCCESS;
     }
+    detach();
+    r = count ? attach_once() : CUDA_ERROR_NO_DEVICE;
+    if (r)
+        return r;
+    if (vg_process.snapshot->device_count == count)
+        return CUDA_SUCCESS;
+    detach();
+    vg_log(1, "no GPU: the host does not know CUDA_VISIBLE_DEVICES in this order");
+    return CUDA_ERROR_NO_DEVICE;
+}
+
+static CUresult attach_locked(void)
+{
+    static bool exit_hooked;
+
+    if (vg_process.snapshot)
+        return CUDA_SUCCESS;
+    CUresult r = vg_visible_nothing() ? CUDA_ERROR_NO_DEVICE : attach_visible();
+    if (r)
+        return r;
+    const struct vg_chan *chan = vg_process.chan;
     if (!exit_hooked)
         exit_hooked = atexit(at_exit) == 0;
     vg_log(2, "attached by %s, slot %u, %u device(s), driver %u%s", chan->ops->name,

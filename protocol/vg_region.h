@@ -112,7 +112,9 @@ struct vg_slot {
     uint32_t has_warden;         /* 1: heartbeat is kept and its absence means death */
     uint32_t pins;               /* 1: says by VG_CALL_PIN what the GPU is to see; 0: all of it */
     char     comm[32];           /* process name, for logs; NUL-terminated */
-    uint8_t  pad3[64];
+    uint32_t visible_count;      /* devices that the process wants to see; 0: all it may */
+    uint8_t  visible[VG_DEVICES_MAX];   /* them, counted within those, in its order */
+    uint8_t  pad3[44];
 
     /* guest sets to 1, host clears: bytes of a staging chunk still in use */
     uint32_t stage_busy[VG_STAGES];

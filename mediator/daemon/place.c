@@ -149,3 +149,35 @@ struct vg_place vg_place_of(const struct vg_places *p, const char *pool)
     name_gpus(&place);
     return place;
 }
+
+/* The n-th GPU of a place by its number on the host, -1: it has not so many. */
+static int nth(const struct vg_place *place, unsigned n)
+{
+    uint64_t mask = place->mask ? place->mask : UINT64_MAX;
+
+    for (unsigned i = 0; i < VG_PLACE_GPUS; i++) {
+        if ((mask >> i & 1) && n-- == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+void vg_place_choose(const struct vg_place *place, const uint8_t *visible, unsigned count,
+                     char ret_gpus[VG_PLACE_TEXT])
+{
+    uint64_t seen = 0;
+    size_t len = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        int gpu = nth(place, visible[i]);
+
+        if (gpu < 0 || (seen >> gpu & 1)) {
+            len = 0;
+            break;
+        }
+        seen |= UINT64_C(1) << gpu;
+        len += (size_t)snprintf(ret_gpus + len, VG_PLACE_TEXT - len, "%s%d", i ? "," : "", gpu);
+    }
+    if (len == 0)
+        strcpy(ret_gpus, place->gpus);
+}

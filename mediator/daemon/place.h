@@ -14,11 +14,12 @@
 
 #define VG_PLACES_MAX  64u
 #define VG_PLACE_GPUS  64u   /* GPUs of a host, by number */
+#define VG_PLACE_TEXT  192u  /* bytes of their list */
 #define VG_PLACE_SHARE 100u  /* of a pool without one */
 
 struct vg_place {
     char pool[VG_POOL_MAX];
-    char gpus[192];     /* as CUDA_VISIBLE_DEVICES has them, ascending: "0", "1,2"; "": all there are */
+    char gpus[VG_PLACE_TEXT];   /* as CUDA_VISIBLE_DEVICES has them, ascending: "0", "1,2"; "": all there are */
     uint64_t mask;      /* the same as bits */
     unsigned share;     /* 1 to 1000 */
 };
@@ -46,5 +47,12 @@ struct vg_place vg_place_of(const struct vg_places *p, const char *pool);
 
 /* Whether settings name the pool, or name none, so that any will do. */
 bool vg_places_know(const struct vg_places *p, const char *pool);
+
+/*
+ * Those of the place's GPUs that a guest has chosen by their numbers in it, in its order, as
+ * CUDA_VISIBLE_DEVICES has them. All of them if it names one that is not there, or one twice, or none.
+ */
+void vg_place_choose(const struct vg_place *place, const uint8_t *visible, unsigned count,
+                     char ret_gpus[VG_PLACE_TEXT]);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "client.h"
 #include "mediator.h"
+#include "spawn.h"
 #include "mediator/base/log.h"
 #include "session.h"
 
@@ -165,12 +166,12 @@ int vg_pool_attach(struct vg_client *client, unsigned slot, uint32_t token,
                    struct vg_session **ret_session, char *why, size_t why_cap)
 {
     struct vg_mediator *m = client->mediator;
-    struct vg_place place;
+    char gpus[VG_PLACE_TEXT];
     struct vg_session *s;
 
-    vg_gpus_place(m, client->vm->grant.pool, &place);
+    vg_spawn_gpus(client, slot, gpus);
     drop_outdated(m);
-    while ((s = best(&m->pool, place.gpus)) != NULL) {
+    while ((s = best(&m->pool, gpus)) != NULL) {
         if (vg_session_give(s, client, slot, token) == 0) {
             vg_list_remove(&s->link);
             fill_in(m, VG_POOL_QUIET_MS);

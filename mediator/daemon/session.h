@@ -78,7 +78,7 @@ struct vg_session {
     struct vg_backend backend;
     uint64_t gpu_looked, gpu_seen;  /* vg_now() of the last look at its GPU time, and that, ns */
     unsigned gpu_percent;           /* of the time between the last two */
-    char gpus[192];                 /* that it sees, see place.h */
+    char gpus[VG_PLACE_TEXT];       /* that it sees, see place.h; in the guest's order if it has one */
     char device[160];               /* what the executor says it found */
     char failure[160];              /* what it said when it could not start */
     char line[512];                 /* its log, up to the next newline */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -79,4 +80,19 @@ int vg_slotmem_gone(const struct vg_regmem *m, const struct vg_region_layout *l,
     /* Two system calls, so the guest sees the reason no later than the state. */
     rc = put(m, slot_off(l, slot, offsetof(struct vg_slot, reason)), reason);
     return rc < 0 ? rc : vg_slotmem_set(m, l, slot, VG_SLOT_GONE);
+}
+
+unsigned vg_slotmem_visible(const struct vg_regmem *m, const struct vg_region_layout *l, unsigned slot,
+                            uint8_t ret_visible[VG_DEVICES_MAX])
+{
+    struct {
+        uint32_t count;
+        uint8_t at[VG_DEVICES_MAX];
+    } asked;
+
+    if (vg_regmem_read(m, &asked, sizeof(asked), slot_off(l, slot, offsetof(struct vg_slot, visible_count))) < 0 ||
+        asked.count > VG_DEVICES_MAX)
+        return 0;
+    memcpy(ret_visible, asked.at, sizeof(asked.at));
+    return asked.count;
 }

@@ -16,6 +16,7 @@
 #include "mediator.h"
 #include "mediator/base/file.h"
 #include "mediator/base/proc.h"
+#include "slotmem.h"
 
 static int open_channels(struct vg_session *s, struct vg_spawn *sp)
 {
@@ -101,14 +102,29 @@ static int open_pages(struct vg_session *s, struct vg_spawn *sp)
     return open_orders(s, sp);
 }
 
+void vg_spawn_gpus(const struct vg_client *c, unsigned slot, char ret_gpus[VG_PLACE_TEXT])
+{
+    uint8_t visible[VG_DEVICES_MAX];
+    struct vg_place place;
+
+    vg_gpus_place(c->mediator, c->vm->grant.pool, &place);
+    /* Where the daemon's own environment hides some, their numbers mean nothing to a guest. */
+    if (!place.mask && getenv("CUDA_VISIBLE_DEVICES"))
+        strcpy(ret_gpus, place.gpus);
+    else
+        vg_place_choose(&place, visible, vg_slotmem_visible(&c->mem, &c->layout, slot, visible), ret_gpus);
+}
+
 /* One that is started ahead of need sees the GPUs of the pool that VMs are in by default. */
 static void choose_gpus(struct vg_session *s)
 {
-    const struct vg_config *config = &s->mediator->config;
     struct vg_place place;
 
-    vg_gpus_place(s->mediator, s->client ? s->client->vm->grant.pool : config->policy.pool, &place);
-
+    if (s->client) {
+        vg_spawn_gpus(s->client, s->slot, s->gpus);
+        return;
+    }
+    vg_gpus_place(s->mediator, s->mediator->config.policy.pool, &place);
     strcpy(s->gpus, place.gpus);
 }
 

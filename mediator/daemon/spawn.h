@@ -27,6 +27,9 @@ int vg_spawn_init(struct vg_spawn *sp, struct vg_session *s, char *why, size_t w
 int vg_spawn_run(struct vg_spawn *sp, struct vg_session *s, char *why, size_t why_cap);
 void vg_spawn_fini(struct vg_spawn *sp);
 
+/* The GPUs that the guest of a slot sees: its pool's, or those of them that it has chosen. */
+void vg_spawn_gpus(const struct vg_client *c, unsigned slot, char ret_gpus[VG_PLACE_TEXT]);
+
 /* Maps what the session's descriptors of an executor that runs already stand for. 0 or -errno. */
 int vg_spawn_map(struct vg_session *s);
 

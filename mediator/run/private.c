@@ -113,6 +113,19 @@ static const char *const kept_env[] = {
     NULL,
 };
 
+/* Which devices the command wants to see its library tells the mediator, which knows them all. */
+static void show_all_devices(char **envp)
+{
+    static const char name[] = "CUDA_VISIBLE_DEVICES=";
+    char **to = envp;
+
+    for (; *envp; envp++) {
+        if (strncmp(*envp, name, sizeof(name) - 1) != 0)
+            *to++ = *envp;
+    }
+    *to = NULL;
+}
+
 static int spawn(struct vg_private *p, const struct vg_private_options *o, const char *program)
 {
     char control[VG_PRIVATE_DIR_MAX + 32], notify[VG_PRIVATE_DIR_MAX + 32], memory[64];
@@ -142,6 +155,7 @@ static int spawn(struct vg_private *p, const struct vg_private_options *o, const
     envp = vg_proc_env(kept_env, extra);
     if (!envp)
         return -ENOMEM;
+    show_all_devices(envp);
     proc.envp = envp;
     rc = vg_proc_spawn(&proc, &pid);
     if (rc == 0)

@@ -77,6 +77,34 @@ START_TEST(pools_share_all_gpus_or_none)
 }
 END_TEST
 
+static const char *chosen(const char *pool, const char *numbers)
+{
+    static char gpus[VG_PLACE_TEXT];
+    struct vg_place place = vg_place_of(&places, pool);
+    uint8_t visible[16] = { 0 };
+    unsigned n = 0;
+
+    for (; numbers[n]; n++)
+        visible[n] = numbers[n] == 'x' ? 255 : (uint8_t)(numbers[n] - '0');
+    vg_place_choose(&place, visible, n, gpus);
+    return gpus;
+}
+
+START_TEST(a_guest_chooses_within_its_pool)
+{
+    ck_assert_str_eq(chosen("A", ""), "");
+    ck_assert_str_eq(chosen("A", "31"), "3,1");         /* without settings all GPUs are there */
+    ck_assert_int_eq(set("A", "gpu 2,5,7"), 0);
+    ck_assert_str_eq(chosen("A", "1"), "5");
+    ck_assert_str_eq(chosen("A", "20"), "7,2");
+    ck_assert_str_eq(chosen("A", ""), "2,5,7");
+    ck_assert_str_eq(chosen("A", "3"), "2,5,7");        /* no such */
+    ck_assert_str_eq(chosen("A", "0x"), "2,5,7");
+    ck_assert_str_eq(chosen("A", "11"), "2,5,7");       /* twice */
+    ck_assert_str_eq(chosen("A", "0120120120120120"), "2,5,7");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("place");
@@ -87,6 +115,7 @@ int main(void)
     tcase_add_test(t, settings_are_read);
     tcase_add_test(t, mistakes_are_named);
     tcase_add_test(t, pools_share_all_gpus_or_none);
+    tcase_add_test(t, a_guest_chooses_within_its_pool);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -3,7 +3,8 @@
  * Prints what libnvidia-ml.so.1 answers: a line SYMBOL[ARGUMENT] STATUS for each row of
  * vg_telemetry.def and for each function that takes a device and one pointer or less.
  * Run natively and on ours the statuses should be equal; with --values it adds the
- * values. With --hold SECONDS it takes GPU memory and waits instead.
+ * values. With --hold SECONDS it takes GPU memory and waits instead; --uuid INDEX prints
+ * what the device is called.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -231,9 +232,22 @@ static int hold(unsigned seconds)
     return 0;
 }
 
+static int show_uuid(void *dev)
+{
+    int (*get)(void *, char *, unsigned);
+    char text[96];
+
+    *(void **)&get = find("nvmlDeviceGetUUID");
+    if (get(dev, text, sizeof(text)) != 0)
+        return 1;
+    printf("%s\n", text);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     int (*init)(void), (*handle)(unsigned, void **);
+    bool uuid = argc == 3 && strcmp(argv[1], "--uuid") == 0;
     void *dev;
 
     if (argc == 3 && strcmp(argv[1], "--hold") == 0)
@@ -246,10 +260,12 @@ int main(int argc, char **argv)
     }
     *(void **)&init = find("nvmlInit_v2");
     *(void **)&handle = find("nvmlDeviceGetHandleByIndex_v2");
-    if (init() != 0 || handle(0, &dev) != 0) {
+    if (init() != 0 || handle(uuid ? (unsigned)atoi(argv[2]) : 0, &dev) != 0) {
         fprintf(stderr, "no GPU\n");
         return 1;
     }
+    if (uuid)
+        return show_uuid(dev);
     ask_rows(dev);
     ask_fields(dev);
     ask_links(dev);

@@ -27,6 +27,22 @@ mapfile -t gpu < <(sed -nE 's/^cuda [01] //p' "$work/view-three")
 check 'a pool of two GPUs' test ${#gpu[@]} = 2
 check 'by NVML, too' test "$(grep -cE "^nvml (0 ${gpu[0]}|1 ${gpu[1]}) " "$work/view-three")" = 2
 check 'a VM of that pool works on both' as three "$build/client/peers"
+
+# chosen VM CHOICE ADDRESS...: what CUDA counts in a process that has chosen its devices.
+chosen() {
+    local vm=$1 choice=$2
+    shift 2
+    CUDA_VISIBLE_DEVICES=$choice as "$vm" "$build/client/nvml-devices" >"$work/chosen" 2>&1
+    [ "$(sed -n 's/^cuda [0-9]* //p' "$work/chosen" | tr '\n' ' ')" = "$*${1:+ }" ] || { cat "$work/chosen"; return 1; }
+}
+uuid=$(as three "$build/client/nvml-answers" --uuid 1)
+check 'a process may choose the second' chosen three 1 "${gpu[1]}"
+check 'another order' chosen three 1,0 "${gpu[1]}" "${gpu[0]}"
+check 'the first only' chosen three 0 "${gpu[0]}"
+check 'by UUID' chosen three "$uuid" "${gpu[1]}"
+check 'what is behind a wrong one is not seen' chosen three 1,7,0 "${gpu[1]}"
+check 'one that is named twice is none' chosen three 1,1
+check 'none' chosen three ''
 mediator_stop
 
 mediator_start "${pools[@]}" || exit 1
@@ -34,6 +50,8 @@ admin register-vm --vm-name=one --pool=left >/dev/null
 admin register-vm --vm-name=two --pool=right >/dev/null
 check 'the first GPU' sees one "${gpu[0]}"
 check 'the second, as the first one there' sees two "${gpu[1]}"
+check 'choosing does not lead out of the pool' chosen two 1
+check 'nor back into it' chosen two 0 "${gpu[1]}"
 
 touch "$work/hold"
 # begin PIDFILE COMMAND...: in VM two, by the process whose number is in the file.

@@ -52,7 +52,7 @@ def visible():
     """Numbers in any order, what is behind a wrong one, nothing at all."""
     everything = seen_with(None)
     put("visible.count", len(everything))
-    for value in ("0", "", "-1", "0,-1", "0,1", "7", "0,7", "no"):
+    for value in ("0", "", "-1", "0,-1", "0,1", "7", "0,7", "no", "0,0"):
         got = seen_with(value)
         put(f"visible.{value or 'nothing'}", tuple(everything.index(g) if g in everything else g for g in got))
 
