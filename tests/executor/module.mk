@@ -49,3 +49,9 @@ check-jit-src  := tests/executor/check_jit.c
 check-jit-libs := libvgexec.a libvgproto.a
 check-jit-pkgs := check
 check-jit-ldlibs := -ldl
+
+# Two libraries at the same moment.
+tests += check-placing
+check-placing-src  := tests/executor/check_placing.c
+check-placing-libs := libvgexec.a libvgproto.a
+check-placing-ldlibs := -ldl -pthread
