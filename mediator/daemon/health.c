@@ -22,6 +22,7 @@ static int save(struct vg_mediator *m)
     struct vg_health *h = &m->health;
     int rc = vg_health_save(m);
 
+    h->saved_at = vg_now();
     h->unsaved = rc < 0;
     if (rc < 0) {
         snprintf(h->save_problem, sizeof(h->save_problem), "%s", strerror(-rc));
@@ -49,6 +50,17 @@ static void save_later(struct vg_mediator *m)
 
     h->unsaved = true;
     vg_timer_set(&m->loop, &h->save_timer, vg_now() + ms * VG_NS_PER_MS, save_due, m);
+}
+
+/* A fault counts even if we are killed now; but a loop of them must not keep the disk busy. */
+static void save_fault(struct vg_mediator *m)
+{
+    const struct vg_health *h = &m->health;
+
+    if (h->saved_at && vg_now() - h->saved_at < VG_HEALTH_SAVE_MS * VG_NS_PER_MS)
+        save_later(m);
+    else
+        save(m);
 }
 
 void vg_health_gpu_changed(struct vg_mediator *m)
@@ -141,7 +153,7 @@ static void judge(struct vg_mediator *m, struct vg_vm *vm, enum vg_fault_kind ki
     char reason[VG_HEALTH_TEXT];
 
     if (vm->health.quarantined || v == VG_LEDGER_FINE) {
-        save_later(m);
+        save_fault(m);
         return;
     }
     snprintf(reason, sizeof(reason), "%u fault(s) within %" PRIu64 " s, the last one a %s",

@@ -20,7 +20,7 @@
 #include "protocol/vg_region.h"
 #include "verbs.h"
 
-#define VG_HEALTH_SAVE_MS  1000u    /* faults go to disk so late; quarantine at once */
+#define VG_HEALTH_SAVE_MS  1000u    /* between two writes for faults; quarantine is written at once */
 #define VG_HEALTH_RETRY_MS 5000u   /* after a failure to write */
 #define VG_HEALTH_TEXT     VG_REASON_MAX
 
@@ -39,6 +39,7 @@ struct vg_vm_health {
 
 /* Of the daemon. */
 struct vg_health {
+    uint64_t saved_at;              /* vg_now() of the last write, or try */
     struct vg_timer save_timer, look_timer;
     bool unsaved;                   /* something is not on disk yet */
     char save_problem[VG_HEALTH_TEXT];  /* why the last attempt to write failed; "": it did not */

@@ -114,7 +114,7 @@ static const uint16_t allowed_driver[] = {
     SYS_prctl, SYS_epoll_wait, SYS_epoll_ctl, SYS_epoll_create1, SYS_readlink, SYS_getdents64,
     SYS_access, SYS_pipe2, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_membarrier,
     SYS_sched_setaffinity, SYS_pread64, SYS_sched_getparam, SYS_sched_getscheduler,
-    SYS_sched_get_priority_max, SYS_sched_get_priority_min,
+    SYS_sched_get_priority_max, SYS_sched_get_priority_min, SYS_unlink, SYS_symlink,
 };
 
 /* Never, whatever the driver. */

@@ -4,6 +4,7 @@
 #
 # With a daemon of root's, executors run as users of their own, one for each VM, who can do nothing
 # to each other; also after the daemon was killed. A daemon that cannot do that starts none.
+# VGPU_BACKEND=cuda for a GPU.
 set -u
 . "$(dirname "$0")/lib.sh"
 [ "$(id -u)" = 0 ] || { echo 'needs root'; exit 77; }
@@ -109,7 +110,7 @@ started_with() {
     shift
     mediator_stop
     "${how[@]}" "$bin/vgpu-mediator" --foreground --socket "$work/mediator.sock" \
-        --control-socket "$work/control.sock" --backend soft --set state_dir= --set keep=never \
+        --control-socket "$work/control.sock" --backend "${VGPU_BACKEND:-soft}" --set state_dir= --set keep=never \
         "$@" >>"$work/mediator.log" 2>&1 &
     mediator=$!
     within 10 answers

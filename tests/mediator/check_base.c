@@ -588,21 +588,21 @@ int rename(const char *from, const char *to)
 
 START_TEST(files_are_on_disk_before_they_have_their_name)
 {
-    char dir[] = "/tmp/vgpu-file-XXXXXX", path[64];
+    char dir[] = "/tmp/vgpu-file-XXXXXX", file[64];
     char *text = NULL;
 
     ck_assert_ptr_nonnull(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/file", dir);
-    ck_assert_int_eq(vg_file_replace(path, "old", 0600), 0);
+    snprintf(file, sizeof(file), "%s/file", dir);
+    ck_assert_int_eq(vg_file_replace(file, "old", 0600), 0);
     ck_assert_str_eq(steps, "frd");
     /* What does not reach the disk does not replace what is there. */
     fsync_fails = 1;
-    ck_assert_int_eq(vg_file_replace(path, "new", 0600), -EIO);
+    ck_assert_int_eq(vg_file_replace(file, "new", 0600), -EIO);
     ck_assert_str_eq(steps, "frdf");
-    ck_assert_int_eq(vg_file_read(path, 100, &text), 0);
+    ck_assert_int_eq(vg_file_read(file, 100, &text), 0);
     ck_assert_str_eq(text, "old");
     free(text);
-    unlink(path);
+    unlink(file);
     rmdir(dir);
 }
 END_TEST

@@ -298,8 +298,8 @@ START_TEST(quarantine_survives_the_daemon)
 }
 END_TEST
 
-/* A fault before the restart counts after it. */
-START_TEST(faults_survive_the_daemon)
+/* A fault before the restart counts after it, however the daemon ended. */
+static void fault_counts_after(bool killed)
 {
     struct peer p;
 
@@ -307,7 +307,10 @@ START_TEST(faults_survive_the_daemon)
     peer_hello_device(&p, &d, "vm1");
     attach_and_go(&p, 1, VG_GONE_CRASHED);
     peer_close(&p);
-    ck_assert_int_eq(daemon_stop(&d), 0);
+    if (killed)
+        daemon_kill(&d);
+    else
+        ck_assert_int_eq(daemon_stop(&d), 0);
     daemon_restart_with(&d, "crash", two_faults);
     ck_assert(!is_quarantined("vm1"));
     peer_hello_device(&p, &d, "vm1");
@@ -315,6 +318,17 @@ START_TEST(faults_survive_the_daemon)
     ck_assert(is_quarantined("vm1"));
     peer_close(&p);
     finish();
+}
+
+START_TEST(faults_survive_the_daemon)
+{
+    fault_counts_after(false);
+}
+END_TEST
+
+START_TEST(faults_survive_the_daemon_that_is_killed)
+{
+    fault_counts_after(true);
 }
 END_TEST
 
@@ -553,7 +567,7 @@ void add_health(Suite *s)
         work_that_goes_on_is_not_ended, no_watchdog_if_switched_off, kernels_errors_weigh_little,
         breach_of_a_peer_counts_once, executor_that_does_not_end_is_reported);
     ADD(s, "quarantine", administrator_puts_a_vm_in_quarantine, quarantine_survives_the_daemon,
-        faults_survive_the_daemon, quarantine_holds_where_nothing_can_be_written,
+        faults_survive_the_daemon, faults_survive_the_daemon_that_is_killed, quarantine_holds_where_nothing_can_be_written,
         damaged_state_stops_the_daemon);
     ADD(s, "kernel log", sick_gpu_takes_nobody_new,
         the_hosts_start_keeps_a_quarantine_and_no_sick_gpu, gpus_faults_are_not_the_vms,
