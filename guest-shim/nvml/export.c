@@ -12,6 +12,7 @@
 
 #define SLOTS 512u
 
+#define SLOT_NEARNESS 23        /* of two PCI addresses: topo -m */
 #define SLOT_MONITOR  72        /* whether dmon and pmon may show the device */
 #define SLOT_HANDLE   81
 #define SLOT_COMPUTE  213
@@ -109,6 +110,36 @@ static nv_result pcie_max(nv_device dev, uint32_t *out)
     return nv_item_of(dev, VG_NV_PCIE_GENERATION_MAX, 0, out);
 }
 
+/* The index of a device by its address as text, or device_count. Between enter and leave. */
+static unsigned at_address(const char *address)
+{
+    struct vg_nv_pci pci;
+
+    for (unsigned i = 0; i < nv_page.device_count; i++) {
+        if (nv_item(i, VG_NV_PCI, 0, &pci) == VG_NV_SUCCESS &&
+            strncasecmp(pci.bus_id, address, sizeof(pci.bus_id)) == 0)
+            return i;
+    }
+    return nv_page.device_count;
+}
+
+/* 0 PIX, 1 PXB, 2 PHB, 3 NODE, 4 SYS: what is not a GPU of ours is as far as anything can be. */
+static nv_result nearness(const char *from, const char *to, unsigned *out)
+{
+    enum { FARTHEST = 4, STEP = 10 };
+    nv_result rc = nv_enter();
+
+    if (rc != VG_NV_SUCCESS)
+        return rc;
+    unsigned a = at_address(from), b = at_address(to), level = FARTHEST;
+    if (a < nv_page.device_count && b < nv_page.device_count && nv_page.fabric[a].known &&
+        nv_page.fabric[a].peer[b].ancestor / STEP >= 1)
+        level = nv_page.fabric[a].peer[b].ancestor / STEP - 1u;
+    *out = level < FARTHEST ? level : FARTHEST;
+    nv_leave();
+    return VG_NV_SUCCESS;
+}
+
 static const void *table[SLOTS];
 
 static void set_slot(unsigned slot, void (*function)(void))
@@ -124,6 +155,7 @@ static void make_table(void)
         set_slot(i, (void (*)(void))unknown);
     for (size_t i = 0; i < sizeof(empty_slots) / sizeof(empty_slots[0]); i++)
         set_slot(empty_slots[i], (void (*)(void))nothing);
+    set_slot(SLOT_NEARNESS, (void (*)(void))nearness);
     set_slot(SLOT_MONITOR, (void (*)(void))can_be_monitored);
     set_slot(SLOT_HANDLE, (void (*)(void))handle);
     set_slot(SLOT_COMPUTE, (void (*)(void))compute);

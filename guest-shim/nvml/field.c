@@ -4,6 +4,25 @@
 
 #include "guest-shim/nvml/nv.h"
 
+/* Of a link, whose number is the field's scope: what NCCL and nvidia-smi ask of newer GPUs. */
+enum { FIELD_LINK_STATE = 165, FIELD_LINK_VERSION = 166 };
+
+static bool fill_link_field(unsigned index, struct vg_nv_field *f)
+{
+    const struct vg_telemetry_fabric *fabric = &nv_page.fabric[index];
+    enum vg_nv_link_what what = f->id == FIELD_LINK_STATE ? VG_LINK_STATE : VG_LINK_VERSION;
+
+    if ((f->id != FIELD_LINK_STATE && f->id != FIELD_LINK_VERSION) || !fabric->known)
+        return false;
+    if (f->scope >= VG_TELEMETRY_LINKS)
+        return true;
+    const struct vg_telemetry_link *l = &fabric->link[f->scope];
+    f->result = l->status[what];
+    f->type = VG_NV_U32;
+    f->value = what == VG_LINK_STATE ? l->state : l->version;
+    return true;
+}
+
 static void fill_field(unsigned index, struct vg_nv_field *f)
 {
     int known = vg_nv_field_index(f->id);
@@ -11,7 +30,7 @@ static void fill_field(unsigned index, struct vg_nv_field *f)
     f->time = (int64_t)nv_page.time;
     f->latency = 0;
     f->result = VG_NV_NOT_SUPPORTED;
-    if (known < 0)
+    if (fill_link_field(index, f) || known < 0)
         return;
     const struct vg_telemetry_field *from = &nv_page.device[index].field[known];
     f->result = from->status;

@@ -20,10 +20,11 @@ static nv_result find_link(nv_device dev, unsigned link, enum vg_nv_link_what wh
     if (rc != VG_NV_SUCCESS)
         return rc;
     const struct vg_telemetry_fabric *f = &nv_page.fabric[index];
-    if (link >= VG_TELEMETRY_LINKS) {
-        rc = VG_NV_INVALID_ARGUMENT;
-    } else if (!f->known) {
+    /* A GPU without links has no wrong numbers either. */
+    if (!f->known || (link >= VG_TELEMETRY_LINKS && f->link[0].status[what] == VG_NV_NOT_SUPPORTED)) {
         rc = VG_NV_NOT_SUPPORTED;
+    } else if (link >= VG_TELEMETRY_LINKS) {
+        rc = VG_NV_INVALID_ARGUMENT;
     } else {
         *ret = f->link[link];
         rc = ret->status[what] == STATUS_OTHER ? VG_NV_UNKNOWN : ret->status[what];

@@ -94,6 +94,13 @@ static void copies(void)
     check(data[0], 1);
 }
 
+static void clear(int device)
+{
+    VG_CU(cuCtxSetCurrent(ctx[device]));
+    VG_CU(cuMemsetD8_v2(data[device], 0, WORDS * 4));
+    VG_CU(cuCtxSynchronize());
+}
+
 /* The other ways: asynchronous, by address alone, and a piece of a volume. */
 static void other_copies(void)
 {
@@ -108,16 +115,18 @@ static void other_copies(void)
     VG_CU(cuCtxSetCurrent(ctx[0]));
     VG_CU(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
     fill(data[0]);
-    VG_CU(cuMemsetD8_v2(data[1], 0, WORDS * 4));
     VG_CU(cuCtxSynchronize());
+    clear(1);
+    VG_CU(cuCtxSetCurrent(ctx[0]));
     VG_CU(cuMemcpyPeerAsync(data[1], ctx[1], data[0], ctx[0], WORDS * 4, stream));
     VG_CU(cuStreamSynchronize(stream));
+    VG_CU(cuCtxSetCurrent(ctx[1]));
     check(data[1], 0);
-    VG_CU(cuMemsetD8_v2(data[0], 0, WORDS * 4));
+    clear(0);
     VG_CU(cuMemcpy(data[0], data[1], WORDS * 4));
     VG_CU(cuCtxSynchronize());
     check(data[0], 0);
-    VG_CU(cuMemsetD8_v2(data[0], 0, WORDS * 4));
+    clear(0);
     VG_CU(cuMemcpy3DPeer(&box));
     VG_CU(cuCtxSynchronize());
     check(data[0], 0);
@@ -138,6 +147,7 @@ static void in_turn(void)
         VG_CU(cuEventCreate(&done[i], CU_EVENT_DISABLE_TIMING));
         mix[i] = vg_drv_function(vg_drv_module(vg_client_ptx), "mix");
     }
+    VG_CU(cuCtxSetCurrent(ctx[0]));
     fill(data[0]);
     VG_CU(cuCtxSynchronize());
     for (int i = 0; i < 40; i++) {
@@ -152,6 +162,7 @@ static void in_turn(void)
         VG_CU(cuEventRecord(done[me], stream[me]));
     }
     VG_CU(cuEventSynchronize(done[1]));
+    VG_CU(cuCtxSetCurrent(ctx[0]));
     check(data[0], 40);
 }
 

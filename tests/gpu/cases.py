@@ -72,7 +72,7 @@ BESIDE = [
     *python("cuda-python", "cudapy_work", "bindings bindings_runtime core core_linker "
             "compiled_twice compiled_for_this_gpu"),
     *python("peers", "torch_peers", "devices copies events data_parallel nccl_one_process nccl_two_processes "
-            "nccl_visible ipc", limit=150, env={"NCCL_NVLS_ENABLE": "0", "NCCL_DEBUG": "WARN"}),
+            "nccl_visible ipc", limit=150, env={"NCCL_NVLS_ENABLE": "0"}),
     *python("peers", "peers_work", "jax_sharded cupy_pair", env={**JAX, "NCCL_NVLS_ENABLE": "0"}),
     Case("peers/driver", ["{product}/client/peers"]),
     *python("devices", "devices_work", "visible pairs links"),

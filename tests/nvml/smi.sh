@@ -68,6 +68,11 @@ kill $holder
 wait $holder 2>/dev/null
 
 mediator_stop
+export VGPU_SOFT_DEVICES=2
+mediator_start
+check 'topo -m of two'   prints '^GPU1.SYS. X ' "$smi" topo -m
+unset VGPU_SOFT_DEVICES
+mediator_stop
 check 'without a mediator' eval '! VGPU_SOCKET=$work/mediator.sock LD_LIBRARY_PATH=$build/lib/guest \
     "$smi" >"$work/out" 2>&1 && grep -q "communicate with the NVIDIA driver" "$work/out"'
 [ $failures = 0 ]

@@ -33,12 +33,14 @@ def jax_sharded():
 
 def cupy_pair():
     import cupy
-    with cupy.cuda.Device(0):
+    with cupy.cuda.Device(0) as device:
         x = cupy.asarray(array(1 << 20))
-    with cupy.cuda.Device(1):
+        device.synchronize()
+    with cupy.cuda.Device(1) as device:
         y = cupy.asarray(x)     # a copy from the other device
         z = y * 2
         z += 1
+        device.synchronize()    # streams of two devices wait for each other by events only
     with cupy.cuda.Device(0):
         back = cupy.asarray(z)
         cupy.cuda.Device(0).synchronize()
