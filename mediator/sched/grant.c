@@ -163,10 +163,8 @@ static void limit_window(const struct vg_sched *s, const struct vg_sched_proc *p
                          struct vg_grant *g, uint64_t now)
 {
     bool lower = vg_sched_below(s, p, now);
-    bool gives_way = vg_sched_slice(s, p) < s->tuning.slice_found_us;
-    uint64_t least = gives_way ? 2 * s->tuning.window_lower : s->tuning.window_lower;
 
-    g->window_ns = (lower ? least : s->tuning.window) / windows(s);
+    g->window_ns = (lower ? s->tuning.window_lower : s->tuning.window) / windows(s);
     g->window_ops = lower ? s->tuning.window_ops_lower : s->tuning.window_ops;
     g->lead_ns = vg_sched_lead(s, p);
 }

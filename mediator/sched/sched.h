@@ -181,7 +181,7 @@ struct vg_sched_tuning {
     uint64_t cycle;             /* many VMs: shorter turns, so that all have one in so long */
     uint64_t quantum_lower;     /* at most, below a class that has lately worked */
     uint64_t window;            /* in flight */
-    uint64_t window_lower;      /* the same, below a class that has lately worked; twice with short slices */
+    uint64_t window_lower;      /* the same, below a class that has lately worked */
     unsigned window_ops, window_ops_lower;
     uint64_t handover;          /* at the beginning of a turn: free */
     uint64_t lead;              /* the next turn begins when so much of the last is left */

@@ -16,7 +16,7 @@ static void init_turns(struct vg_sched_tuning *t)
     t->cycle = MS(48);              /* three rounds in 100 ms */
     t->quantum_lower = MS(2);
     t->window = MS(1);              /* covers the executor's poll many times over */
-    t->window_lower = US(200);   /* what a high VM waits for without slices */
+    t->window_lower = US(100);   /* what a high VM waits for without slices: a kernel, not two */
     t->window_ops = 256;            /* only a fence against estimates that are far too small */
     t->window_ops_lower = 64;
 }
@@ -49,7 +49,7 @@ static void init_classes(struct vg_sched_tuning *t)
 
 static void init_slices(struct vg_sched_tuning *t)
 {
-    t->slice_short_us = 100;    /* H200: a neighbour gets in 0.2 ms after its end */
+    t->slice_short_us = 50;     /* H200: a neighbour gets in 0.2 ms after a moment within it */
     t->slice_long_us = 8000;    /* what is in flight below waits for a kernel, but not for its class */
     t->slice_found_us = 2048;   /* what a CUDA process asks for by itself */
     t->hog = MS(100);           /* longer than what peers wait for, with room */
