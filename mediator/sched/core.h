@@ -131,7 +131,7 @@ bool vg_sched_overruns(const struct vg_sched *s, const struct vg_sched_proc *p);
  */
 bool vg_sched_must_wait(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now);
 
-/* When what a draining process has in flight should have ended, as far as it can be told. */
+/* When what a draining process has in flight should have ended; FOREVER: that cannot be told. */
 uint64_t vg_sched_drain_check(const struct vg_sched *s, const struct vg_sched_proc *p);
 
 /* Nothing of it has ended for so long that it is held to its part by its slice. */

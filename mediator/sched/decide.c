@@ -187,20 +187,20 @@ static void take_turns(struct vg_sched *s, uint64_t now)
 
 static uint64_t waiting_check(const struct vg_sched *s, uint64_t now)
 {
-    uint64_t at = VG_SCHED_FOREVER;
+    uint64_t at = VG_SCHED_FOREVER, drained = now + s->tuning.quantum_min;
+    bool waits = false;
     struct vg_sched_proc *p;
 
     vg_list_for_each(p, &s->live, live) {
+        waits = waits || p->waiting;
         if (p->state == VG_PROC_RUNNING)
             at = vg_min64(at, vg_sched_turn_check(s, p, now));
         else if (vg_sched_thinks(s, p, now))
             at = vg_min64(at, vg_sched_think_end(s, p));
-        else if (p->waiting && !s->running)
-            at = vg_min64(at, now + s->tuning.quantum_min);
-        if (p->state == VG_PROC_DRAINING && p->flight_ops && !s->running)
-            at = vg_min64(at, vg_max64(vg_sched_drain_check(s, p), now + DRAIN_NS));
+        else if (p->state == VG_PROC_DRAINING)
+            drained = vg_min64(drained, vg_sched_drain_check(s, p));
     }
-    return at;
+    return waits && !s->running ? vg_min64(at, vg_max64(drained, now + DRAIN_NS)) : at;
 }
 
 /* Short slices and small windows of lower classes end when a higher has long had no work. */

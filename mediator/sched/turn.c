@@ -386,7 +386,9 @@ bool vg_sched_must_wait(const struct vg_sched *s, const struct vg_sched_proc *p,
 
 uint64_t vg_sched_drain_check(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    return vg_max64(p->told_at + left_of(s, p), p->told_at + CHECK_NS);
+    uint64_t left = left_of(s, p);
+
+    return left ? p->told_at + left : VG_SCHED_FOREVER;
 }
 
 bool vg_sched_overruns(const struct vg_sched *s, const struct vg_sched_proc *p)
