@@ -233,6 +233,7 @@ static CUresult fake_in(CUdeviceptr dst, const void *src, size_t n, CUstream s)
 {
     (void)dst;
     (void)s;
+    fake_pins_check(src, n);
     fake_read(src, n);
     return fake_outcome();
 }
@@ -241,6 +242,7 @@ static CUresult fake_out(void *dst, CUdeviceptr src, size_t n, CUstream s)
 {
     (void)src;
     (void)s;
+    fake_pins_check(dst, n);
     fake_write(dst, n);
     return fake_outcome();
 }
@@ -575,6 +577,7 @@ void fake_cuda_fill(struct vg_cuda *c)
     c->cuDevSmResourceSplitByCount = fake_split;
     c->cuDevResourceGenerateDesc = fake_desc;
     fake_graph_fill(c);
+    fake_pins_fill(c);
     c->cuStreamQuery = fake_stream_query;
     c->cuEventQuery = fake_event_query;
     c->cuEventCreate = fake_event_create;

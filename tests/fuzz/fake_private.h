@@ -21,4 +21,9 @@ void fake_keep(void *p);
 
 void fake_graph_fill(struct vg_cuda *c);
 
+/* Also forgets what was registered. */
+void fake_pins_fill(struct vg_cuda *c);
+/* Ends the program if a copy of this host memory is one that a driver refuses. */
+void fake_pins_check(const void *p, size_t n);
+
 #endif

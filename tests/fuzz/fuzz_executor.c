@@ -14,7 +14,7 @@
 #include "mediator/limit/account.h"
 #include "tests/fuzz/fake_cuda.h"
 
-#define REGION_SIZE (16u << 20)
+#define REGION_SIZE (64u << 20) /* of three parts */
 #define RECORDS_MAX 64u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -66,6 +66,7 @@ static void set_up(uint32_t seed)
     memset(x.guest.slot, 0, VG_SLOT_CONSOLE_OFF);
     x.guest.data = (uintptr_t)region + x.guest.layout.data_off;
     x.guest.end = (uintptr_t)region + REGION_SIZE;
+    vg_pins_init(&x.pins, seed % 4 != 0);
     vg_callbacks_init(&x.callbacks, x.guest.slot);
     vg_ring_consumer_init(&x.ring, x.guest.slot);
     for (unsigned t = 1; t < VG_OBJ_TYPES; t++)
@@ -97,8 +98,9 @@ static uint64_t word(struct script *s)
         return 0x10000000000ull + take(s, 3);
     case 4:
         return x.guest.data + take(s, 3);
-    case 5:
-        return x.guest.layout.data_off + take(s, 3);
+    case 5: /* also before the end of the region's first part */
+        v = take(s, 2);
+        return choice & 128 ? VG_PART_FIRST - v : x.guest.layout.data_off + v;
     case 6:
         return take(s, 1);
     case 7:
