@@ -122,9 +122,14 @@ CUresult cuMemAllocHost_v2(void **pp, size_t bytesize)
     return cuMemHostAlloc(pp, bytesize, 0);
 }
 
+/* Sizes of 32 bits went with the contexts of that time: in all others the driver refuses. */
 CUresult cuMemAllocHost(void **pp, unsigned bytesize)
 {
-    return cuMemHostAlloc(pp, bytesize, 0);
+    CUresult r = vg_enter_ctx();
+
+    (void)pp;
+    (void)bytesize;
+    return r ? r : CUDA_ERROR_INVALID_CONTEXT;
 }
 
 /* As natively, this waits for the context: the GPU may still be using the memory. */

@@ -92,8 +92,8 @@ bool vg_bounce_at_once(struct vg_exec *x, CUdeviceptr dst, const void *src, uint
     if (bytes > VG_BOUNCE_BYTES || !is_ready(x) || !(c = find_idle(x)))
         return false;
     vg_bulk_copy(c->at, src, bytes);
-    *ret = x->cuda.cuMemcpyHtoDAsync_v2(dst, c->at, bytes, stream);
-    *ret = vg_graph_copy_in(x, *ret, dst, c->at, bytes, stream);
+    if (!vg_graph_copy_in(x, dst, c->at, bytes, stream, ret))
+        *ret = x->cuda.cuMemcpyHtoDAsync_v2(dst, c->at, bytes, stream);
     if (*ret == CUDA_SUCCESS)
         *ret = x->cuda.cuEventRecord(c->idle, stream);
     return true;
@@ -113,8 +113,8 @@ bool vg_bounce_answer(struct vg_exec *x, struct vg_req *r, void *dst, CUdevicept
 
     if (bytes > VG_BOUNCE_BYTES || !is_ready(x) || !(c = find_idle(x)))
         return false;
-    *ret = x->cuda.cuMemcpyDtoHAsync_v2(c->at, src, bytes, stream);
-    *ret = vg_graph_copy_out(x, *ret, c->at, src, bytes, stream);
+    if (!vg_graph_copy_out(x, c->at, src, bytes, stream, ret))
+        *ret = x->cuda.cuMemcpyDtoHAsync_v2(c->at, src, bytes, stream);
     if (*ret != CUDA_SUCCESS)
         return true;
     c->dst = dst;

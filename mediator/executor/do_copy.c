@@ -78,6 +78,8 @@ static CUresult copy_in(struct vg_exec *x, CUdeviceptr dst, const void *src, uin
     const uint8_t *from = src;
     CUresult rc = CUDA_SUCCESS;
 
+    if (vg_graph_copy_in(x, dst, src, bytes, stream, &rc))
+        return rc;
     if (may_change && vg_own_is_capturing(x, stream))
         from = vg_capture_copy(x, stream, src, bytes);
     if (!from)
@@ -97,6 +99,8 @@ static CUresult copy_out(struct vg_exec *x, struct vg_req *r, void *dst, CUdevic
     uint8_t *to = dst;
     CUresult rc = CUDA_SUCCESS;
 
+    if (vg_graph_copy_out(x, to, src, bytes, stream, &rc))
+        return rc;
     if (vg_bounce_applies(x, to, bytes, stream)) {
         if (r->call.flags & VG_F_REPLY && vg_bounce_answer(x, r, to, src, bytes, stream, &rc))
             return rc;
@@ -126,8 +130,7 @@ CUresult vg_do_COPY_IN(struct vg_exec *x, struct vg_req *r)
         vg_bounce_at_once(x, w[0], src, w[2], stream, &rc))
         at_once = true;
     else if (rc == CUDA_SUCCESS)
-        rc = vg_graph_copy_in(x, copy_in(x, w[0], src, w[2], stream, w[4] != 0), w[0], src, w[2],
-                              stream);
+        rc = copy_in(x, w[0], src, w[2], stream, w[4] != 0);
     if (at_once)
         clear_stage(x, w[4]);
     else
@@ -147,7 +150,7 @@ CUresult vg_do_COPY_OUT(struct vg_exec *x, struct vg_req *r)
     if (rc == CUDA_SUCCESS)
         rc = vg_own_stream(x, stream);
     if (rc == CUDA_SUCCESS)
-        rc = vg_graph_copy_out(x, copy_out(x, r, dst, w[0], w[2], stream), dst, w[0], w[2], stream);
+        rc = copy_out(x, r, dst, w[0], w[2], stream);
     VG_STAT_ADD(x, bytes_out, rc == CUDA_SUCCESS ? w[2] : 0);
     vg_hist_add(&x->stats->copy_bytes, w[2], rc == CUDA_SUCCESS);
     return vg_copy_answer(x, r, rc, stream);

@@ -218,7 +218,10 @@ static CUresult copy_part(struct vg_exec *x, CUDA_MEMCPY3D *c, CUstream stream)
 static CUresult copy_box(struct vg_exec *x, const CUDA_MEMCPY3D *c, CUstream stream)
 {
     CUDA_MEMCPY3D whole = *c;
+    CUresult rc;
 
+    if (vg_graph_copy(x, c, stream, &rc))
+        return rc;
     if (vg_copy_is_whole(x, c))
         return x->cuda.cuMemcpy3DAsync_v2(c, stream);
     spell_out(&whole);
@@ -241,7 +244,7 @@ CUresult vg_do_COPY_3D(struct vg_exec *x, struct vg_req *r)
     if (rc == CUDA_SUCCESS)
         rc = vg_own_stream(x, stream);
     if (rc == CUDA_SUCCESS)
-        rc = vg_graph_copy(x, copy_box(x, &c, stream), &c, stream);
+        rc = copy_box(x, &c, stream);
     vg_copy_stage_end(x, stream, stage, rc);
     return vg_copy_answer(x, r, rc, stream);
 }

@@ -95,7 +95,7 @@ static void fill_in(struct end *e, const CUDA_MEMCPY3D *c)
     e->height = e->height ? e->height : e->y + c->Height;
 }
 
-static CUresult launch(struct vg_exec *x, const CUDA_MEMCPY3D *c, CUstream stream)
+static bool launch(struct vg_exec *x, const CUDA_MEMCPY3D *c, CUstream stream, CUresult *ret)
 {
     struct end src = {c->srcMemoryType, c->srcHost, c->srcDevice, c->srcXInBytes,
                       c->srcY,          c->srcZ,    c->srcPitch,  c->srcHeight};
@@ -112,39 +112,40 @@ static CUresult launch(struct vg_exec *x, const CUDA_MEMCPY3D *c, CUstream strea
                      &src_plane, &width, &height,    &rows};
 
     if (!to || !from || !graph)
-        return CUDA_ERROR_INVALID_VALUE;
+        return false;
     uint64_t blocks = (width + THREADS - 1) / THREADS;
-    return x->cuda.cuLaunchKernel((CUfunction)x->graph_copy, blocks < 1024 ? (unsigned)blocks : 1024,
+    *ret = x->cuda.cuLaunchKernel((CUfunction)x->graph_copy, blocks < 1024 ? (unsigned)blocks : 1024,
                                   rows < ROWS_MAX ? (unsigned)rows : ROWS_MAX, 1, THREADS, 1, 1, 0,
                                   stream, param, NULL);
+    return true;
 }
 
 /* ---- Copies ---- */
 
-CUresult vg_graph_copy(struct vg_exec *x, CUresult rc, const CUDA_MEMCPY3D *c, CUstream stream)
+bool vg_graph_copy(struct vg_exec *x, const CUDA_MEMCPY3D *c, CUstream stream, CUresult *ret)
 {
-    if (rc != CUDA_ERROR_INVALID_VALUE || !x->graph_copy || !x->graph_memory ||
-        !vg_callback_is_transferring(&x->callbacks) || !c->WidthInBytes || !c->Height || !c->Depth)
-        return rc;
-    return launch(x, c, stream);
+    if (!x->graph_copy || !x->graph_memory || !vg_callback_is_transferring(&x->callbacks) ||
+        !c->WidthInBytes || !c->Height || !c->Depth || vg_own_is_capturing(x, stream))
+        return false;
+    return launch(x, c, stream, ret);
 }
 
-CUresult vg_graph_copy_in(struct vg_exec *x, CUresult rc, CUdeviceptr dst, const void *src,
-                          uint64_t bytes, CUstream stream)
+bool vg_graph_copy_in(struct vg_exec *x, CUdeviceptr dst, const void *src, uint64_t bytes,
+                      CUstream stream, CUresult *ret)
 {
     const CUDA_MEMCPY3D c = {.srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = src,
                              .dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstDevice = dst,
                              .WidthInBytes = bytes, .Height = 1, .Depth = 1};
 
-    return vg_graph_copy(x, rc, &c, stream);
+    return vg_graph_copy(x, &c, stream, ret);
 }
 
-CUresult vg_graph_copy_out(struct vg_exec *x, CUresult rc, void *dst, CUdeviceptr src,
-                           uint64_t bytes, CUstream stream)
+bool vg_graph_copy_out(struct vg_exec *x, void *dst, CUdeviceptr src, uint64_t bytes,
+                       CUstream stream, CUresult *ret)
 {
     const CUDA_MEMCPY3D c = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = src,
                              .dstMemoryType = CU_MEMORYTYPE_HOST, .dstHost = dst,
                              .WidthInBytes = bytes, .Height = 1, .Depth = 1};
 
-    return vg_graph_copy(x, rc, &c, stream);
+    return vg_graph_copy(x, &c, stream, ret);
 }

@@ -2,12 +2,15 @@
 /*
  * Copies of ordinary host memory into and out of memory that a running graph has allocated.
  * Such a copy is a host node to the driver (the guest carries it out meanwhile, see
- * guest-shim/transfer.h), and what the guest asks for comes from outside of the graph, where
- * the driver does not know the graph's memory: it answers INVALID_VALUE. The memory is mapped,
- * though, so a kernel of ours moves the bytes. Serve thread.
+ * guest-shim/transfer.h), and what the guest asks for comes from outside of the graph. There the
+ * driver does not know the graph's memory (INVALID_VALUE), or, where the graph leaves it to the
+ * program, waits for the graph, which waits for the copy. The memory is mapped, though, so a
+ * kernel of ours moves the bytes. Serve thread.
  */
 #ifndef VG_GRAPH_COPY_H
 #define VG_GRAPH_COPY_H
+
+#include <stdbool.h>
 
 #include "vg_cuda.h"
 
@@ -21,13 +24,13 @@ struct vg_exec;
 void vg_graph_copy_prepare(struct vg_exec *x);
 
 /*
- * rc: what the driver said to this copy, whose host end is the region's. The result of copying
- * by kernel where that is possible, else rc.
+ * Copies between the region, where the GPU sees it, and memory of graphs, while a graph waits for a
+ * copy of the guest. True: *ret is the result; false: the driver copies this.
  */
-CUresult vg_graph_copy(struct vg_exec *x, CUresult rc, const CUDA_MEMCPY3D *c, CUstream stream);
-CUresult vg_graph_copy_in(struct vg_exec *x, CUresult rc, CUdeviceptr dst, const void *src,
-                          uint64_t bytes, CUstream stream);
-CUresult vg_graph_copy_out(struct vg_exec *x, CUresult rc, void *dst, CUdeviceptr src,
-                           uint64_t bytes, CUstream stream);
+bool vg_graph_copy(struct vg_exec *x, const CUDA_MEMCPY3D *c, CUstream stream, CUresult *ret);
+bool vg_graph_copy_in(struct vg_exec *x, CUdeviceptr dst, const void *src, uint64_t bytes,
+                      CUstream stream, CUresult *ret);
+bool vg_graph_copy_out(struct vg_exec *x, void *dst, CUdeviceptr src, uint64_t bytes,
+                       CUstream stream, CUresult *ret);
 
 #endif

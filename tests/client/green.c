@@ -148,7 +148,6 @@ int main(void)
     check(&a, 5);
     VG_CU(cuStreamDestroy_v2(a.stream));
     VG_CU(cuGreenCtxDestroy(a.green));
-    must_fail(vg_drv.cuCtxSetCurrent(a.ctx), "using a context that has ended");
     check(&a, 5);
     check(&b, 9);
     VG_CU(cuStreamDestroy_v2(b.stream));

@@ -291,26 +291,32 @@ static void in_memory_of_its_own(struct world *w)
 /* Freed by nobody in the graph: from the launch to the free it is memory like any other. */
 static void in_memory_left_by_a_graph(struct world *w)
 {
+    const size_t bytes = N * sizeof(int);
+    std::vector<int> later(N);
     cudaGraph_t graph;
-    cudaGraphNode_t alloc, in;
+    cudaGraphNode_t alloc, in, out;
     cudaGraphExec_t exec;
     cudaMemAllocNodeParams p = {};
-    int device = 0, there = 5, back = 0;
 
-    p.bytesize = sizeof(there);
+    p.bytesize = bytes;
     p.poolProps.allocType = cudaMemAllocationTypePinned;
     p.poolProps.location.type = cudaMemLocationTypeDevice;
-    p.poolProps.location.id = device;
     RT(cudaGraphCreate(&graph, 0));
     RT(cudaGraphAddMemAllocNode(&alloc, graph, NULL, 0, &p));
-    RT(cudaGraphAddMemcpyNode1D(&in, graph, &alloc, 1, p.dptr, &there, sizeof(there),
+    RT(cudaGraphAddMemcpyNode1D(&in, graph, &alloc, 1, p.dptr, w->in.data(), bytes,
                                 cudaMemcpyHostToDevice));
+    RT(cudaGraphAddMemcpyNode1D(&out, graph, &in, 1, w->out.data(), p.dptr, bytes,
+                                cudaMemcpyDeviceToHost));
     RT(cudaGraphInstantiate(&exec, graph, 0));
-    for (there = 5; there < 8; there++) {
+    for (int r = 0; r < 3; r++) {
+        for (int i = 0; i < N; i++)
+            w->in[i] = i + r;
         RT(cudaGraphLaunch(exec, w->stream));
-        RT(cudaMemcpyAsync(&back, p.dptr, sizeof(back), cudaMemcpyDeviceToHost, w->stream));
+        RT(cudaMemcpyAsync(later.data(), p.dptr, bytes, cudaMemcpyDeviceToHost, w->stream));
         RT(cudaStreamSynchronize(w->stream));
-        EXPECT(back == there, "left by a graph: %d, not %d", back, there);
+        for (int i = 0; i < N; i++)
+            EXPECT(w->out[i] == i + r && later[i] == i + r, "left by a graph: %d and %d, not %d",
+                   w->out[i], later[i], i + r);
         RT(cudaFreeAsync(p.dptr, w->stream));
     }
     RT(cudaStreamSynchronize(w->stream));
