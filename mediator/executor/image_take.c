@@ -5,12 +5,30 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "mediator/executor/args.h"
 #include "mediator/executor/load.h"
 
 #define IMAGE_PAD 64u /* zero bytes behind an image: text ends, headers stay in bounds */
 #define NAMED (VG_IMAGE_KNOWN | VG_IMAGE_KEEP)
+#define HUGE_PAGE (2u << 20)
+
+/*
+ * Room for an image. cuBLASLt loads machine code of 15 MB at a time: to make that of small
+ * pages takes longer than to fill it.
+ */
+static uint8_t *image_new(uint64_t len)
+{
+    void *p;
+
+    if (len < 2 * HUGE_PAGE)
+        return malloc(len + IMAGE_PAD);
+    if (posix_memalign(&p, HUGE_PAGE, len + IMAGE_PAD) != 0)
+        return NULL;
+    madvise(p, len / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    return p;
+}
 
 static void drop_upload(struct vg_exec *x)
 {
@@ -31,7 +49,7 @@ static bool begin_upload(struct vg_exec *x, uint64_t total)
     drop_upload(x);
     if (total == 0 || total > VG_IMAGE_MAX)
         return false;
-    x->upload.bytes = malloc(total + IMAGE_PAD);
+    x->upload.bytes = image_new(total);
     x->upload.total = total;
     return x->upload.bytes != NULL;
 }
@@ -60,7 +78,7 @@ static uint8_t *take_known(struct vg_exec *x, const struct vg_req *r, uint64_t l
 
     if (!digest || len > VG_IMAGE_MAX || !vg_shelf_has(&x->shelf, digest, len))
         return NULL;
-    p = malloc(len + IMAGE_PAD);
+    p = image_new(len);
     if (p && vg_shelf_take(&x->shelf, digest, len, p)) {
         VG_STAT_ADD(x, images_known, 1);
         return p;
@@ -82,7 +100,7 @@ uint8_t *vg_image_take(struct vg_exec *x, struct vg_req *r, uint64_t *ret_len)
         memset(&x->upload, 0, sizeof(x->upload));
     } else if (len != 0 && len <= VG_IMAGE_MAX) {
         const void *src = source(x, r, off, len);
-        p = src ? malloc(len + IMAGE_PAD) : NULL;
+        p = src ? image_new(len) : NULL;
         if (p)
             memcpy(p, src, len);
     }
