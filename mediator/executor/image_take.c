@@ -15,8 +15,8 @@
 #define HUGE_PAGE (2u << 20)
 
 /*
- * Room for an image. cuBLASLt loads machine code of 15 MB at a time: to make that of small
- * pages takes longer than to fill it.
+ * Room for an image. cuBLASLt decompresses its code itself and loads large pieces: to make
+ * those of small pages takes longer than to fill them.
  */
 static uint8_t *image_new(uint64_t len)
 {
