@@ -102,10 +102,13 @@ executors_die() {
     while [ -e "$work/attack" ]; do
         vm dier "$build/client/storm" launch "$work/attack" &
         local pid=$!
-        sleep 0.3
-        # shellcheck disable=SC2046
-        kill -KILL $(admin show-health --json | tr -d ' \n' | grep -o '{"vm":"dier"[^{}]*}' |
-            sed -n 's/.*"pid":\([0-9]*\),"state.*/\1/p') 2>/dev/null
+        # On a busy machine the executor may not be there at the first look.
+        while kill -0 $pid 2>/dev/null; do
+            sleep 0.3
+            # shellcheck disable=SC2046
+            kill -KILL $(admin show-health --json | tr -d ' \n' | grep -o '{"vm":"dier"[^{}]*}' |
+                sed -n 's/.*"pid":\([0-9]*\),"state.*/\1/p') 2>/dev/null
+        done
         wait $pid
     done
     return 0
