@@ -127,7 +127,7 @@ static unsigned at_address(const char *address)
 static nv_result nearness(const char *from, const char *to, unsigned *out)
 {
     enum { FARTHEST = 4, STEP = 10 };
-    nv_result rc = nv_enter();
+    nv_result rc = from && to && out ? nv_enter() : VG_NV_INVALID_ARGUMENT;
 
     if (rc != VG_NV_SUCCESS)
         return rc;

@@ -35,6 +35,8 @@ if [ -d "$build/../cuda/static" ]; then
     check 'CUDA programs on the software GPU' "$here/run" --backend soft --product "$work" \
         cuda-static/vectoradd cuda-static/reduce cuda-shared/vectoradd
 fi
+check 'what a process sees of two devices' env VGPU_SOFT_DEVICES=2 "$here/run" --backend soft \
+    --product "$VG_BUILD" --jobs 2 devices peers/driver
 check 'what is packed runs' pack_runs
 PATH=/usr/bin:/bin check 'a failure is told' failure_told
 [ "$failures" = 0 ]
