@@ -61,6 +61,11 @@ admin() { "$build/bin/vgpu-admin" --socket "$run/control.sock" "$@"; }
 policy() { # uuid key value
     xenstore-write "/vgpu/vm/$1/gpu_$2" "$3"
 }
+# Root in Dom0 they are not, though they map a domain's memory.
+executors_are_confined() {
+    ps -o uid,cmd -C vgpu-executor
+    [ "$(ps -o uid= -C vgpu-executor | sort -n | head -n 1)" -gt 2100000000 ]
+}
 executors() { pgrep -x vgpu-executor | sort | tr '\n' ' '; }
 executors_are() { [ "$(pgrep -cx vgpu-executor)" = "$1" ]; }
 free_mib() { xl info | sed -n 's/^free_memory *: //p'; }
@@ -119,7 +124,7 @@ storm_ends() {
 two_boot() {
     guest_start one $one 320 2 || return 1
     # With more than it would have to have for its parking place to be free.
-    guest_start two $two 4000 3 -global vgpu-stub.x-parking=256M || return 1
+    XEN_GUEST=$XEN_GUEST_MORE guest_start two $two 4000 3 -global vgpu-stub.x-parking=256M || return 1
     guest_boots one && guest_boots two
 }
 not_parked_in_memory() {
@@ -134,13 +139,21 @@ computing_goes_on() {
     local before
     both storm_starts || return 1
     before=$(executors)
-    executors_are 2 && mediator_restart || return 1
+    executors_are 2 && executors_are_confined && mediator_restart || return 1
     both storm_ends || return 1
     echo "executors were $before"
 }
 confined_qemu_comes_back() {
     mediator_restart "$(pgrep -x vgpu-keeper)" || return 1
     within 60 link_is one 'up 2' && works one
+}
+# The mission's list, as on a deployed host, filled in.
+checklist() {
+    local made='mkdir -p /etc/ld.so.conf.d /etc/udev/rules.d; echo "include /etc/ld.so.conf.d/*.conf" >/etc/ld.so.conf'
+    guest_run two 600 "$made; sh /product/install.sh" || return 1
+    "$xen_here/../../validate_e2e.sh" --vm $two --guest "$xen_here/guest-run two" --program vectoradd \
+        --control-socket $run/control.sock --socket $run/mediator.sock --bin "$build/bin" \
+        --qemu "$XEN_QEMU" --patience 150 >/mnt/out/checklist 2>&1
 }
 reboots() {
     guest_reboots one && guest_boots one || return 1
@@ -184,6 +197,8 @@ check 'one has memory above 4 GiB' has_memory_above_4g two
 check 'its region was parked where it has none' not_parked_in_memory
 check 'CUDA programs in both' both works
 admin list
+check 'the checklist of a deployed host' checklist
+sed 's/^/        /' /mnt/out/checklist
 check 'a change of policy' eval 'policy $one weight 33; within 60 weight_is $one 33'
 check 'the guest gives BAR1 another place' bar1_moves
 check 'the mediator is killed and replaced while both compute' computing_goes_on

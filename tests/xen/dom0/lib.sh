@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # For scripts in Dom0 (xen-boot): guests and what they say. Sourced by bash.
-# xen-boot says where kernel, initramfs and QEMU are: XEN_KERNEL, XEN_GUEST, XEN_QEMU. The script
-# says what stands before QEMU: XEN_WRAPPER.
+# xen-boot says where kernel, initramfs and QEMU are: XEN_KERNEL, XEN_GUEST (XEN_GUEST_MORE: with
+# the files of --more), XEN_QEMU. The script says what stands before QEMU: XEN_WRAPPER.
 
 xen_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export XEN_QEMU XEN_WRAPPER
@@ -87,7 +87,7 @@ guest_reboots() {
 guest_run() {
     local name=$1 seconds=$2 number log
     shift 2
-    number=$((++xen_count))$RANDOM
+    number=$((++xen_count))$RANDOM$RANDOM
     log=$(guest_log "$name")
     guest_tell "$name" "$number" "$*"
     within "$seconds" grep -q "^$number> " "$log" || { echo "no answer of $name to: $*"; return 124; }
