@@ -164,7 +164,10 @@ static bool is_doubtful(const struct launch *l, const struct vg_func *f, uint64_
 
 /* ---- parameters ------------------------------------------------------------------ */
 
-/* Which of the two ways, and how many bytes. *ret_bytes NULL: by kernelParams. */
+/*
+ * Which of the two ways, and how many bytes. *ret_bytes NULL: by kernelParams. `extra` may give fewer
+ * than the function takes (NCCL does, of a parameter of 4 KiB): the rest is sent as zeros.
+ */
 static CUresult measure(const struct launch *l, const struct vg_func *f, const void **ret_bytes,
                         size_t *ret_size)
 {
@@ -174,7 +177,7 @@ static CUresult measure(const struct launch *l, const struct vg_func *f, const v
         return CUDA_ERROR_INVALID_VALUE;
     if (l->extra && !l->params) {
         CUresult r = vg_launch_extra(l->extra, ret_bytes, ret_size);
-        return !r && *ret_size < f->param_bytes ? CUDA_ERROR_INVALID_VALUE : r;
+        return !r && f->param_bytes && !*ret_bytes ? CUDA_ERROR_INVALID_VALUE : r;
     }
     if (VG_UNLIKELY(f->param_count == VG_PARAMS_UNKNOWN))
         return vg_unsupported("a launch of a kernel whose parameters the host cannot describe");
@@ -200,13 +203,13 @@ static void fill(struct vg_call *call, const struct launch *l, uint64_t stream, 
 }
 
 static void write_payload(uint8_t *to, const struct launch *l, const struct vg_func *f,
-                          const void *packed, size_t bytes)
+                          const void *packed, size_t given, size_t bytes)
 {
     size_t padded = (bytes + 7) & ~(size_t)7;
 
     if (packed) {
-        memcpy(to, packed, bytes);
-        memset(to + bytes, 0, padded - bytes);
+        memcpy(to, packed, given);
+        memset(to + given, 0, padded - given);
     } else {
         vg_launch_pack(f->param, f->param_count, l->params, to, padded);
     }
@@ -256,12 +259,13 @@ static CUresult post(struct vg_tx *tx, uint64_t stream)
 static CUresult send(const struct launch *l, struct vg_func *f, uint64_t stream)
 {
     const void *packed;
-    size_t bytes;
+    size_t given;
     struct vg_tx tx;
-    CUresult r = measure(l, f, &packed, &bytes);
+    CUresult r = measure(l, f, &packed, &given);
 
     if (VG_UNLIKELY(r))
         return r;
+    size_t bytes = given < f->param_bytes ? f->param_bytes : given;
     bool doubtful = is_doubtful(l, f, stream, bytes) ||
                     (VG_UNLIKELY(vg_capture_possible()) && !may_follow(stream));
     size_t payload = ((bytes + 7) & ~(size_t)7) + l->attr_count * sizeof(*l->attrs);
@@ -269,7 +273,7 @@ static CUresult send(const struct launch *l, struct vg_func *f, uint64_t stream)
     if (VG_UNLIKELY(r))
         return r;
     fill(tx.call, l, stream, bytes);
-    write_payload(tx.payload, l, f, packed, bytes);
+    write_payload(tx.payload, l, f, packed, given, bytes);
     if (VG_LIKELY(!doubtful))
         return post(&tx, stream);
     r = vg_finish(&tx, NULL);

@@ -86,10 +86,11 @@ static CUresult pack_extra(struct vg_op_kernel *k, void **extra)
 
     if (rc != CUDA_SUCCESS)
         return rc;
-    if (size < k->func->info->param_bytes || (size != 0 && buffer == NULL))
+    if (buffer == NULL && (size != 0 || k->param_size != 0))
         return CUDA_ERROR_INVALID_VALUE;
+    /* Fewer bytes than the kernel takes are allowed, as on a GPU. */
     if (k->param_size != 0)
-        memcpy(k->params, buffer, k->param_size);
+        memcpy(k->params, buffer, size < k->param_size ? size : k->param_size);
     return CUDA_SUCCESS;
 }
 

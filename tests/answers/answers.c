@@ -380,6 +380,8 @@ static void parameters(CUmodule m)
     ask_say("extra of 17", extra_launch(f, 17, p));
     SAY(cuMemcpyDtoH_v2(&got, p, 4));
     ask_say("stored", got);
+    ask_say("extra of 16", extra_launch(f, 16, p));
+    SAY(cuCtxSynchronize());
     ask_say("extra of 24", extra_launch(f, 24, p));
     ask_say("extra of 32", extra_launch(f, 32, p));
     SAY(cuCtxSynchronize());

@@ -393,7 +393,13 @@ START_TEST(launch_parameters)
     ck_cu(cuMemcpyDtoH_v2(c, packed.c, 4000));
     for (i = 0; i < n; i++)
         ck_assert(c[i] == (float)(4 * i));
-    size = 8;
+    ck_cu(cuMemsetD8_v2(packed.c, 0, 4000));
+    size = sizeof(packed.a) * 3;    /* all but n, which is 0 then */
+    ck_cu(cuLaunchKernel(f, 8, 1, 1, 128, 1, 1, 0, NULL, NULL, extra));
+    ck_cu(cuMemcpyDtoH_v2(c, packed.c, 4000));
+    for (i = 0; i < n; i++)
+        ck_assert(c[i] == 0);
+    extra[1] = NULL;
     ck_assert_int_eq(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, extra),
                      CUDA_ERROR_INVALID_VALUE);
     ck_assert_int_eq(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL),
