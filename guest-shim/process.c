@@ -208,7 +208,9 @@ static CUresult attach_visible(void)
         return CUDA_SUCCESS;
     }
     detach();
-    r = count ? attach_once() : CUDA_ERROR_NO_DEVICE;
+    if (!count)
+        return vg_visible.twice ? CUDA_ERROR_INVALID_DEVICE : CUDA_ERROR_NO_DEVICE;
+    r = attach_once();
     if (r)
         return r;
     if (vg_process.snapshot->device_count == count)

@@ -70,7 +70,7 @@ bool vg_visible_choose(const struct vg_snapshot *s, struct vg_visible *ret)
         if (dev < 0)
             return true;
         if (memchr(ret->at, dev, ret->count)) {
-            ret->count = 0;
+            *ret = (struct vg_visible){.twice = true};
             return true;
         }
         ret->at[ret->count++] = (uint8_t)dev;

@@ -16,6 +16,7 @@
 struct vg_visible {
     uint32_t count;
     uint8_t at[VG_DEVICES_MAX];
+    bool twice;     /* it names a device twice, which is another error than naming none */
 };
 extern struct vg_visible vg_visible;
 
