@@ -207,8 +207,9 @@ DEFINE(nvmlDeviceGetNvLinkRemotePciInfo_v2, (void *d, unsigned l, struct vg_nv_p
         strcpy(pci->bus_id, pci->bus_id_legacy);
         return rc;
     }
-    snprintf(pci->bus_id_legacy, sizeof(pci->bus_id_legacy), "%04X:%02X:%02X.0", l, 0xc0 + l, index_of(d));
-    snprintf(pci->bus_id, sizeof(pci->bus_id), "%08X:%02X:%02X.0", l, 0xc0 + l, index_of(d));
+    uint8_t bus = (uint8_t)pci->bus, device = (uint8_t)pci->device;
+    snprintf(pci->bus_id_legacy, sizeof(pci->bus_id_legacy), "%04X:%02X:%02X.0", (uint8_t)l, bus, device);
+    snprintf(pci->bus_id, sizeof(pci->bus_id), "%08X:%02X:%02X.0", l, bus, device);
     return rc;
 }
 
