@@ -12,8 +12,10 @@
 #include "guest-shim/flow.h"
 #include "guest-shim/fwd.h"
 #include "guest-shim/known.h"
+#include "guest-shim/mem.h"
 #include "guest-shim/node.h"
 #include "guest-shim/state.h"
+#include "guest-shim/transfer.h"
 #include "vg_api.h"
 
 /* ---- lists of nodes ------------------------------------------------------------- */
@@ -231,6 +233,13 @@ static CUresult instantiate(CUgraphExec *ret_exec, CUgraph graph,
     return r;
 }
 
+static void made(CUgraphExec exec)
+{
+    vg_switch_made(exec);
+    if (vg_transfer_any())
+        vg_stage_reserve();
+}
+
 /* The struct is the application's: the stream in it is put back. */
 static CUresult instantiate_with(CUgraphExec *exec, CUgraph graph,
                                  CUDA_GRAPH_INSTANTIATE_PARAMS *params, CUstream none)
@@ -253,7 +262,7 @@ static CUresult instantiate_with(CUgraphExec *exec, CUgraph graph,
     r = instantiate(exec, graph, params);
     params->hUploadStream = given;
     if (!r)
-        vg_switch_made(*exec);
+        made(*exec);
     return r;
 }
 
@@ -266,7 +275,7 @@ CUresult cuGraphInstantiateWithFlags(CUgraphExec *phGraphExec, CUgraph hGraph,
     CUresult r = host_instantiate(phGraphExec, hGraph, flags);
 
     if (!r)
-        vg_switch_made(*phGraphExec);
+        made(*phGraphExec);
     return r;
 }
 

@@ -122,6 +122,8 @@ bool vg_stage_try(struct vg_stage *ret_stage) __attribute__((warn_unused_result)
 void vg_stage_release(const struct vg_stage *stage);
 /* Lets go of a chunk that was lent: the host frees it. */
 void vg_stage_unhold(const struct vg_stage *stage);
+/* One chunk is for copies of the callback thread alone from now on. Any number of times. */
+void vg_stage_reserve(void);
 /* Call before the COPY_IN that names it; undo with vg_stage_release if that call was not sent. */
 void vg_stage_lend(const struct vg_stage *stage);
 

@@ -25,6 +25,12 @@ static struct {
 static unsigned chunk_count;
 static size_t chunk_bytes;
 
+/*
+ * For copies that graphs wait for, see transfer.h: copies behind such a graph hold the chunks until it
+ * has ended. VG_STAGE_CHUNKS: there are no such graphs.
+ */
+static unsigned reserved = VG_STAGE_CHUNKS;
+
 static uint32_t *busy_word(unsigned i)
 {
     return &vg_process.slot->stage_busy[i];
@@ -32,17 +38,23 @@ static uint32_t *busy_word(unsigned i)
 
 static bool chunk_free(unsigned i)
 {
-    return !chunks[i].held && vg_load_acquire(busy_word(i)) == 0;
+    return !chunks[i].held && (i != reserved || vg_tls.in_callback) &&
+           vg_load_acquire(busy_word(i)) == 0;
 }
 
 /* The first two are always granted if the region has them: one alone cannot pipeline. */
+static bool has_share(void)
+{
+    unsigned others = chunk_count - (reserved < VG_STAGE_CHUNKS);
+
+    return others < 2 || chunk_bytes + CHUNK_WANT <= vg_process.layout.size / SHARE;
+}
+
 static bool add_chunk(void)
 {
     size_t size;
 
     if (chunk_count == VG_STAGE_CHUNKS)
-        return false;
-    if (chunk_count >= 2 && chunk_bytes + CHUNK_WANT > vg_process.layout.size / SHARE)
         return false;
     void *p = vg_window_get(CHUNK_WANT, CHUNK_MIN, &size);
     if (!p)
@@ -64,13 +76,21 @@ bool vg_stage_try(struct vg_stage *ret_stage)
     pthread_mutex_lock(&lock);
     while (i < chunk_count && !chunk_free(i))
         i++;
-    bool found = i < chunk_count || add_chunk();
+    bool found = i < chunk_count || (has_share() && add_chunk());
     if (found) {
         chunks[i].held = true;
         *ret_stage = (struct vg_stage){.index = i, .bytes = chunks[i].bytes, .size = chunks[i].size};
     }
     pthread_mutex_unlock(&lock);
     return found;
+}
+
+void vg_stage_reserve(void)
+{
+    pthread_mutex_lock(&lock);
+    if (reserved == VG_STAGE_CHUNKS && (add_chunk() || chunk_count > 1))
+        reserved = chunk_count - 1;
+    pthread_mutex_unlock(&lock);
 }
 
 CUresult vg_stage_acquire(struct vg_stage *ret_stage)
