@@ -125,7 +125,7 @@ class Way:
             return " | ".join(log.read().splitlines()[-lines:])
 
     def log_lines(self, *words):
-        if not self.scheduling:
+        if not self.mediator:
             return []
         with open(self.path("mediator.log"), errors="replace") as log:
             return [line.strip() for line in log if any(w in line for w in words)]
