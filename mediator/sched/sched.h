@@ -168,6 +168,7 @@ struct vg_sched_proc {
     uint64_t use;               /* of one segment of time, while that is charged */
     unsigned hog_us;            /* slice that holds a kernel that does not end to its part; 0: none */
     uint64_t hog_at;            /* no longer one was due then */
+    uint64_t drain_at;          /* its turn was over, and something in flight, since then */
     uint64_t not_before;        /* it left a turn unused: no other until then */
     uint64_t backoff;
 };

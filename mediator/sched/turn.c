@@ -29,6 +29,8 @@ void vg_sched_set_state(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sch
         s->running++;
     if (p->state == VG_PROC_IDLE)
         vg_sched_join(s, p, now);
+    if (state == VG_PROC_DRAINING && p->state != VG_PROC_DRAINING)
+        p->drain_at = now;
     p->state = state;
     if (state == VG_PROC_IDLE)
         vg_sched_leave(s, p, now);
@@ -367,6 +369,15 @@ static uint64_t little(const struct vg_sched *s, const struct vg_sched_proc *p)
     return is_cut_short(s, p) ? 2 * CHECK_NS : vg_max64(s->tuning.lead, s->tuning.quantum_min);
 }
 
+/*
+ * What is known of it may be wrong, by a kernel that is now much longer than it was or by an executor
+ * that a guest has taken over: nobody waits for it longer than for the longest that is waited for.
+ */
+static bool drains_in_time(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
+{
+    return p->state == VG_PROC_DRAINING && now - p->drain_at < 2 * s->tuning.kernel_long;
+}
+
 bool vg_sched_must_wait(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
     const struct vg_sched_proc *q;
@@ -376,7 +387,7 @@ bool vg_sched_must_wait(const struct vg_sched *s, const struct vg_sched_proc *p,
     vg_list_for_each(q, &s->live, live) {
         uint64_t left = left_of(s, q);
 
-        if (q != p && q->state == VG_PROC_DRAINING && left > little(s, q) &&
+        if (q != p && drains_in_time(s, q, now) && left > little(s, q) &&
             left <= s->tuning.kernel_long &&
             (q->vm->pool != p->vm->pool || q->vm->class_ == p->vm->class_))
             return true;

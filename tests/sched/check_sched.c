@@ -356,6 +356,35 @@ START_TEST(a_turn_without_work_on_the_gpu_ends)
 }
 END_TEST
 
+/* It says for ever that little is left, as one does whose kernels became very long. */
+START_TEST(what_drains_is_not_waited_for_for_ever)
+{
+    two_share(50, 50);
+    for (unsigned n = 0; n < 100; n++) {    /* kernels of 50 us, and no newcomers any more */
+        unsigned i = holder();
+        now += 2 * MS;
+        struct vg_sched_report r = { .t0 = proc[i].told_at, .t1 = now, .busy_ns = 2 * MS, .ops = 40,
+                                     .waiting = true };
+        vg_sched_report(&sched, &proc[i], &r, now);
+        tell(!i, 0, 0, true);
+        decide();
+    }
+    unsigned i = holder();
+    uint64_t end = now + 2 * sched.tuning.kernel_long + 100 * MS;
+
+    while (proc[!i].state != VG_PROC_RUNNING && now < end) {
+        now += 250 * US;
+        struct vg_sched_report r = { .t0 = proc[i].told_at, .t1 = now, .busy_ns = 250 * US, .flight_ops = 18,
+                                     .flight_ns = 900 * US, .waiting = true };
+        vg_sched_report(&sched, &proc[i], &r, now);
+        tell(!i, 0, 0, true);
+        decide();
+    }
+    ck_assert_int_eq(proc[i].state, VG_PROC_DRAINING);
+    ck_assert_int_eq(proc[!i].state, VG_PROC_RUNNING);
+}
+END_TEST
+
 START_TEST(a_killed_holder_leaves_its_turn)
 {
     two_share(50, 50);
@@ -638,7 +667,8 @@ static Suite *suite(void)
         a_long_kernel_is_waited_for_where_slices_are_short, a_longer_one_is_joined,
         a_crowd_runs_a_few_at_a_time, who_thinks_for_a_moment_keeps_his_place,
         for_little_work_nobody_is_waited_for, thinking_cannot_be_claimed_again_and_again,
-        a_turn_without_work_on_the_gpu_ends, a_killed_holder_leaves_its_turn,
+        a_turn_without_work_on_the_gpu_ends, what_drains_is_not_waited_for_for_ever,
+        a_killed_holder_leaves_its_turn,
         a_turn_left_unused_goes_to_the_next,
         an_idle_holder_is_waited_for_and_not_for_long);
     ADD(s, "waking and splitting", idleness_earns_at_most_one_turn,
