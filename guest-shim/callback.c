@@ -185,11 +185,13 @@ void vg_callback_drop(uint64_t cookie)
 
 static CUresult send_host_func(CUstream stream, uint64_t cookie, enum vg_callback_kind kind)
 {
+    struct vg_reply reply;
     uint64_t s;
     CUresult r = cookie ? vg_stream(stream, &s) : CUDA_ERROR_OUT_OF_MEMORY;
 
+    /* The reply makes it quiet: with an error of before, the host would have the cookie all the same. */
     if (!r)
-        r = vg_call_reply(VG_CALL_HOST_FUNC, VG_WORDS(s, cookie, kind), NULL);
+        r = vg_call_reply(VG_CALL_HOST_FUNC, VG_WORDS(s, cookie, kind), &reply);
     if (r && cookie)
         vg_callback_drop(cookie);
     return r;

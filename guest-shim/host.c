@@ -154,9 +154,12 @@ CUresult cuMemFreeHost(void *p)
 
 /* ---- registration -------------------------------------------------------------- */
 
+/* Quietly: after an error of before the host would use the pages that were taken back. */
 static CUresult send_alias(const struct vg_mem *m)
 {
-    return vg_call_reply(VG_CALL_ALIAS, VG_WORDS(m->base, m->off, m->size), NULL);
+    struct vg_reply reply;
+
+    return vg_call_reply(VG_CALL_ALIAS, VG_WORDS(m->base, m->off, m->size), &reply);
 }
 
 /*

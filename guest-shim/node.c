@@ -176,11 +176,12 @@ static CUresult send_add(const struct wire *w, const struct vg_node_place *at, s
     return send(&tx, &e, ret_reply);
 }
 
+/* Quietly, as adding: who hears of an error of before would free what the host has taken. */
 static CUresult send_set(const struct wire *w, CUgraphExec exec, CUgraphNode node)
 {
     struct vg_tx tx;
     struct vg_enc e;
-    CUresult r = vg_begin_reply(&tx, w->id, 32 + description_size(w));
+    CUresult r = vg_begin_quiet(&tx, w->id, 32 + description_size(w));
 
     if (r)
         return r;

@@ -278,6 +278,7 @@ static bool is_capturing(uint64_t stream)
 
 bool vg_transfer_capture(const CUDA_MEMCPY3D *c, uint64_t stream, CUresult *ret_result)
 {
+    struct vg_reply reply;
     uint64_t cookie;
 
     if (!is_capturing(stream))
@@ -285,8 +286,9 @@ bool vg_transfer_capture(const CUDA_MEMCPY3D *c, uint64_t stream, CUresult *ret_
     *ret_result = new_transfer(c, NULL, &cookie);
     if (*ret_result)
         return true;
+    /* The reply makes it quiet: an error of before is not this call's, whose cookie the host has. */
     *ret_result = vg_call_reply(VG_CALL_HOST_FUNC, VG_WORDS(stream, cookie, VG_CALLBACK_TRANSFER),
-                                NULL);
+                                &reply);
     if (*ret_result)
         vg_transfer_drop(cookie);
     return true;
