@@ -93,12 +93,18 @@ void vg_stage_reserve(void)
     pthread_mutex_unlock(&lock);
 }
 
+/* No chunk will ever be free for this thread. */
+static bool nothing_to_come(void)
+{
+    return chunk_count == (reserved < VG_STAGE_CHUNKS && !vg_tls.in_callback ? 1 : 0);
+}
+
 CUresult vg_stage_acquire(struct vg_stage *ret_stage)
 {
     struct vg_backoff backoff = {0};
 
     while (!vg_stage_try(ret_stage)) {
-        if (chunk_count == 0)
+        if (nothing_to_come())
             return CUDA_ERROR_OUT_OF_MEMORY;    /* other processes hold the whole region */
         if (!vg_backoff_step(&backoff))
             return vg_process.lost;
