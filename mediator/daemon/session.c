@@ -175,13 +175,24 @@ void vg_session_kill(struct vg_session *s)
     vg_session_await_gone(s);
 }
 
+/* By numbers of GPUs that are not there a guest can make its own executors fail, and nothing else. */
+void vg_session_blame_host(struct vg_session *s, const char *why)
+{
+    struct vg_mediator *m = s->mediator;
+    struct vg_place place;
+
+    vg_gpus_place(m, s->client ? s->client->vm->grant.pool : m->config.policy.pool, &place);
+    if (strcmp(s->gpus, place.gpus) == 0)
+        snprintf(m->problem, sizeof(m->problem), "%s", why);
+}
+
 static void start_timeout(void *arg)
 {
     struct vg_session *s = arg;
 
     vg_log(VG_LOG_ERROR, "executor-start-timeout", "vm=%s slot=%u pid=%d", vm_name(s), s->slot,
            (int)s->pid);
-    strcpy(s->mediator->problem, "it was not ready within start_timeout_s");
+    vg_session_blame_host(s, "it was not ready within start_timeout_s");
     vg_session_stop(s, VG_GONE_NO_GPU);
 }
 

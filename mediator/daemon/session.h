@@ -129,6 +129,8 @@ void vg_session_catch_up(struct vg_session *s);
 
 /* False: it does not go there from where it is. */
 bool vg_session_set_state(struct vg_session *s, enum vg_session_state next);
+/* It failed to start, for that reason: the host is told, unless a guest chose the GPUs. */
+void vg_session_blame_host(struct vg_session *s, const char *why);
 /* Deals with one message of the executor. True while there may be more. */
 bool vg_session_take_message(struct vg_session *s);
 

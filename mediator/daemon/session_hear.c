@@ -66,7 +66,7 @@ static void on_failed(struct vg_session *s, const struct vg_msg *msg)
     vg_log(VG_LOG_ERROR, "executor-failed", "vm=%s slot=%u pid=%d reason=%s text=\"%s\"",
            vm_name(s), s->slot, (int)s->pid, vg_gone_name(s->reason), s->failure);
     if (s->state < VG_SESSION_SERVING && s->reason == VG_GONE_NO_GPU)
-        strcpy(s->mediator->problem, s->failure);
+        vg_session_blame_host(s, s->failure);
 }
 
 static void hung_up(void *arg)
