@@ -152,8 +152,9 @@ static int restrict_process(struct vg_exec *x)
 {
     uint32_t user = x->job.user ? x->job.user : x->opt.user;
 
+    /* Started to stay who it is, before the setting was changed: ends untold, so the guest gets another. */
     if (x->opt.user == 0)
-        return x->job.user ? fail(x, VG_GONE_CRASHED, "started to stay who it is") : 0;
+        return x->job.user ? EXIT_GONE + VG_GONE_CRASHED : 0;
     if (vg_user_become(user) < 0)
         return fail(x, VG_GONE_CRASHED, "cannot become the VM's user");
     if (vg_sandbox_enter(x->opt.software, true) < 0)
