@@ -5,6 +5,7 @@
 # undefined-behaviour sanitizers: the inputs of the tree, then as many more as a seed gives, the
 # same in every run. What is found here can be found again; to search on: make fuzz.
 set -u
+export UBSAN_OPTIONS=print_stacktrace=1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Fuzz target: lines of administrators, each input several, against one daemon
- * without sockets or state directory. Whatever comes, every line has one answer
- * that is a JSON object with "ok".
+ * without sockets or state directory, whose loop never runs: an end that was asked
+ * for does not come. Whatever comes, every line has one answer that is a JSON
+ * object with "ok".
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -26,18 +27,26 @@ static void serve_line(struct vg_mediator *m, const char *line, size_t len)
     json_object_put(answer);
 }
 
+static void start(struct vg_mediator *m)
+{
+    memset(m, 0, sizeof(*m));
+    vg_config_init(&m->config);
+    m->config.state_dir[0] = '\0';
+    vg_list_init(&m->clients);
+    vg_list_init(&m->pool.sessions);
+    vg_vms_init(&m->vms);
+    vg_events_init(&m->events);
+    m->listen_fd = m->lock_fd = m->listen_io.fd = -1;
+    if (vg_loop_init(&m->loop) < 0)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct vg_mediator m;
     const char *text = (const char *)data, *end = text + size;
 
-    memset(&m, 0, sizeof(m));
-    vg_config_init(&m.config);
-    m.config.state_dir[0] = '\0';
-    vg_list_init(&m.clients);
-    vg_list_init(&m.pool.sessions);
-    vg_vms_init(&m.vms);
-    vg_events_init(&m.events);
+    start(&m);
     while (text < end) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));
         size_t len = newline ? (size_t)(newline - text) : (size_t)(end - text);
@@ -50,5 +59,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     vg_vms_fini(&m.vms);
     vg_events_fini(&m.events);
+    vg_loop_fini(&m.loop);
     return 0;
 }
