@@ -20,7 +20,7 @@ check-mediator-pkgs := check json-c
 check-mediator-deps := $(B)/bin/vgpu-mediator $(B)/tests/fake-executor
 
 tests += check-base check-daemon
-check-base-src    := tests/mediator/check_base.c
+check-base-src    := tests/mediator/check_base.c tests/mediator/check_file.c
 check-base-libs   := libvgbase.a
 check-base-pkgs   := check
 check-daemon-src  := tests/mediator/check_daemon.c
