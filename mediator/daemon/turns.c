@@ -249,7 +249,7 @@ static void tune(struct vg_sched_tuning *t, bool software)
 {
     uint64_t *const times[] = { &t->quantum, &t->quantum_min, &t->quantum_max, &t->cycle,
                                 &t->quantum_lower, &t->window, &t->window_lower, &t->lead,
-                                &t->hold, &t->think_most, &t->stall, &t->lag, &t->open_after,
+                                &t->lead_most, &t->hold, &t->think_most, &t->stall, &t->lag, &t->open_after,
                                 &t->floor_quantum };
 
     vg_sched_tuning_init(t);

@@ -84,12 +84,26 @@ static void learn_op(struct vg_sched_proc *p, uint64_t ops)
     p->stuck_ns = 0;
 }
 
+/* When its turn reached the GPU, and when nothing of it was there any more. */
+static void note_ends(struct vg_sched *s, struct vg_sched_proc *p, const struct vg_sched_report *r,
+                      uint64_t now)
+{
+    uint64_t t1 = vg_min64(r->t1, now), t0 = vg_min64(r->t0, t1);
+    uint64_t busy = vg_min64(r->busy_ns, t1 - t0);
+
+    if (p->handed && !p->began_at && r->flight_ops)
+        p->began_at = t1 - busy;
+    if (busy && !r->flight_ops)
+        s->ended_at = vg_max64(s->ended_at, t0 + busy);
+}
+
 void vg_sched_report(struct vg_sched *s, struct vg_sched_proc *p, const struct vg_sched_report *r,
                      uint64_t now)
 {
     bool idle = !r->waiting && !r->flight_ops;
     uint64_t idle_since = 0;
 
+    note_ends(s, p, r, now);
     take_span(s, p, r, now);
     if (idle)
         idle_since = r->idle_since ? vg_min64(r->idle_since, now) : now;

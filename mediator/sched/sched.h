@@ -163,6 +163,9 @@ struct vg_sched_proc {
     uint64_t budget;
     uint64_t turn_at, turn_used, turn_gap;
     uint64_t turn_free;         /* of this turn, what nobody pays for */
+    uint64_t lead;              /* of this turn; see the tuning */
+    bool handed;                /* it began at another's end, and has given the GPU nothing yet */
+    uint64_t began_at;          /* it has, then; 0: not known yet */
     uint64_t turn_expected;     /* GPU time of this turn when what is in flight has ended; 0: unknown */
     uint64_t overrun;           /* charged since its turn was over */
     uint64_t use;               /* of one segment of time, while that is charged */
@@ -185,7 +188,7 @@ struct vg_sched_tuning {
     uint64_t window_lower;      /* the same, below a class that has lately worked */
     unsigned window_ops, window_ops_lower;
     uint64_t handover;          /* at the beginning of a turn: free */
-    uint64_t lead;              /* the next turn begins when so much of the last is left */
+    uint64_t lead, lead_most;   /* the next turn begins when so much of the last is left: as it is found */
     uint64_t hold;              /* an idle process keeps its turn for at most so long */
     uint64_t think_most;        /* one that comes back sooner keeps its place, if it then uses 16 times as much */
     uint64_t stall;             /* a turn that is not begun within it goes to the next */
@@ -235,6 +238,8 @@ struct vg_sched {
     unsigned running;           /* processes that have a turn */
     unsigned class_working[VG_CLASSES], class_attached[VG_CLASSES];     /* VMs, of all pools */
     uint64_t worked_at[VG_CLASSES];
+    uint64_t lead;              /* as hand-overs have lately needed it */
+    uint64_t ended_at;          /* the last end of all that a process had in flight */
     uint64_t overran_at;        /* last time that somebody ran beside a kernel longer than its turn */
     uint64_t vmin;              /* of the pools */
 };

@@ -20,6 +20,7 @@ void vg_sched_init(struct vg_sched *s, const struct vg_sched_tuning *tuning, uin
     vg_list_init(&s->live);
     vg_list_init(&s->changes);
     s->settled = s->mode_since = now;
+    s->lead = s->tuning.lead;
 }
 
 void vg_sched_add_pool(struct vg_sched *s, struct vg_sched_pool *pool, unsigned share)

@@ -24,7 +24,8 @@ static void init_turns(struct vg_sched_tuning *t)
 static void init_waits(struct vg_sched_tuning *t)
 {
     t->handover = US(100);          /* H200: 0.1 to 0.2 ms of each turn are lost in it */
-    t->lead = US(100);               /* ring, decide, grant, start: 20 to 50 us */
+    t->lead = US(100);              /* ring, decide, grant, start: 20 to 50 us on an idle machine */
+    t->lead_most = US(300);         /* H200, in a VM with 16 processors: 60 to 220 us */
     t->hold = US(100);              /* a program that waits for a result and goes on needs 10 to 50 */
     t->think_most = US(1500);       /* with a kernel of 20 ms, 0.6 ms: what a slow guest needs for a token */
     t->stall = MS(2);

@@ -6,6 +6,7 @@
 
 #define CHECK_NS  20000u    /* no timer is set nearer than that */
 #define CHARGE_NS 200000u   /* nor one that only waits for charges, which may come slower */
+#define LEAD_STEP_NS 1000u  /* the lead follows hand-overs by that */
 #define LONG_NS   2000000u  /* nor for a long kernel, whose end rings */
 
 /* ---- states ---- */
@@ -70,9 +71,13 @@ static enum vg_sched_state without_turn(const struct vg_sched *s, const struct v
     return p->waiting ? VG_PROC_WAITING : VG_PROC_IDLE;
 }
 
-static void start_clock(struct vg_sched_proc *p, enum vg_sched_kind kind, uint64_t now)
+static void start_clock(const struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_kind kind,
+                        uint64_t now)
 {
     p->kind = kind;
+    p->lead = s->lead;
+    p->handed = false;
+    p->began_at = 0;
     p->turn_at = now;
     p->turn_used = p->turn_gap = p->turn_expected = p->turn_free = 0;
 }
@@ -86,7 +91,7 @@ static void wake(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
     }
     vg_sched_set_state(s, p, VG_PROC_RUNNING, now);
     p->budget = p->grant.budget_ns;
-    start_clock(p, p->budget == VG_SCHED_FOREVER ? VG_TURN_SOLO : VG_TURN_FAIR, now);
+    start_clock(s, p, p->budget == VG_SCHED_FOREVER ? VG_TURN_SOLO : VG_TURN_FAIR, now);
 }
 
 /*
@@ -104,10 +109,42 @@ static bool is_idle_turn(const struct vg_sched *s, const struct vg_sched_proc *p
             now - p->turn_at >= s->tuning.quantum_min);
 }
 
+static bool others_in_flight(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    const struct vg_sched_proc *q;
+
+    vg_list_for_each(q, &s->live, live) {
+        if (q != p && q->flight_ops)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * The rest of a turn shall cover what it takes until the next has reached the GPU: nine times in ten,
+ * as hand-overs differ, and too early costs little, as the hardware first ends what is there. What
+ * takes longer than the longest that is hidden has other reasons, and changes nothing.
+ */
+static void learn_lead(struct vg_sched *s, struct vg_sched_proc *p)
+{
+    const struct vg_sched_tuning *t = &s->tuning;
+    uint64_t late = p->began_at - vg_min64(p->began_at, s->ended_at);
+
+    p->handed = false;
+    if (others_in_flight(s, p))
+        late = 0;
+    if (late > t->lead_most)
+        return;
+    s->lead = vg_clamp64(late ? s->lead + 39 * LEAD_STEP_NS : s->lead - LEAD_STEP_NS, t->lead,
+                         t->lead_most);
+}
+
 static void observe(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 {
     uint64_t hold = vg_sched_takes_turns(s) ? p->grant.hold_ns : s->tuning.hold;
 
+    if (p->began_at && p->handed)
+        learn_lead(s, p);
     if (p->state == VG_PROC_IDLE) {
         if (vg_sched_has_work(p))
             wake(s, p, now);
@@ -185,7 +222,7 @@ uint64_t vg_sched_lead(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
     bool whole = p->kind == VG_TURN_FLOOR || p->kind == VG_TURN_AGED || is_cut_short(s, p);
 
-    return whole ? 0 : s->tuning.lead;
+    return whole ? 0 : p->lead;
 }
 
 /* ---- begin and end ---- */
@@ -197,6 +234,21 @@ uint64_t vg_sched_lead(const struct vg_sched *s, const struct vg_sched_proc *p)
 static uint64_t handover(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
     return s->mode == VG_SCHED_SHARED && s->on != p ? s->tuning.handover : 0;
+}
+
+/* Another has just used up its turn, and did not wait for the end of what it had in flight. */
+static bool is_handed(const struct vg_sched *s, const struct vg_sched_proc *p,
+                      enum vg_sched_kind kind)
+{
+    const struct vg_sched_proc *q;
+
+    if (kind != VG_TURN_FAIR || s->mode != VG_SCHED_SHARED || p->flight_ops)
+        return false;
+    vg_list_for_each(q, &s->live, live) {
+        if (q != p && q->renew && vg_sched_lead(s, q))
+            return true;
+    }
+    return false;
 }
 
 void vg_sched_begin(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_kind kind,
@@ -212,7 +264,8 @@ void vg_sched_begin(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_k
     p->fresh = true;
     p->renew = false;
     p->vm->served_at = now;
-    start_clock(p, kind, now);
+    start_clock(s, p, kind, now);
+    p->handed = is_handed(s, p, kind);
     p->turn_free = kind == VG_TURN_FAIR ? handover(s, p) : 0;
     if (kind != VG_TURN_SOLO)
         s->turns++;
@@ -315,7 +368,7 @@ static uint64_t grace(const struct vg_sched *s, const struct vg_sched_proc *p, u
         return s->tuning.patience;
     if (!p->flight_ns || p->flight_ns > near(s, p, now))
         return 0;
-    return p->flight_ns > s->tuning.quantum_min ? s->tuning.kernel_long : p->flight_ns + s->tuning.lead;
+    return p->flight_ns > s->tuning.quantum_min ? s->tuning.kernel_long : p->flight_ns + p->lead;
 }
 
 bool vg_sched_over(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
@@ -366,7 +419,7 @@ static uint64_t left_of(const struct vg_sched *s, const struct vg_sched_proc *p)
 /* Less than that is left: it costs less to begin beside it than to wait. */
 static uint64_t little(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    return is_cut_short(s, p) ? 2 * CHECK_NS : vg_max64(s->tuning.lead, s->tuning.quantum_min);
+    return is_cut_short(s, p) ? 2 * CHECK_NS : vg_max64(s->tuning.lead_most, s->tuning.quantum_min);
 }
 
 /*

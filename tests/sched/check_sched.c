@@ -182,6 +182,44 @@ START_TEST(a_spent_turn_passes_on)
 }
 END_TEST
 
+/* Who has the turn has spent it now; the other has work on the GPU `late` after that, for 1 ms. */
+static void hand_over(uint64_t late)
+{
+    unsigned i = holder();
+
+    now += 6 * MS;
+    tell_used(i, 6 * MS);
+    tell(!i, 0, 0, true);
+    decide();
+    ck_assert_int_eq(proc[!i].state, VG_PROC_RUNNING);
+    now += late + MS;
+    tell(i, 0, 0, true);
+    tell(!i, MS, 1, true);
+    decide();
+}
+
+START_TEST(turns_overlap_by_what_hand_overs_take)
+{
+    uint64_t least, lead;
+
+    two_share(50, 50);
+    least = sched.lead;
+    ck_assert_uint_eq(least, sched.tuning.lead);
+    hand_over(150 * US);
+    lead = sched.lead;
+    ck_assert_uint_gt(lead, least);
+    hand_over(2 * MS);          /* that has other reasons */
+    ck_assert_uint_eq(sched.lead, lead);
+    ck_assert_uint_eq(proc[holder()].grant.lead_ns, lead);
+    for (unsigned i = 0; i < 20; i++)
+        hand_over(150 * US);
+    ck_assert_uint_eq(sched.lead, sched.tuning.lead_most);
+    for (unsigned i = 0; i < 400; i++)
+        hand_over(0);
+    ck_assert_uint_eq(sched.lead, least);
+}
+END_TEST
+
 START_TEST(an_overrun_is_joined_and_repaid)
 {
     two_share(50, 50);
@@ -663,13 +701,13 @@ static Suite *suite(void)
         attached_beside_an_idle_one_gets_open_after_a_while, a_second_vm_begins_turns_at_once,
         nobody_below_a_class_that_is_there_is_let_alone);
     ADD(s, "turns", weights_are_kept_over_many_turns, a_spent_turn_passes_on,
-        an_overrun_is_joined_and_repaid, a_second_place_is_never_for_the_overrunner,
+        turns_overlap_by_what_hand_overs_take, an_overrun_is_joined_and_repaid,
+        a_second_place_is_never_for_the_overrunner,
         a_long_kernel_is_waited_for_where_slices_are_short, a_longer_one_is_joined,
         a_crowd_runs_a_few_at_a_time, who_thinks_for_a_moment_keeps_his_place,
         for_little_work_nobody_is_waited_for, thinking_cannot_be_claimed_again_and_again,
         a_turn_without_work_on_the_gpu_ends, what_drains_is_not_waited_for_for_ever,
-        a_killed_holder_leaves_its_turn,
-        a_turn_left_unused_goes_to_the_next,
+        a_killed_holder_leaves_its_turn, a_turn_left_unused_goes_to_the_next,
         an_idle_holder_is_waited_for_and_not_for_long);
     ADD(s, "waking and splitting", idleness_earns_at_most_one_turn,
         processes_share_what_is_their_vms);

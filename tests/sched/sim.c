@@ -244,6 +244,15 @@ void sim_costs_init(struct sim_costs *c)
     c->stale = 5 * SIM_US;
 }
 
+void sim_costs_slow(struct sim_costs *c)
+{
+    c->switch_clean = 140 * SIM_US;
+    c->ring_min = 20 * SIM_US;
+    c->ring_max = 120 * SIM_US;
+    c->gate_min = 15 * SIM_US;
+    c->gate_max = 100 * SIM_US;
+}
+
 void sim_init(struct sim *m, uint64_t seed, const struct vg_sched_tuning *t)
 {
     memset(m, 0, offsetof(struct sim, core));

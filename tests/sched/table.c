@@ -83,6 +83,17 @@ static void eight_equal(struct world *w)
     by_weight(w, 8, (unsigned[]){ 9, 9, 9, 9, 9, 9, 9, 9 }, 250 * SIM_US);
 }
 
+/* The same where hand-overs are slow. */
+static void slow(struct world *w, void (*make)(struct world *w))
+{
+    sim_costs_slow(&w->m->costs);
+    make(w);
+}
+
+static void equal_slow(struct world *w) { slow(w, equal); }
+static void w1248_slow(struct world *w) { slow(w, w1248); }
+static void eight_slow(struct world *w) { slow(w, eight_equal); }
+
 static void two_halves(struct world *w, struct sim_load a, struct sim_load b)
 {
     add(w, MEDIUM, 50, a);
@@ -329,6 +340,9 @@ static const struct scenario scenarios[] = {
     { "1:99", w1_99, { 1.0, 2.0, 0.99, 0, 2.0, 0, 0, 700 }, { 1.0, 2.0, 0.99, 0, 2.0, 0, 0, 700 } },
     { "8 equal", eight_equal, EIGHT, EIGHT },
     { "8 random weights", eight_random, EIGHT, EIGHT },
+    { "1:1, slow host", equal_slow, TWO, TWO },
+    { "1:2:4:8, slow host", w1248_slow, EIGHT, EIGHT },
+    { "8 equal, slow host", eight_slow, EIGHT, EIGHT },
     { "depth 1 : depth 16", depth1_16, TWO, TWO },
     { "5 us : 50 ms kernels", short_long, LONG_GATED, LONG_SLICED },
     { "20 ms : 50 us kernels", middle_short, LONG_GATED, LONG_SLICED },
