@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What kernels print: the driver writes it to this process's stdout, which is a
- * pipe to ourselves; from there it goes to a backlog and, as the guest makes room,
- * to the slot's console ring. Neither the driver nor we ever block: the watch
- * thread empties the pipe at any time, and what the backlog cannot hold is dropped,
- * with a note.
+ * stream of ours into a backlog; from there it goes, as the guest makes room,
+ * to the slot's console ring. So a wait learns without a system call that nothing was
+ * printed. The descriptor behind stdout is a pipe to ourselves, for a driver that should write
+ * there itself; that it does is known from its first bytes on. Neither the driver nor we ever
+ * block: the watch thread empties the pipe at any time, and what the backlog cannot hold is
+ * dropped, with a note.
  *
  * The watch thread also notices that the mediator goes away, even if the serve
  * thread is stuck in the driver.
@@ -15,13 +17,17 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "vg_region.h"
 
 struct vg_console {
-    pthread_mutex_t lock; /* around everything below */
+    pthread_mutex_t lock; /* around everything below but for reads of `taken`, `head` and `piped` */
     struct vg_slot *slot;
+    FILE *first;      /* what stdout was; NULL: no console */
+    FILE *own;        /* what it is */
     int pipe_read;    /* -1: no console */
+    uint32_t piped;   /* something has come by the pipe: it is read at every drain */
     uint8_t *backlog; /* VG_BACKLOG_MAX bytes, used as a ring; NULL until needed */
     uint64_t taken;   /* bytes accepted, ever */
     uint64_t head;    /* of these, bytes put into the slot's ring */

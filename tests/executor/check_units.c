@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "mediator/executor/console.h"
 #include "mediator/executor/image.h"
@@ -261,6 +263,34 @@ START_TEST(prints_more_than_the_ring_holds)
 }
 END_TEST
 
+static void never_ends(void)
+{
+    abort();
+}
+
+/* A driver that does not print by the C library: nothing is lost, and soon nothing late. */
+START_TEST(takes_what_comes_by_the_descriptor)
+{
+    struct vg_slot *s = calloc(1, VG_SLOT_STRIDE);
+    static struct vg_console c; /* the thread goes on */
+    int control[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, control), 0);
+    ck_assert_int_eq(vg_console_init(&c, s), 0);
+    ck_assert_int_eq(vg_console_watch(&c, control[0], never_ends), 0);
+    ck_assert_int_eq(write(STDOUT_FILENO, "first", 5), 5);
+    for (unsigned i = 0; i < 10000 && vg_console_give(&c) < 5; i++)
+        usleep(1000);
+    ck_assert_uint_eq(vg_console_give(&c), 5);
+    printf("and ");
+    fflush(stdout);
+    ck_assert_int_eq(write(STDOUT_FILENO, "more", 4), 4);
+    ck_assert_uint_eq(vg_console_drain(&c), 13);
+    ck_assert_uint_eq(fetch(s, 0), 13);
+    ck_assert_mem_eq(fetched, "firstand more", 13);
+}
+END_TEST
+
 START_TEST(a_tail_out_of_range_stops_the_console)
 {
     struct vg_slot *s = calloc(1, VG_SLOT_STRIDE);
@@ -291,6 +321,7 @@ int main(void)
     tcase_add_test(t, ranges_at_the_ends_of_the_world);
     tcase_add_test(t, images_must_hold_what_they_declare);
     tcase_add_test(t, prints_more_than_the_ring_holds);
+    tcase_add_test(t, takes_what_comes_by_the_descriptor);
     tcase_add_test(t, a_tail_out_of_range_stops_the_console);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
