@@ -20,6 +20,7 @@
 #include "mediator/executor/orders.h"
 #include "mediator/executor/overhead.h"
 #include "mediator/executor/pin.h"
+#include "mediator/executor/prints.h"
 #include "mediator/executor/quota.h"
 #include "mediator/executor/range.h"
 #include "mediator/executor/share.h"
@@ -49,6 +50,7 @@ struct vg_exec {
     struct vg_meter meter;
     struct vg_gatekeeper keeper;
     struct vg_console console;     /* shared with the watch thread, see console.h */
+    struct vg_prints prints;       /* what kernels may have printed into it */
     struct vg_callbacks callbacks; /* shared with the driver's threads, see callback.h */
     struct vg_timing timing;
     struct vg_stats *stats;        /* mapped from the mediator; never NULL */

@@ -92,6 +92,7 @@ static void take_grant(struct vg_exec *x)
     x->meter.paced = solo;
     x->meter.plain = g.slice_us != 0 && g.slice_us < VG_SLICE_FOUND;
     x->meter.off = g.unmeasured != 0;
+    x->prints.unsure |= x->meter.off;
     x->meter.next_look = 0;
     vg_store_relaxed(&k->page->now.seq, g.seq);
 }

@@ -60,8 +60,23 @@ static void wait_push(struct vg_exec *x, struct vg_wait *w)
     x->waits.unheard += !w->rings;
 }
 
+/* The meter hears of so many of its events: they have passed. */
+static void settle(struct vg_exec *x, struct vg_wait *w, unsigned passed)
+{
+    if (w->settled < passed)
+        vg_context_set(x, w->ctx);
+    for (; w->settled < passed; w->settled++) {
+        const struct wait_event *e = &w->event[w->settled];
+        vg_meter_passed(x, e->stream, e->serial);
+        vg_own_stream_idle(x, e->stream, e->touched);
+    }
+}
+
 static void release_events(struct vg_exec *x, struct vg_wait *w)
 {
+    settle(x, w, w->passed);
+    if (w->given)
+        vg_prints_passed_on(x, w->given);
     for (unsigned i = 0; i < w->count; i++)
         if (w->event[i].ours)
             vg_event_put(x, w->ctx, false, w->event[i].event);
@@ -195,13 +210,19 @@ void vg_waits_give_bells(struct vg_exec *x)
     vg_context_set(x, before);
 }
 
+/* The event has passed; and what kernels printed is to come out before the answer. */
+static CUresult pass_on_prints(struct vg_exec *x, CUevent event)
+{
+    return vg_prints_due(x) ? x->cuda.cuEventSynchronize(event) : CUDA_SUCCESS;
+}
+
 CUresult vg_wait_event(struct vg_exec *x, struct vg_req *r, CUevent event)
 {
     CUresult rc = x->cuda.cuEventQuery(event);
 
     r->sync = true;
     if (rc == CUDA_SUCCESS)
-        return x->cuda.cuEventSynchronize(event);
+        return pass_on_prints(x, event);
     if (rc != CUDA_ERROR_NOT_READY)
         return rc;
     struct vg_wait *w = vg_wait_new(x, WAIT_REPLY, 1);
@@ -212,20 +233,21 @@ CUresult vg_wait_event(struct vg_exec *x, struct vg_req *r, CUevent event)
     return CUDA_SUCCESS;
 }
 
-/* NOT_READY while an event has not passed; else the result of the wait. */
+/* The meter hears of the last one when the guest has been answered: see complete. */
 CUresult vg_wait_look(struct vg_exec *x, struct vg_wait *w)
 {
     for (; w->passed < w->count; w->passed++) {
         const struct wait_event *e = &w->event[w->passed];
+        settle(x, w, w->passed);
         if (!e->ours && !vg_obj_find(&x->obj, VG_OBJ_CUevent, (uintptr_t)e->event))
             continue;
         CUresult rc = x->cuda.cuEventQuery(e->event);
-        if (rc == CUDA_SUCCESS)
-            rc = x->cuda.cuEventSynchronize(e->event); /* passes on what kernels printed */
+        if (rc == CUDA_SUCCESS && vg_prints_due(x)) {
+            w->given = vg_prints_given(x);
+            rc = x->cuda.cuEventSynchronize(e->event);
+        }
         if (rc != CUDA_SUCCESS)
             return rc;
-        vg_meter_passed(x, e->stream, e->serial);
-        vg_own_stream_idle(x, e->stream, e->touched);
     }
     return CUDA_SUCCESS;
 }
@@ -337,14 +359,17 @@ static void redo(struct vg_exec *x, struct vg_wait *w)
     vg_dispatch(x, &w->req); /* it was well-formed the first time and is the same bytes */
 }
 
+/* Who waits for an answer gets it first. */
 static void complete(struct vg_exec *x, struct vg_wait *w, CUresult rc)
 {
-    release_events(x, w);
+    if (w->kind != WAIT_REPLY)
+        release_events(x, w);
     switch (w->kind) {
     case WAIT_REPLY:
         if (w->chunk)
             vg_bounce_landed(w->chunk, rc);
         vg_reply(x, &w->req, rc);
+        release_events(x, w);
         break;
     case WAIT_REDO:
         redo(x, w);

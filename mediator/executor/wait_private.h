@@ -35,6 +35,8 @@ struct vg_wait {
     struct vg_bounce_chunk *chunk; /* REPLY: lent to it, or NULL */
     unsigned cap;           /* places for events */
     unsigned count, passed; /* events, and how many of them are known to have passed */
+    unsigned settled;       /* of these, such as the meter has been told of */
+    uint64_t given;         /* kernels, when the driver was asked for their output; 0: it was not */
     struct vg_req req;      /* REPLY, REDO */
     uint8_t *payload;       /* REDO: copy of the request's payload */
     struct wait_event event[];
@@ -43,7 +45,7 @@ struct vg_wait {
 /* One without events yet and in no list; the current context's. NULL: no memory. */
 struct vg_wait *vg_wait_new(struct vg_exec *x, enum wait_kind kind, unsigned events);
 
-/* Gives its events back and frees it. Returns rc. */
+/* Tells the meter what has passed, gives its events back and frees it. Returns rc. */
 CUresult vg_wait_drop(struct vg_exec *x, struct vg_wait *w, CUresult rc);
 
 /* Adds "the stream has come here" to the wait, with a bell where that is better than looking. */

@@ -28,6 +28,13 @@ check-gate-libs := libvgexec.a libvgproto.a
 check-gate-pkgs := check
 check-gate-ldlibs := -ldl
 
+# What a wait takes besides the looks at what is waited for.
+tests += check-waits
+check-waits-src  := tests/executor/check_waits.c
+check-waits-libs := libvgexec.a libvgproto.a
+check-waits-pkgs := check
+check-waits-ldlibs := -ldl
+
 # Not tests themselves: cost.sh counts the instructions of the serve loop with gate and meter, and
 # without. vg_now is theirs.
 define launches_rule
