@@ -142,9 +142,16 @@ enum vg_ring_verdict vg_ring_take(struct vg_ring_consumer *c, struct vg_call *ca
             return broken(why, "payload over the limit");
         memcpy(payload, at + sizeof(*call), call->payload_len);
         consume(c, size);
-        fetch_next(c);
+        /* Else the guest has yet to write there, and would have to take the lines back first. */
+        if (used > size)
+            fetch_next(c);
         return VG_RING_RECORD;
     }
+}
+
+bool vg_ring_waits(const struct vg_ring_consumer *c)
+{
+    return vg_load_acquire(&c->slot->head) != c->tail;
 }
 
 bool vg_ring_sleepy(struct vg_ring_consumer *c)

@@ -66,6 +66,9 @@ void vg_ring_consumer_init(struct vg_ring_consumer *c, struct vg_slot *slot);
 enum vg_ring_verdict vg_ring_take(struct vg_ring_consumer *c, struct vg_call *call, uint8_t *payload,
                                   const char **why);
 
+/* True if there is something to take, be it nonsense. */
+bool vg_ring_waits(const struct vg_ring_consumer *c);
+
 /* Gives back the room of all that was taken, at once. */
 void vg_ring_publish(struct vg_ring_consumer *c);
 

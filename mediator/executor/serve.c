@@ -15,6 +15,7 @@
 #include "vg_atomic.h"
 
 #define LOOKS_PER_YIELD  16u
+#define LOOKS_PER_ROUND  8u            /* at what is waited for, or at the ring: see look_for_record */
 #define BATCH            32u           /* records between two looks at the waits */
 #define SPIN_MAX_NS      1000000ull    /* no more than twice this without a record ... */
 #define SHORT_SLEEP_NS   500000ull     /* ... if sleeps turn out so short; and back to the setting */
@@ -210,6 +211,35 @@ static bool must_yield(const struct vg_exec *x, struct loop *l)
     return ++l->idle % LOOKS_PER_YIELD == 0 || (x->opt.software && x->waits.count > 0);
 }
 
+/*
+ * A round of the loop takes longer than a look at an event or at the ring, and somebody waits for
+ * either: so there are several to a round.
+ */
+static void look_for_record(const struct vg_exec *x)
+{
+    bool more = x->waits.unheard == 0 && !x->keeper.held;
+
+    for (unsigned i = 0; i < (more ? LOOKS_PER_ROUND : 1); i++) {
+        vg_cpu_relax();
+        if (vg_ring_waits(&x->ring))
+            return;
+    }
+}
+
+static unsigned look_at_waits(struct vg_exec *x)
+{
+    unsigned n = vg_waits_poll(x);
+
+    if (x->opt.software || x->keeper.held || x->shares.asking > 0 || x->waits.unheard == 0)
+        return n;
+    for (unsigned looks = x->waits.count; n == 0; looks += x->waits.count) {
+        if (looks + x->waits.count > LOOKS_PER_ROUND || vg_ring_waits(&x->ring))
+            break;
+        n = vg_waits_poll(x);
+    }
+    return n;
+}
+
 /* True: keep going. Spins while something happened lately, else sleeps. */
 static bool pause_loop(struct vg_exec *x, struct loop *l)
 {
@@ -220,7 +250,7 @@ static bool pause_loop(struct vg_exec *x, struct loop *l)
     if (must_yield(x, l))
         sched_yield();
     else
-        vg_cpu_relax();
+        look_for_record(x);
     return true;
 }
 
@@ -241,7 +271,7 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
         if (n < 0)
             return VG_GONE_PROTOCOL;
         VG_STAT_ADD(x, beat, 1);
-        n += (int)vg_waits_poll(x);
+        n += (int)look_at_waits(x);
         if (x->shares.asking > 0)
             n += vg_shares_poll(x) > 0;
         uint64_t before = l.now;

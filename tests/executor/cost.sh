@@ -10,6 +10,7 @@ set -u
 tests=$(cd "${VG_BUILD:-$(dirname "$0")/../../build/release}" && pwd)/tests
 most_open=220   # of the gate and meter of one launch; 173 with gcc 12
 most_turns=330  # the same within turns; 263
+most_look=220   # of a look at what a thread waits for, in vain; 165. Who waits is late by half of one
 
 case ${VG_BUILD:-release} in
     *release) ;;
@@ -41,5 +42,10 @@ echo "a launch takes the executor $free instructions; gate and meter take $((ope
     "$((turns - free)) while others may come"
 [ "$free" -gt 100 ] && [ "$open" -gt "$free" ] && [ "$turns" -gt "$open" ] ||
     { echo 'these counts cannot be'; exit 1; }
+# Of 5000 waits each; the second has ten looks more to each.
+few=$(refs "$work/launches" 5000 waits 12) && many=$(refs "$work/launches" 5000 waits 22) || exit 1
+look=$(((many - few) / 50000))
+echo "a look at what is waited for takes $look instructions"
+[ "$look" -gt 20 ] && [ "$look" -le $most_look ] || { echo "not within 20 and $most_look"; exit 1; }
 [ $((open - free)) -le $most_open ] && [ $((turns - free)) -le $most_turns ] ||
     { echo "more than $most_open and $most_turns"; exit 1; }

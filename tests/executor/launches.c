@@ -4,6 +4,8 @@
  * never empty until the end, on a driver that only lets time pass.
  *
  *   launches N [turns]     N launches; `turns`: with the gate of a VM beside others that rest
+ *   launches N waits LOOKS N times a launch and a wait for it, which is over at so many looks
+ *   launches N copies LOOKS   the same with waits alone
  *
  * Two programs are made of it: with the executor's gate and meter, and without (without_gate.c).
  * The clock is made here, so a run is the same whatever the machine does; times are an H200's.
@@ -17,6 +19,7 @@
 
 #include "mediator/executor/executor.h"
 #include "mediator/executor/serve.h"
+#include "vg_atomic.h"
 
 #define LAUNCH_NS 3300u     /* what the driver takes for one, on an H200 */
 #define LOOK_NS   25u       /* a look at the clock */
@@ -35,9 +38,17 @@ static struct vg_ring_producer guest;
 static uint64_t clock_ns = 1000000000u, over_at[EVENTS];
 static unsigned long left, launched;
 static uintptr_t events;
+static unsigned looks, looked;  /* of each wait; 0: no waits */
+static bool waits_only;
+static uint32_t awaited;        /* seq of the wait under way, 0: none */
 
+static void give_wait(uint32_t seq);
+
+/* The loop looks at the clock behind each answer, among others: then the guest goes on. */
 uint64_t __wrap_vg_now(void)
 {
+    if (awaited && vg_load_acquire(&vg_slot_cell(x.guest.slot, 0)->done) == awaited)
+        give_wait(awaited + 1);
     return clock_ns += LOOK_NS;
 }
 
@@ -63,6 +74,29 @@ static void give_one(void)
     left--;
 }
 
+static void give_wait(uint32_t seq)
+{
+    awaited = left > 0 ? seq : 0;
+    if (left == 0)
+        return;
+    if (waits_only)
+        left--, launched++;
+    else
+        give_one();
+    struct vg_call *c = vg_ring_reserve(&guest, 0);
+    if (!c)
+        abort();
+    memset(c->arg, 0, sizeof(c->arg));
+    c->call = VG_CALL_SYNC;
+    c->flags = VG_F_REPLY;
+    c->cell = 0;
+    c->seq = seq;
+    c->arg[0] = VG_SYNC_STREAM;
+    c->arg[1] = STREAM;
+    if (vg_ring_commit(&guest, c))
+        abort();
+}
+
 /* ---- the driver ---- */
 
 static CUresult launch(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
@@ -73,7 +107,7 @@ static CUresult launch(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsi
     (void)stream, (void)params, (void)extra;
     clock_ns += LAUNCH_NS;
     launched++;
-    if (left > 0)
+    if (left > 0 && looks == 0)
         give_one();
     return CUDA_SUCCESS;
 }
@@ -88,13 +122,22 @@ static CUresult event_create(CUevent *event, unsigned flags)
 static CUresult event_record(CUevent event, CUstream stream)
 {
     (void)stream;
+    looked = 0;
     over_at[(uintptr_t)event - 1] = clock_ns + LAUNCH_NS;
     return CUDA_SUCCESS;
 }
 
 static CUresult event_query(CUevent event)
 {
+    if (looks > 0)
+        return ++looked >= looks ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
     return clock_ns >= over_at[(uintptr_t)event - 1] ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+}
+
+static CUresult event_synchronize(CUevent event)
+{
+    (void)event;
+    return CUDA_SUCCESS;
 }
 
 static CUresult event_elapsed(float *ms, CUevent from, CUevent to)
@@ -122,6 +165,7 @@ static void prepare(void)
     x.cuda.cuEventCreate = event_create;
     x.cuda.cuEventRecord = event_record;
     x.cuda.cuEventQuery = event_query;
+    x.cuda.cuEventSynchronize = event_synchronize;
     x.cuda.cuEventElapsedTime = event_elapsed;
     vg_callbacks_init(&x.callbacks, x.guest.slot);
     vg_ring_consumer_init(&x.ring, x.guest.slot);
@@ -158,10 +202,17 @@ int main(int argc, char **argv)
     if (argc > 2 && strcmp(argv[2], "turns") == 0)
         grant_turn();
     left = count;
-    for (unsigned i = 0; i < AHEAD; i++)
+    if (argc > 3) {
+        looks = (unsigned)atoi(argv[3]);
+        waits_only = strcmp(argv[2], "copies") == 0;
+        if (vg_console_init(&x.console, x.guest.slot) < 0)
+            return 2;
+        give_wait(1);
+    }
+    for (unsigned i = 0; i < AHEAD && looks == 0; i++)
         give_one();
     close(control[1]);  /* so the loop ends when it would sleep */
     int gone = vg_serve(&x, control[0], doorbell, &why);
-    printf("launches %lu %s\n", launched, why);
+    fprintf(stderr, "launches %lu %s\n", launched, why);
     return gone != 0 || launched != count;
 }
