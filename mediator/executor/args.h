@@ -53,7 +53,8 @@
     X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamQuery) X(cuStreamSynchronize)    \
     X(cuStreamDestroy_v2) X(cuEventSynchronize) X(cuStreamBeginCapture_v2)                     \
     X(cuStreamBeginCaptureToGraph) X(cuStreamEndCapture) X(cuStreamIsCapturing)                \
-    X(cuGraphLaunch) X(cuGraphInstantiateWithParams) X(cuGraphDestroy) X(cuGraphExecDestroy)   \
+    X(cuGraphLaunch) X(cuGraphInstantiateWithParams) X(cuGraphInstantiateWithFlags)            \
+    X(cuGraphUpload) X(cuGraphDestroy) X(cuGraphExecDestroy)                                   \
     X(cuUserObjectRetain) X(cuUserObjectRelease) X(cuGraphRetainUserObject)                    \
     X(cuGraphKernelNodeSetAttribute)                                                           \
     X(cuGraphNodeGetType) X(cuGraphChildGraphNodeGetGraph) X(cuGraphAddDependencies)           \

@@ -7,6 +7,10 @@
 
 #include <pthread.h>
 
+#include "mediator/executor/wait_private.h"
+#include "vg_api.h"
+#include "vg_wire.h"
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct vg_aside *first, **last = &first;
@@ -57,12 +61,90 @@ bool vg_aside_queue(struct vg_exec *x, struct vg_aside *a)
     return true;
 }
 
+/* ---- What others may do meanwhile ---- */
+
+#define ENDS   1u   /* some object */
+#define GRAPHS 2u   /* changes a graph, or may */
+
+static uint8_t does[VG_CALL_END];
+
+#define ENDS_IN(kind, type, name, aux) ENDS_IN_##kind(aux)
+#define ENDS_IN_HND(aux) | ENDS_##aux
+#define ENDS_IN_STRM(aux) | ENDS_##aux
+#define ENDS_IN_VAL(aux)
+#define ENDS_IN_DPTR(aux)
+#define ENDS_IN_OUT(aux)
+#define ENDS_IN_OUTH(aux)
+#define ENDS_IN_IN(aux)
+#define ENDS_IN_INOUT(aux)
+#define ENDS_IN_STR(aux)
+#define ENDS_IN_INBUF(aux)
+#define ENDS_IN_OUTBUF(aux)
+#define ENDS_IN_PTR(aux)
+#define ENDS_IN_NONE(aux)
+#define ENDS__ 0u
+#define ENDS_DIES ENDS
+
+static bool is_about_graphs(const struct vg_api_row *r)
+{
+    return r->class == VG_CLASS_GRAPH || r->id == VG_CALL_cuStreamBeginCapture_v2 ||
+           r->id == VG_CALL_cuStreamBeginCaptureToGraph;
+}
+
+__attribute__((constructor)) static void fill_does(void)
+{
+#define VG_API(id, symbol, base, since, mode, class) does[id] = 0 VG_ARGS_##symbol(ENDS_IN);
+#include "vg_api.def"
+    for (size_t i = 0; i < VG_API_COUNT; i++)
+        if (is_about_graphs(&vg_api_rows[i]))
+            does[vg_api_rows[i].id] |= GRAPHS;
+}
+
+/* What the call uses of the things that are changed aside, or 0. */
+static uint64_t object_of(const struct vg_call *c)
+{
+    switch (c->call) {
+    case VG_CALL_cuGraphLaunch:
+    case VG_CALL_cuLinkComplete:
+    case VG_CALL_LINK_READ:
+        return c->arg[0];
+    case VG_CALL_IMAGE_LOAD:
+        return c->arg[0] == VG_IMAGE_LINK_INPUT ? c->arg[4] : 0;
+    default:
+        return 0;
+    }
+}
+
+bool vg_aside_bars(const struct vg_exec *x, const struct vg_call *call)
+{
+    if (x->asides.on_objects == 0 || call->call >= VG_CALL_END)
+        return false;
+    uint64_t object = object_of(call);
+    if (object)
+        return vg_waits_have_aside_on(x, object);
+    return (does[call->call] & ENDS) || (x->asides.on_graphs && (does[call->call] & GRAPHS));
+}
+
+static void begin_use(struct vg_exec *x, const struct vg_aside *a)
+{
+    x->asides.on_objects += a->uses >= VG_ASIDE_OBJECTS;
+    x->asides.on_graphs += a->uses == VG_ASIDE_GRAPHS;
+}
+
+void vg_aside_over(struct vg_exec *x, const struct vg_aside *a)
+{
+    x->asides.on_objects -= a->uses >= VG_ASIDE_OBJECTS;
+    x->asides.on_graphs -= a->uses == VG_ASIDE_GRAPHS;
+}
+
 CUresult vg_aside_run(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
 {
     a->ctx = x->ctx;
     a->done = 0;
-    if (vg_wait_aside(x, r, a))
+    if (vg_wait_aside(x, r, a)) {
+        begin_use(x, a);
         return CUDA_SUCCESS;
+    }
     a->work(x, a);
     return a->finish(x, r, a);
 }

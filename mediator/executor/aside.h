@@ -1,21 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls in which the driver computes for long on this thread (the JIT, for one) are
- * made by a thread beside the serve thread, so that other threads of the guest go on.
- * The guest thread that made the call waits for its answer anyway.
+ * Calls in which the driver computes for long on this thread (the JIT, contexts, large
+ * graphs) are made by a thread beside the serve thread, so that other threads of the
+ * guest go on. The guest thread that made the call waits for its answer anyway.
  *
  * `work` makes driver calls and writes only what lies in its own vg_aside; `finish`
- * runs on the serve thread, takes note of what was made, and frees it.
+ * runs on the serve thread, takes note of what was made, and frees it. Of the request,
+ * finish has the call and the reply: payload and decoded arguments are gone by then.
+ *
+ * Meanwhile the guest's records go on in their order, but for such as would end or change
+ * under the driver's hands what `uses` says: the first of these waits in the ring, and all
+ * behind it, as if the call were made on the serve thread.
  */
 #ifndef VG_ASIDE_H
 #define VG_ASIDE_H
 
 #include "mediator/executor/executor.h"
 
+enum vg_aside_uses {
+    VG_ASIDE_CONTEXT,   /* its context, and what nobody else can name yet */
+    VG_ASIDE_OBJECTS,   /* objects of the guest: no object may end, nor `object` be used */
+    VG_ASIDE_GRAPHS,    /* the same, and graphs: none may be changed */
+};
+
 struct vg_aside {
     struct vg_aside *next;
+    enum vg_aside_uses uses;
+    uint64_t object;                /* the link state or executable graph that is changed, or 0 */
     CUcontext ctx;                  /* current for work() */
     void (*work)(struct vg_exec *x, struct vg_aside *a);
+    /* Makes the reply; of a call that the table decodes it sets r->answered. */
     CUresult (*finish)(struct vg_exec *x, struct vg_req *r, struct vg_aside *a);
     uint32_t done;                  /* set last, with release */
 };
@@ -23,7 +37,13 @@ struct vg_aside {
 /* Carries it out beside; the request is answered later. Or at once, where no thread can be had. */
 CUresult vg_aside_run(struct vg_exec *x, struct vg_req *r, struct vg_aside *a);
 
-/* ---- for wait.c ---- */
+/* ---- for serve.c and wait.c ---- */
+
+/* True if the record must wait until what is done aside is done. */
+bool vg_aside_bars(const struct vg_exec *x, const struct vg_call *call);
+
+/* It is done: what it used is free again. */
+void vg_aside_over(struct vg_exec *x, const struct vg_aside *a);
 
 /* Hands it to the thread. False: there is none. */
 bool vg_aside_queue(struct vg_exec *x, struct vg_aside *a);

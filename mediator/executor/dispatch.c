@@ -209,7 +209,7 @@ static void keep_handle(struct vg_exec *x, struct vg_req *r, enum vg_obj_type ty
         if (rc != CUDA_SUCCESS || r->breach)                                  \
             return rc;                                                        \
         rc = call;                                                            \
-        if (rc != CUDA_SUCCESS || r->later)                                   \
+        if (rc != CUDA_SUCCESS || r->later || r->answered)                    \
             return rc;                                                        \
         VG_ARGS_##symbol(FINISH)                                              \
         return CUDA_SUCCESS;                                                  \
@@ -342,7 +342,7 @@ bool vg_dispatch(struct vg_exec *x, struct vg_req *r)
 
     vg_dec_init_call(&r->dec, &r->call, r->payload);
     vg_enc_init_result(&r->enc, &r->res, x->out, vg_reply_capacity(&r->call));
-    r->later = false;
+    r->later = r->answered = false;
     if (!again)
         vg_timing_taken(x, r);
     if (h)

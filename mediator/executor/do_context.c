@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "mediator/executor/args.h"
+#include "mediator/executor/aside.h"
 
 CUresult vg_do_NOP(struct vg_exec *x, struct vg_req *r)
 {
@@ -93,34 +94,13 @@ static CUresult retain_primary(struct vg_exec *x, CUcontext *ret_ctx, CUdevice d
     return rc;
 }
 
-/* What a context costs, the first time. */
-static CUresult reserve_primary(struct vg_exec *x, CUdevice dev)
+/* The guest holds it from now on. */
+static CUresult own_primary(struct vg_exec *x, CUcontext ctx, CUdevice dev)
 {
-    return vg_context_primary(x, dev) ? CUDA_SUCCESS : vg_quota_reserve_context(x);
-}
-
-CUresult vg_do_cuDevicePrimaryCtxRetain(struct vg_exec *x, struct vg_req *r,
-                                        struct vg_args_cuDevicePrimaryCtxRetain *a)
-{
-    CUresult rc = CUDA_SUCCESS;
-
-    (void)r;
-    rc = reserve_primary(x, a->dev);
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    if (x->warm && a->dev == 0) {
-        a->pctx = x->warm; /* our reference becomes the guest's */
-        x->warm = NULL;
-    } else {
-        rc = retain_primary(x, &a->pctx, a->dev);
-    }
-    if (rc == CUDA_SUCCESS && !vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)a->pctx)) {
-        x->fresh = a->pctx;
-        rc = vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)a->pctx, 0,
-                        VG_CTX_PRIMARY | (uint32_t)a->dev);
-    }
-    vg_quota_settle(x);
-    return rc;
+    if (vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)ctx))
+        return CUDA_SUCCESS;
+    x->fresh = ctx;
+    return vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)ctx, 0, VG_CTX_PRIMARY | (uint32_t)dev);
 }
 
 struct primary {
@@ -143,6 +123,129 @@ CUcontext vg_context_primary(struct vg_exec *x, CUdevice dev)
     vg_obj_each(&x->obj, VG_OBJ_CUcontext, find_primary, &p);
     return (CUcontext)(uintptr_t)p.handle;
 }
+
+/* ---- Making contexts, which takes the driver long: beside the serve thread (aside.h) ---- */
+
+struct making {
+    struct vg_aside aside;
+    CUdevice dev;
+    bool primary;
+    unsigned flags;     /* of one that is not */
+    bool wanted;        /* the guest wants the handle */
+    bool counted;       /* in quota.contexts_coming */
+    CUcontext ctx;
+    CUresult rc;
+};
+
+/* The driver makes a new one current, and the guest's threads have stacks of their own. */
+static void make_work(struct vg_exec *x, struct vg_aside *a)
+{
+    struct making *m = (struct making *)a;
+
+    if (m->primary) {
+        m->rc = x->cuda.cuDevicePrimaryCtxRetain(&m->ctx, m->dev);
+        return;
+    }
+    m->rc = x->cuda.cuCtxCreate_v2(&m->ctx, m->flags, m->dev);
+    if (m->rc == CUDA_SUCCESS)
+        x->cuda.cuCtxPopCurrent_v2(NULL);
+}
+
+static CUresult own_made(struct vg_exec *x, const struct making *m)
+{
+    if (m->primary)
+        return own_primary(x, m->ctx, m->dev);
+    return vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)m->ctx, 0, (uint32_t)m->dev);
+}
+
+static CUresult make_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
+{
+    struct making *m = (struct making *)a;
+
+    x->quota.contexts_coming -= m->counted;
+    if (m->primary)
+        x->retaining &= ~(1ull << m->dev);
+    CUresult rc = m->rc ? m->rc : own_made(x, m);
+    vg_quota_settle(x);
+    x->cuda.cuCtxSetCurrent(x->ctx); /* it may have run on this very thread */
+    if (rc == CUDA_SUCCESS && m->wanted)
+        vg_enc_word(&r->enc, (uintptr_t)m->ctx);
+    r->answered = true;
+    free(m);
+    return rc;
+}
+
+/* One whose cost is measured is made here: nothing may come between. */
+static CUresult make_measured(struct vg_exec *x, struct vg_req *r, struct making *m)
+{
+    vg_overhead_before(x, m->dev);
+    make_work(x, &m->aside);
+    vg_overhead_after(x);
+    return make_finish(x, r, &m->aside);
+}
+
+/* What it costs is reserved here, unless that was done for somebody who makes the same one. */
+static CUresult make(struct vg_exec *x, struct vg_req *r, const struct making *how)
+{
+    struct making *m = malloc(sizeof(*m));
+
+    if (!m)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    *m = *how;
+    m->aside.work = make_work;
+    m->aside.finish = make_finish;
+    m->counted = !m->primary || !(x->retaining >> m->dev & 1u);
+    CUresult rc = m->counted ? vg_quota_reserve_context(x) : CUDA_SUCCESS;
+    if (rc != CUDA_SUCCESS) {
+        free(m);
+        return rc;
+    }
+    x->quota.contexts_coming += m->counted;
+    if (m->primary)
+        x->retaining |= 1ull << m->dev;
+    return x->overhead.library ? make_measured(x, r, m) : vg_aside_run(x, r, &m->aside);
+}
+
+/* The driver has it already. */
+static CUresult retain_at_once(struct vg_exec *x, CUcontext *ret_ctx, CUdevice dev)
+{
+    CUresult rc = CUDA_SUCCESS;
+
+    if (vg_context_primary(x, dev))
+        return x->cuda.cuDevicePrimaryCtxRetain(ret_ctx, dev);
+    rc = vg_quota_reserve_context(x);
+    if (rc == CUDA_SUCCESS) {
+        *ret_ctx = x->warm; /* our reference becomes the guest's */
+        x->warm = NULL;
+        rc = own_primary(x, *ret_ctx, dev);
+    }
+    vg_quota_settle(x);
+    return rc;
+}
+
+CUresult vg_do_cuDevicePrimaryCtxRetain(struct vg_exec *x, struct vg_req *r,
+                                        struct vg_args_cuDevicePrimaryCtxRetain *a)
+{
+    const struct making m = {.dev = a->dev, .primary = true, .wanted = a->has_pctx};
+
+    if (a->dev < 0 || a->dev >= (int)VG_DEVICES_MAX)
+        return CUDA_ERROR_INVALID_DEVICE;
+    if (vg_context_primary(x, a->dev) || (x->warm && a->dev == 0))
+        return retain_at_once(x, &a->pctx, a->dev);
+    return make(x, r, &m);
+}
+
+CUresult vg_do_cuCtxCreate_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_cuCtxCreate_v2 *a)
+{
+    const struct making m = {.dev = a->dev, .flags = a->flags, .wanted = a->has_pctx};
+
+    return make(x, r, &m);
+}
+
+/*
+ * ---- Ending contexts: on the serve thread. With one may go the region's registration, which
+ * another context takes over at once, and handles that the driver gives out again ----
+ */
 
 /* After a release: if the driver has ended the context, so do we. */
 static void check_primary(struct vg_exec *x, CUdevice dev)
@@ -179,29 +282,6 @@ CUresult vg_do_cuDevicePrimaryCtxReset_v2(struct vg_exec *x, struct vg_req *r,
     CUresult rc = x->cuda.cuDevicePrimaryCtxReset_v2(a->dev);
     if (rc == CUDA_SUCCESS)
         vg_context_gone(x, ctx);
-    return rc;
-}
-
-/* ---- Contexts of the guest's own ---- */
-
-CUresult vg_do_cuCtxCreate_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_cuCtxCreate_v2 *a)
-{
-    CUresult rc = vg_quota_reserve_context(x);
-
-    (void)r;
-    if (rc == CUDA_SUCCESS) {
-        vg_overhead_before(x, a->dev);
-        rc = x->cuda.cuCtxCreate_v2(&a->pctx, a->flags, a->dev);
-        vg_overhead_after(x);
-    }
-    vg_quota_settle(x);
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    rc = vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)a->pctx, 0, (uint32_t)a->dev);
-    /* The driver made it current and keeps a stack; the stacks are the guest's, so take it off. */
-    x->cuda.cuCtxPopCurrent_v2(NULL);
-    x->cuda.cuCtxSetCurrent(x->ctx);
-    vg_quota_settle(x);
     return rc;
 }
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies: graphs as a whole; their nodes are in do_node*.c. Serve thread. */
+/*
+ * Bodies: graphs as a whole; their nodes are in do_node*.c. Serve thread, and the one beside it
+ * (aside.h).
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "mediator/executor/args.h"
+#include "mediator/executor/aside.h"
 #include "mediator/executor/capture.h"
 
 CUresult vg_do_cuGraphLaunch(struct vg_exec *x, struct vg_req *r, struct vg_args_cuGraphLaunch *a)
@@ -31,31 +35,190 @@ static void complain(struct vg_req *r, const uint64_t *word, unsigned count)
     r->payload_always = true;
 }
 
+/* ---- What takes the driver long with a large graph: beside the serve thread (aside.h) ---- */
+
+/*
+ * Fewer nodes are done with sooner than handed over. No other thread of the guest may be adding
+ * nodes to a graph meanwhile, by a capture.
+ */
+#define LARGE_NODES 256u
+
+struct building {
+    struct vg_aside aside;
+    CUgraph graph;
+    CUgraphExec exec;
+    CUDA_GRAPH_INSTANTIATE_PARAMS params;
+    unsigned long long flags;
+    CUstream stream;    /* that it is uploaded on, if it is */
+    bool wanted;        /* the guest wants the handle */
+    CUgraphExecUpdateResultInfo info;
+    uint32_t nodes;
+    CUresult rc;
+};
+
+static uint32_t count_nodes(const struct vg_exec *x, CUgraph graph)
+{
+    size_t n = 0;
+
+    if (x->cuda.cuGraphGetNodes(graph, NULL, &n) != CUDA_SUCCESS)
+        return 0;
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+static CUresult build(struct vg_exec *x, struct vg_req *r, const struct building *how,
+                      void (*work)(struct vg_exec *x, struct vg_aside *a),
+                      CUresult (*finish)(struct vg_exec *x, struct vg_req *r, struct vg_aside *a))
+{
+    struct building *b = malloc(sizeof(*b));
+
+    if (!b)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    *b = *how;
+    b->aside = (struct vg_aside){.work = work, .finish = finish, .uses = VG_ASIDE_GRAPHS,
+                                 .object = (uintptr_t)how->exec};
+    if (b->nodes >= LARGE_NODES && x->captures == 0)
+        return vg_aside_run(x, r, &b->aside);
+    work(x, &b->aside);
+    return finish(x, r, &b->aside);
+}
+
+/* Ends in a reply by hand. */
+static CUresult built(struct vg_req *r, struct building *b, CUresult rc)
+{
+    r->answered = true;
+    free(b);
+    return rc;
+}
+
+static CUresult own_exec(struct vg_exec *x, const struct building *b)
+{
+    CUresult rc = vg_own_add(x, VG_OBJ_CUgraphExec, (uintptr_t)b->exec, 0, b->nodes);
+
+    if (rc != CUDA_SUCCESS)
+        x->cuda.cuGraphExecDestroy(b->exec);
+    return rc;
+}
+
+static void plain_work(struct vg_exec *x, struct vg_aside *a)
+{
+    struct building *b = (struct building *)a;
+
+    b->rc = x->cuda.cuGraphInstantiateWithFlags(&b->exec, b->graph, b->flags);
+}
+
+static CUresult plain_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
+{
+    struct building *b = (struct building *)a;
+    CUresult rc = b->rc ? b->rc : own_exec(x, b);
+
+    if (rc == CUDA_SUCCESS)
+        vg_enc_word(&r->enc, (uintptr_t)b->exec);
+    return built(r, b, rc);
+}
+
+CUresult vg_do_cuGraphInstantiateWithFlags(struct vg_exec *x, struct vg_req *r,
+                                           struct vg_args_cuGraphInstantiateWithFlags *a)
+{
+    const struct building b = {.graph = a->hGraph, .flags = a->flags,
+                               .nodes = count_nodes(x, a->hGraph)};
+
+    if (!a->has_phGraphExec)
+        return CUDA_ERROR_INVALID_VALUE;
+    return build(x, r, &b, plain_work, plain_finish);
+}
+
+static void params_work(struct vg_exec *x, struct vg_aside *a)
+{
+    struct building *b = (struct building *)a;
+
+    b->rc = x->cuda.cuGraphInstantiateWithParams(b->wanted ? &b->exec : NULL, b->graph, &b->params);
+}
+
+/* Work may have come to the stream after it was last seen to be idle. */
+static void touch(struct vg_exec *x, CUstream stream)
+{
+    (void)vg_own_stream(x, stream);
+}
+
 /* A failure brings the two results of the struct: what is wrong, and where. */
+static CUresult params_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
+{
+    struct building *b = (struct building *)a;
+    CUresult rc = b->rc;
+
+    touch(x, b->params.hUploadStream);
+    if (rc != CUDA_SUCCESS) {
+        const uint64_t why[] = {b->params.result_out,
+                                name_node(x, b->params.hErrNode_out, b->graph)};
+        complain(r, why, 2);
+        return built(r, b, rc);
+    }
+    rc = own_exec(x, b);
+    if (rc == CUDA_SUCCESS && b->wanted)
+        vg_enc_word(&r->enc, (uintptr_t)b->exec);
+    if (rc == CUDA_SUCCESS)
+        vg_enc_block(&r->enc, &b->params, sizeof(b->params));
+    return built(r, b, rc);
+}
+
 CUresult vg_do_cuGraphInstantiateWithParams(struct vg_exec *x, struct vg_req *r,
                                             struct vg_args_cuGraphInstantiateWithParams *a)
 {
-    CUDA_GRAPH_INSTANTIATE_PARAMS *p = &a->instantiateParams;
+    const struct building b = {.graph = a->hGraph, .params = a->instantiateParams,
+                               .wanted = a->has_phGraphExec, .nodes = count_nodes(x, a->hGraph)};
 
     if (!a->has_instantiateParams)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult rc = vg_own_stream(x, p->hUploadStream);
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    rc = x->cuda.cuGraphInstantiateWithParams(&a->phGraphExec, a->hGraph, p);
-    if (rc == CUDA_SUCCESS)
-        return rc;
-    const uint64_t why[] = {p->result_out, name_node(x, p->hErrNode_out, a->hGraph)};
-    complain(r, why, 2);
-    return rc;
+    CUresult rc = vg_own_stream(x, b.params.hUploadStream);
+    return rc ? rc : build(x, r, &b, params_work, params_finish);
+}
+
+static void upload_work(struct vg_exec *x, struct vg_aside *a)
+{
+    struct building *b = (struct building *)a;
+
+    b->rc = x->cuda.cuGraphUpload(b->exec, b->stream);
+}
+
+static CUresult upload_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
+{
+    struct building *b = (struct building *)a;
+
+    touch(x, b->stream);
+    return built(r, b, b->rc);
+}
+
+CUresult vg_do_cuGraphUpload(struct vg_exec *x, struct vg_req *r, struct vg_args_cuGraphUpload *a)
+{
+    const struct vg_obj *o = vg_obj_find(&x->obj, VG_OBJ_CUgraphExec, (uintptr_t)a->hGraph);
+    const struct building b = {.exec = a->hGraph, .stream = a->hStream, .nodes = o ? o->info : 0};
+
+    return build(x, r, &b, upload_work, upload_finish);
+}
+
+static void update_work(struct vg_exec *x, struct vg_aside *a)
+{
+    struct building *b = (struct building *)a;
+
+    b->rc = x->cuda.cuGraphExecUpdate_v2(b->exec, b->graph, &b->info);
+}
+
+static CUresult update_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
+{
+    struct building *b = (struct building *)a;
+    const uint64_t why[] = {b->info.result, name_node(x, b->info.errorNode, b->graph),
+                            name_node(x, b->info.errorFromNode, b->graph)};
+
+    complain(r, why, 3);
+    return built(r, b, b->rc);
 }
 
 /* Words exec, graph; the answer's payload, always: result, its two nodes. */
 CUresult vg_do_cuGraphExecUpdate_v2(struct vg_exec *x, struct vg_req *r)
 {
     uint64_t exec = vg_dec_word(&r->dec), graph = vg_dec_word(&r->dec);
-    CUgraphExecUpdateResultInfo info = {CU_GRAPH_EXEC_UPDATE_ERROR, NULL, NULL};
-    CUgraph g = (CUgraph)(uintptr_t)graph;
+    struct building b = {.exec = (CUgraphExec)(uintptr_t)exec, .graph = (CUgraph)(uintptr_t)graph,
+                         .info = {CU_GRAPH_EXEC_UPDATE_ERROR, NULL, NULL}};
 
     if (!vg_req_decoded(r))
         return CUDA_ERROR_INVALID_VALUE;
@@ -64,12 +227,11 @@ CUresult vg_do_cuGraphExecUpdate_v2(struct vg_exec *x, struct vg_req *r)
         rc = vg_own_handle(x, VG_OBJ_CUgraph, graph);
     if (rc != CUDA_SUCCESS)
         return rc;
-    rc = x->cuda.cuGraphExecUpdate_v2((CUgraphExec)(uintptr_t)exec, g, &info);
-    const uint64_t why[] = {info.result, name_node(x, info.errorNode, g),
-                            name_node(x, info.errorFromNode, g)};
-    complain(r, why, 3);
-    return rc;
+    b.nodes = count_nodes(x, b.graph);
+    return build(x, r, &b, update_work, update_finish);
 }
+
+/* ---- Graphs as a whole ---- */
 
 /* An inner graph is its node's. */
 CUresult vg_do_cuGraphDestroy(struct vg_exec *x, struct vg_req *r, struct vg_args_cuGraphDestroy *a)

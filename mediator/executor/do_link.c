@@ -2,12 +2,13 @@
 /*
  * Bodies: the linker. The driver writes its messages into buffers that are named when a
  * link state is made, so each state has a note here as long as it lives. The linked
- * image is the driver's; the guest reads it piece by piece. Serve thread.
+ * image is the driver's; the guest reads it piece by piece. Serve thread, and the one beside it.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "mediator/executor/args.h"
+#include "mediator/executor/aside.h"
 #include "mediator/executor/image.h"
 #include "mediator/executor/load.h"
 
@@ -128,61 +129,133 @@ static const char *input_name(const struct vg_req *r)
     return (const char *)r->payload + at;
 }
 
-static CUresult add_input(struct vg_exec *x, struct vg_req *r, struct vg_link *l, struct vg_jit *j,
-                          const char *name)
-{
-    CUjitInputType type = (CUjitInputType)(uint32_t)r->call.arg[5];
+/*
+ * The driver compiles what is added and links at the end, beside the serve thread (aside.h). No
+ * state can end meanwhile, so its note stays.
+ */
+struct linking {
+    struct vg_aside aside;
+    struct vg_link *link;
+    CUjitInputType type;
+    uint8_t *image;         /* what is added */
+    const uint8_t *made;    /* or what came out, the driver's */
     uint64_t len;
-    uint8_t *image = vg_image_take(x, r, &len);
-    CUresult rc = CUDA_ERROR_INVALID_IMAGE;
+    char *name;
+    struct vg_jit jit;      /* options of this input */
+    CUresult rc;
+};
 
-    if (image && l && input_ok(type, image, len))
-        rc = x->cuda.cuLinkAddData_v2(l->state, type, image, len, name, j->count, j->option,
-                                      j->value);
-    free(image);
-    return l ? rc : CUDA_ERROR_INVALID_HANDLE;
+static void linking_free(struct linking *l)
+{
+    free(l->image);
+    free(l->name);
+    free(l);
+}
+
+static void add_work(struct vg_exec *x, struct vg_aside *a)
+{
+    struct linking *l = (struct linking *)a;
+
+    l->rc = x->cuda.cuLinkAddData_v2(l->link->state, l->type, l->image, l->len, l->name,
+                                     l->jit.count, l->jit.option, l->jit.value);
+}
+
+static CUresult add_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
+{
+    struct linking *l = (struct linking *)a;
+    CUresult rc = l->rc;
+
+    (void)x;
+    vg_jit_send_logs(r, &l->link->jit);
+    linking_free(l);
+    return rc;
+}
+
+/* Everything that the call says, in memory of its own. */
+static struct linking *linking_new(struct vg_exec *x, struct vg_req *r)
+{
+    uint64_t at = vg_image_options_at(r), count = r->call.arg[3];
+    const char *name = input_name(r);
+    struct linking *l = calloc(1, sizeof(*l));
+
+    if (!l)
+        return NULL;
+    if (!name || (count && (at > r->call.payload_len ||
+                            !vg_jit_add_numbers(&l->jit, r->payload + at, count,
+                                                r->call.payload_len - at)))) {
+        r->breach = "malformed link input";
+        return l;
+    }
+    l->aside = (struct vg_aside){.work = add_work, .finish = add_finish,
+                                 .uses = VG_ASIDE_OBJECTS, .object = r->call.arg[4]};
+    l->link = find_link(x, r->call.arg[4]);
+    l->type = (CUjitInputType)(uint32_t)r->call.arg[5];
+    l->name = strdup(name);
+    l->image = vg_image_take(x, r, &l->len);
+    return l;
 }
 
 CUresult vg_link_input(struct vg_exec *x, struct vg_req *r)
 {
-    struct vg_link *l = find_link(x, r->call.arg[4]);
-    uint64_t at = vg_image_options_at(r), count = r->call.arg[3];
-    const char *name = input_name(r);
-    struct vg_jit *j = calloc(1, sizeof(*j));
+    struct linking *l = linking_new(x, r);
     CUresult rc = CUDA_ERROR_INVALID_VALUE;
 
-    if (!j)
+    if (!l)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    if (!name || (count && (at > r->call.payload_len ||
-                            !vg_jit_add_numbers(j, r->payload + at, count,
-                                                r->call.payload_len - at)))) {
-        r->breach = "malformed link input";
-    } else {
-        rc = add_input(x, r, l, j, name);
-        if (l)
-            vg_jit_send_logs(r, &l->jit);
+    if (!r->breach)
+        rc = !l->link   ? CUDA_ERROR_INVALID_HANDLE
+             : !l->name ? CUDA_ERROR_OUT_OF_MEMORY
+             : !l->image || !input_ok(l->type, l->image, l->len) ? CUDA_ERROR_INVALID_IMAGE
+                                                                 : CUDA_SUCCESS;
+    if (rc == CUDA_SUCCESS)
+        return vg_aside_run(x, r, &l->aside);
+    if (!r->breach && l->link)
+        vg_jit_send_logs(r, &l->link->jit);
+    linking_free(l);
+    return rc;
+}
+
+static void complete_work(struct vg_exec *x, struct vg_aside *a)
+{
+    struct linking *l = (struct linking *)a;
+    void *image = NULL;
+    size_t size = 0;
+
+    l->rc = x->cuda.cuLinkComplete(l->link->state, &image, &size);
+    l->made = image;
+    l->len = size;
+}
+
+static CUresult complete_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
+{
+    struct linking *l = (struct linking *)a;
+    CUresult rc = l->rc;
+
+    (void)x;
+    vg_jit_send_logs(r, &l->link->jit);
+    if (rc == CUDA_SUCCESS) {
+        l->link->image = l->made;
+        l->link->size = l->len;
+        vg_enc_word(&r->enc, l->len);
     }
-    free(j);
+    linking_free(l);
     return rc;
 }
 
 /* Word: state. Answers with the size of the image. */
 CUresult vg_do_cuLinkComplete(struct vg_exec *x, struct vg_req *r)
 {
-    struct vg_link *l = find_link(x, r->call.arg[0]);
-    void *image = NULL;
-    size_t size = 0;
+    struct vg_link *link = find_link(x, r->call.arg[0]);
+    struct linking *l = link ? calloc(1, sizeof(*l)) : NULL;
 
-    if (!l)
+    if (!link)
         return CUDA_ERROR_INVALID_HANDLE;
-    CUresult rc = x->cuda.cuLinkComplete(l->state, &image, &size);
-    vg_jit_send_logs(r, &l->jit);
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    l->image = image;
-    l->size = size;
-    vg_enc_word(&r->enc, size);
-    return CUDA_SUCCESS;
+    if (!l)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    l->aside = (struct vg_aside){.work = complete_work, .finish = complete_finish,
+                                 .uses = VG_ASIDE_OBJECTS, .object = r->call.arg[0]};
+    l->link = link;
+    return vg_aside_run(x, r, &l->aside);
 }
 
 CUresult vg_do_LINK_READ(struct vg_exec *x, struct vg_req *r)

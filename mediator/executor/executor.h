@@ -81,6 +81,10 @@ struct vg_exec {
     } resources;           /* device resources that the guest has heard of (do_green.c) */
     struct vg_link *links; /* link states of the guest (do_link.c) */
     struct vg_managed *managed; /* variables of libraries (managed.h) */
+    struct {
+        unsigned on_objects, on_graphs;
+    } asides;              /* how many are under way that use these, see aside.h */
+    uint64_t retaining;    /* devices whose primary context is being made, a bit each */
     bool alone;            /* starts no thread of its own for calls: a fuzzer repeats itself */
     bool no_write_value;   /* the driver refused stream memory operations */
     uint64_t touches;      /* calls that named a stream */
@@ -109,6 +113,7 @@ struct vg_req {
     CUgraph graph;       /* last graph named: parent of nodes in the answer */
     bool drained;        /* comes a second time, its context was idle meanwhile */
     bool later;          /* a wait answers it */
+    bool answered;       /* the reply is made, by hand */
     bool sync;           /* answered after a wait: what kernels printed goes first */
     bool payload_always; /* the payload goes with a failure too (a log) */
 };

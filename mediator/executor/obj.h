@@ -51,8 +51,8 @@ struct vg_obj {
     uint32_t type;   /* enum vg_obj_type; NONE: empty place */
     uint32_t info;   /* function, kernel: parameter bytes; stream: VG_STREAM_*;
                         context: device ordinal, VG_CTX_PRIMARY; memory handle: index in
-                        struct vg_vmm; graph, node: VG_GRAPH_INNER; array,
-                        mipmapped array: KiB of memory */
+                        struct vg_vmm; graph, node: VG_GRAPH_INNER;
+                        executable graph: its nodes; array, mipmapped array: KiB of memory */
     uint64_t touched; /* stream: number of the last call that named it, 0: none since all
                          that it had been given was seen to have ended */
 };

@@ -8,7 +8,6 @@
 #include <time.h>
 
 #include "mediator/executor/executor.h"
-#include "mediator/limit/account.h"
 #include "vg_api.h"
 #include "vg_atomic.h"
 
@@ -87,7 +86,7 @@ static uint64_t claim(const struct vg_exec *x)
 
     return x->ranges.charged + max_u64(x->ranges.pooled, q->pools) +
            max_u64(x->ranges.of_graphs, q->graphs) + x->vmm.held + x->array_bytes +
-           x->module_bytes + q->contexts * vg_overhead_bytes(x) +
+           x->module_bytes + (q->contexts + q->contexts_coming) * vg_overhead_bytes(x) +
            q->context_limits;
 }
 
@@ -295,7 +294,7 @@ static const uint8_t types[VG_QUOTA_KINDS][3] = {
 
 static uint64_t count_of(const struct vg_exec *x, unsigned kind)
 {
-    uint64_t n = 0;
+    uint64_t n = x->quota.coming[kind];
 
     for (unsigned i = 0; i < 3; i++)
         if (types[kind][i] != VG_OBJ_NONE)
@@ -330,13 +329,35 @@ static CUresult check_kind(struct vg_exec *x, enum vg_quota_kind kind)
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
+static const struct maker *find_maker(const struct vg_call *call)
+{
+    for (unsigned i = 0; i < sizeof(makers) / sizeof(makers[0]); i++)
+        if (makers[i].call == call->call)
+            return &makers[i];
+    return NULL;
+}
+
 CUresult vg_quota_check_object(struct vg_exec *x, const struct vg_call *call)
 {
     /* Launches and copies are too many for a search. */
     if (call->call < VG_CALL_INTERNAL_END && call->call != VG_CALL_IMAGE_LOAD)
         return CUDA_SUCCESS;
-    for (unsigned i = 0; i < sizeof(makers) / sizeof(makers[0]); i++)
-        if (makers[i].call == call->call)
-            return check_kind(x, (enum vg_quota_kind)makers[i].kind);
-    return CUDA_SUCCESS;
+    const struct maker *m = find_maker(call);
+    return m ? check_kind(x, (enum vg_quota_kind)m->kind) : CUDA_SUCCESS;
+}
+
+void vg_quota_making(struct vg_exec *x, const struct vg_call *call)
+{
+    const struct maker *m = find_maker(call);
+
+    if (m)
+        x->quota.coming[m->kind]++;
+}
+
+void vg_quota_made(struct vg_exec *x, const struct vg_call *call)
+{
+    const struct maker *m = find_maker(call);
+
+    if (m)
+        x->quota.coming[m->kind]--;
 }

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mediator/limit/account.h"
 #include "vg_cuda.h"
 
 struct vg_exec;
@@ -25,6 +26,8 @@ struct vg_quota {
     uint64_t pools, graphs; /* bytes that they keep from the GPU, used or not; see look_at_pools */
     uint64_t contexts;      /* number of contexts, but for green ones */
     uint64_t context_limits;    /* bytes by cuCtxSetLimit beyond the driver's own values */
+    uint64_t contexts_coming;   /* that are being made, beside the serve thread */
+    unsigned coming[VG_QUOTA_KINDS];    /* things, the same */
     bool counting;          /* one that may be made is in the account already */
     uint64_t told_memory, told_objects; /* minute of the latest line in the log, 0: none */
 };
@@ -67,6 +70,10 @@ void vg_quota_show(const struct vg_exec *x, uint64_t *total, uint64_t *free);
  * vg_quota_count ends that. CUDA_SUCCESS or OUT_OF_MEMORY.
  */
 CUresult vg_quota_check_object(struct vg_exec *x, const struct vg_call *call);
+
+/* One of what the call makes is being made beside the serve thread: counts as if it were there. */
+void vg_quota_making(struct vg_exec *x, const struct vg_call *call);
+void vg_quota_made(struct vg_exec *x, const struct vg_call *call);
 
 /* Tells the account how many there are: after one was made, or not, and after some have ended. */
 void vg_quota_count(struct vg_exec *x);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "mediator/executor/aside.h"
 #include "vg_atomic.h"
 
 #define LOOKS_PER_YIELD  16u
@@ -103,7 +104,7 @@ static int serve_ring(struct vg_exec *x, const char **why)
         case VG_RING_RECORD:
             break;
         }
-        if (!vg_gate_pass(x, &x->keeper.call))
+        if (vg_aside_bars(x, &x->keeper.call) || !vg_gate_pass(x, &x->keeper.call))
             return (int)n;
         if (!serve_current(x, why))
             return -1;

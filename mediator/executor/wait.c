@@ -274,6 +274,15 @@ bool vg_waits_have_asides(const struct vg_exec *x)
     return w != NULL;
 }
 
+bool vg_waits_have_aside_on(const struct vg_exec *x, uint64_t object)
+{
+    const struct vg_wait *w = x->waits.first;
+
+    while (w && (w->kind != WAIT_ASIDE || w->aside->object != object))
+        w = w->next;
+    return w != NULL;
+}
+
 CUresult vg_wait_stage(struct vg_exec *x, CUstream stream, unsigned stage)
 {
     struct vg_wait *w = vg_wait_new(x, WAIT_STAGE, 1);
@@ -328,6 +337,7 @@ bool vg_wait_aside(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
         wait_free(w);
         return false;
     }
+    vg_quota_making(x, &r->call);
     w->aside = a;
     w->rings = true;
     vg_wait_answer_later(x, w, r);
@@ -342,6 +352,8 @@ static void finish_aside(struct vg_exec *x, struct vg_wait *w)
     struct vg_req *r = &w->req;
     CUresult rc;
 
+    vg_aside_over(x, w->aside);
+    vg_quota_made(x, &r->call);
     vg_enc_init_result(&r->enc, &r->res, x->out, vg_reply_capacity(&r->call));
     r->later = false;
     rc = w->aside->finish(x, r, w->aside);
@@ -412,7 +424,8 @@ static CUresult look(struct vg_exec *x, struct vg_wait *w)
     case WAIT_CONSOLE:
         return console_look(x, w);
     default:
-        if (w->after_asides && vg_waits_have_asides(x))
+        if ((w->after_asides && vg_waits_have_asides(x)) ||
+            (w->kind == WAIT_REDO && vg_aside_bars(x, &w->req.call)))
             return CUDA_ERROR_NOT_READY;
         vg_context_set(x, w->ctx);
         return vg_wait_look(x, w);

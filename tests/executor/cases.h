@@ -33,6 +33,9 @@ TCase *limit_cases(void);
 /* Calls that take long (check_aside.c). */
 TCase *aside_cases(void);
 
+/* Beside calls that take as long as the test wants (check_held.c). */
+TCase *held_cases(void);
+
 /* Images that are named instead of sent (check_images.c). */
 TCase *image_cases(void);
 

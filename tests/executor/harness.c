@@ -54,11 +54,17 @@ static const char *build_dir(void)
     return dir;
 }
 
+const char *host_driver;
+
 static const char *driver_path(void)
 {
     static char path[4200];
     const char *env = getenv("VG_TEST_DRIVER");
 
+    if (host_driver) {
+        snprintf(path, sizeof(path), "%s/tests/%s", build_dir(), host_driver);
+        return path;
+    }
     if (env)
         return env;
     snprintf(path, sizeof(path), "%s/lib/libvgpu-softcuda.so", build_dir());
@@ -67,7 +73,7 @@ static const char *driver_path(void)
 
 static const char *backend(void)
 {
-    return getenv("VG_TEST_DRIVER") ? "cuda" : "soft";
+    return getenv("VG_TEST_DRIVER") && !host_driver ? "cuda" : "soft";
 }
 
 bool host_available(void)

@@ -39,6 +39,9 @@ struct host {
     struct vg_msg said;                     /* its latest message while it started */
 };
 
+/* NULL: the software GPU, or what VG_TEST_DRIVER says. Else a library among the tests' files. */
+extern const char *host_driver;
+
 /* True if there is a driver to test with; else says on stdout why not. */
 bool host_available(void);
 

@@ -15,11 +15,19 @@ check-cubin-libs := libvgexec.a libvgproto.a
 check-cubin-pkgs := check
 check-cubin-ldlibs := -ldl
 check-executor-src  := $(addprefix tests/executor/,check_process.c check_work.c check_ahead.c \
-    check_array.c check_aside.c check_graph.c check_limits.c check_images.c harness.c) \
+    check_array.c check_aside.c check_held.c check_graph.c check_limits.c check_images.c harness.c) \
     mediator/limit/account.c
 check-executor-libs := libvgproto.a
 check-executor-pkgs := check
-check-executor-deps := $(B)/bin/vgpu-executor
+check-executor-deps := $(B)/bin/vgpu-executor $(B)/tests/libheld-cuda.so
+
+# The software GPU, with calls that the test can hold up.
+$(B)/tests/libheld-cuda.so: $(OBJ)/tests/executor/held.o $(B)/lib/libvgpu-softcuda.so
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $(LDFLAGS) -Wl,--no-as-needed -Wl,-rpath,'$$ORIGIN/../lib' -o $@ $^ -ldl
+objects          += $(OBJ)/tests/executor/held.o
+extra-test-files += $(B)/tests/libheld-cuda.so
 
 # What measures and holds back work, on a driver of the test's own.
 tests += check-gate

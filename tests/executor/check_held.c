@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * While the driver is held up in a call of one thread of the guest (held.c), others launch and
+ * wait; but for what would end or change what that call uses.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/executor/cases.h"
+#include "tests/executor/held.h"
+#include "vg_atomic.h"
+
+#define NODES    300u   /* enough to be called large */
+#define HELD     1u     /* cell of the thread that is held up */
+#define OTHER    2u
+#define SHORT_MS 50     /* in which what must not happen would */
+
+static uint32_t *word;
+static uint64_t func, memory;
+
+/* ---- The stage ---- */
+
+static const char ptx[] = ".version 7.0\n.target sm_52\n.address_size 64\n"
+                          ".visible .entry add(.param .u64 p)\n{\n.reg .u64 %a;\n.reg .u32 %v;\n"
+                          "ld.param.u64 %a, [p];\nld.global.u32 %v, [%a];\nadd.u32 %v, %v, 1;\n"
+                          "st.global.u32 [%a], %v;\nret;\n}\n";
+
+static uint64_t made(uint32_t call, const uint64_t *arg, unsigned args)
+{
+    struct vg_result res;
+
+    ck_assert_int_eq(guest_ask(&h, call, arg, args, NULL, 0, &res), CUDA_SUCCESS);
+    return res.val[0];
+}
+
+/* A kernel, and memory for it. */
+static void get_work(void)
+{
+    struct vg_result res;
+    uint64_t off = guest_extents(&h, 1);
+
+    memcpy(guest_at(&h, off), ptx, sizeof(ptx));
+    uint64_t module = made(VG_CALL_IMAGE_LOAD, WORDS(VG_IMAGE_MODULE, off, sizeof(ptx), 0));
+    ck_assert_int_eq(guest_ask(&h, VG_CALL_FUNCTION_GET, WORDS(0, module), "add", 4, &res),
+                     CUDA_SUCCESS);
+    func = res.val[0];
+    memory = made(VG_CALL_cuMemAlloc_v2, WORDS(1, 4096));
+}
+
+static void begin(void)
+{
+    char at[32];
+    uint64_t ctx;
+
+    host_init(&h);
+    word = (uint32_t *)(void *)guest_at(&h, guest_extents(&h, 1));
+    snprintf(at, sizeof(at), "%p", (void *)word);
+    setenv("VG_TEST_HOLD", at, 1);
+    setenv("VGPU_SOFT_DEVICES", "2", 1);
+    host_driver = "libheld-cuda.so";
+    ck_assert_msg(host_start(&h), "executor: %s", h.said.text);
+    ctx = made(VG_CALL_cuDevicePrimaryCtxRetain, WORDS(1, 0));
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SET_CONTEXT, ctx), CUDA_SUCCESS);
+    get_work();
+}
+
+static bool is_done(uint16_t cell, uint32_t seq)
+{
+    return vg_load_acquire(&vg_slot_cell(h.slot, cell)->done) == seq;
+}
+
+/* Sends the call and waits until the driver is in it. */
+static uint32_t hold_up(uint32_t call, const uint64_t *arg, unsigned args, const void *payload,
+                        uint32_t len)
+{
+    uint64_t end = now_ms() + TEST_WAIT_MS;
+
+    vg_store_release(word, HOLD_NEXT);
+    uint32_t seq = guest_send(&h, call, arg, args, payload, len, VG_F_REPLY, HELD);
+    while (vg_load_acquire(word) != HOLD_INSIDE)
+        ck_assert_msg(now_ms() < end, "the driver was not called");
+    return seq;
+}
+
+static struct vg_result let_go(uint32_t seq)
+{
+    ck_assert_msg(!is_done(HELD, seq), "it was answered while the driver was in it");
+    vg_store_release(word, HOLD_NONE);
+    ck_assert(guest_done(&h, HELD, seq, TEST_WAIT_MS));
+    return vg_slot_cell(h.slot, HELD)->result;
+}
+
+/* Adds 1 to the word of that number. */
+static void launch(uint64_t stream, unsigned number)
+{
+    const uint64_t one = 1ull << 32 | 1u, at = memory + 4ull * number;
+    uint64_t arg[8] = {0};
+
+    arg[VG_LAUNCH_FUNC] = func;
+    arg[VG_LAUNCH_GRID_XY] = one;
+    arg[VG_LAUNCH_GRIDZ_BX] = one;
+    arg[VG_LAUNCH_BLOCK_YZ] = one;
+    arg[VG_LAUNCH_STREAM] = stream;
+    arg[VG_LAUNCH_SIZES] = sizeof(at);
+    guest_send(&h, VG_CALL_LAUNCH, arg, 8, &at, sizeof(at), 0, 0);
+}
+
+/* What another thread does: a launch and a wait, both while the first one is held up. */
+static void others_go_on(void)
+{
+    static uint32_t launches;
+    uint64_t out = guest_extents(&h, 1);
+    uint32_t value;
+
+    launch(0, 0);
+    launches++;
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SYNC, VG_SYNC_CONTEXT, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_OUT, memory, out, sizeof(value), 0), CUDA_SUCCESS);
+    memcpy(&value, guest_at(&h, out), sizeof(value));
+    ck_assert_uint_eq(value, launches);
+}
+
+/* ---- Contexts ---- */
+
+START_TEST(contexts_are_made_beside)
+{
+    struct vg_result res;
+
+    begin();
+    others_go_on();
+    uint32_t seq = hold_up(VG_CALL_cuCtxCreate_v2, WORDS(1, 0, 0), NULL, 0);
+    others_go_on();
+    res = let_go(seq);
+    ck_assert_int_eq(res.result, CUDA_SUCCESS);
+    others_go_on(); /* in their own context */
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SET_CONTEXT, res.val[0]), CUDA_SUCCESS);
+    ck_assert_uint_ne(made(VG_CALL_cuMemAlloc_v2, WORDS(1, 4096)), 0);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuCtxDestroy_v2, res.val[0]), CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
+/* Two threads that need it first: both get the one there is, and it counts once. */
+START_TEST(primary_contexts_are_made_beside)
+{
+    struct vg_result res;
+
+    begin();
+    uint64_t before = vg_load_relaxed(&h.stats->memory_claimed);
+    uint32_t seq = hold_up(VG_CALL_cuDevicePrimaryCtxRetain, WORDS(1, 1), NULL, 0);
+    uint32_t again = guest_send(&h, VG_CALL_cuDevicePrimaryCtxRetain, WORDS(1, 1), NULL, 0,
+                                VG_F_REPLY, OTHER);
+    others_go_on();
+    ck_assert(!is_done(OTHER, again));
+    res = let_go(seq);
+    ck_assert_int_eq(res.result, CUDA_SUCCESS);
+    ck_assert(guest_done(&h, OTHER, again, TEST_WAIT_MS));
+    ck_assert_int_eq(vg_slot_cell(h.slot, OTHER)->result.result, CUDA_SUCCESS);
+    ck_assert_uint_eq(vg_slot_cell(h.slot, OTHER)->result.val[0], res.val[0]);
+    ck_assert_uint_eq(vg_load_relaxed(&h.stats->memory_claimed) - before,
+                      vg_load_relaxed(&h.orders->terms.context_bytes));
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SET_CONTEXT, res.val[0]), CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
+/* No device 7 of two: the error comes from the driver, and nothing stays claimed. */
+START_TEST(a_failure_is_told)
+{
+    begin();
+    uint64_t before = vg_load_relaxed(&h.stats->memory_claimed);
+    uint32_t seq = hold_up(VG_CALL_cuCtxCreate_v2, WORDS(1, 0, 7), NULL, 0);
+    ck_assert_int_eq(let_go(seq).result, CUDA_ERROR_INVALID_DEVICE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuDevicePrimaryCtxRetain, 1, 7),
+                     CUDA_ERROR_INVALID_DEVICE);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuDevicePrimaryCtxRetain, 1, 1u << 20),
+                     CUDA_ERROR_INVALID_DEVICE);
+    ck_assert_uint_eq(vg_load_relaxed(&h.stats->memory_claimed), before);
+    stop_cleanly();
+}
+END_TEST
+
+START_TEST(a_session_ends_while_the_driver_is_held_up)
+{
+    begin();
+    hold_up(VG_CALL_cuCtxCreate_v2, WORDS(1, 0, 0), NULL, 0);
+    stop_cleanly();
+}
+END_TEST
+
+/* What is on its way counts: the VM may have three, and has one. */
+START_TEST(limits_count_what_is_on_its_way)
+{
+    struct vg_result res;
+    uint32_t seq[2];
+
+    begin();
+    vg_store_relaxed(&h.orders->terms.most[VG_QUOTA_CONTEXTS], 3);
+    seq[0] = hold_up(VG_CALL_cuCtxCreate_v2, WORDS(1, 0, 0), NULL, 0);
+    seq[1] = guest_send(&h, VG_CALL_cuCtxCreate_v2, WORDS(1, 0, 0), NULL, 0, VG_F_REPLY, OTHER);
+    ck_assert_int_eq(ASK(&h, &res, VG_CALL_cuEventCreate, 1, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuCtxCreate_v2, 1, 0, 0), CUDA_ERROR_OUT_OF_MEMORY);
+    ck_assert_int_eq(let_go(seq[0]).result, CUDA_SUCCESS);
+    ck_assert(guest_done(&h, OTHER, seq[1], TEST_WAIT_MS));
+    ck_assert_int_eq(vg_slot_cell(h.slot, OTHER)->result.result, CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
+/* ---- Graphs ---- */
+
+static uint64_t graph_of(unsigned nodes)
+{
+    uint64_t stream = made(VG_CALL_cuStreamCreate, WORDS(1, CU_STREAM_NON_BLOCKING));
+
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuStreamBeginCapture_v2, stream,
+                         CU_STREAM_CAPTURE_MODE_RELAXED),
+                     CUDA_SUCCESS);
+    for (unsigned i = 0; i < nodes; i++)
+        launch(stream, 1);
+    return made(VG_CALL_cuStreamEndCapture, WORDS(stream, 1));
+}
+
+static uint64_t instance_of(uint64_t graph)
+{
+    return made(VG_CALL_cuGraphInstantiateWithFlags, WORDS(1, graph, 0));
+}
+
+/* The record waits, and goes on when the driver has been let go. Frees cell OTHER. */
+static void waits_for(uint32_t held, uint32_t call, const uint64_t *arg, unsigned args)
+{
+    uint32_t seq = guest_send(&h, call, arg, args, NULL, 0, VG_F_REPLY, OTHER);
+
+    ck_assert_msg(!guest_done(&h, OTHER, seq, SHORT_MS), "call 0x%x did not wait", call);
+    ck_assert_int_eq(let_go(held).result, CUDA_SUCCESS);
+    ck_assert(guest_done(&h, OTHER, seq, TEST_WAIT_MS));
+    ck_assert_int_eq(vg_slot_cell(h.slot, OTHER)->result.result, CUDA_SUCCESS);
+}
+
+static uint32_t hold_up_instantiation(uint64_t graph)
+{
+    return hold_up(VG_CALL_cuGraphInstantiateWithFlags, WORDS(1, graph, 0), NULL, 0);
+}
+
+START_TEST(large_graphs_are_instantiated_beside)
+{
+    struct vg_result res;
+
+    begin();
+    uint64_t graph = graph_of(NODES), small = instance_of(graph_of(2));
+    uint32_t seq = hold_up_instantiation(graph);
+    others_go_on();
+    POST(&h, VG_CALL_cuGraphLaunch, small, 0); /* another one may run */
+    others_go_on();
+    res = let_go(seq);
+    ck_assert_int_eq(res.result, CUDA_SUCCESS);
+    POST(&h, VG_CALL_cuGraphLaunch, res.val[0], 0);
+    others_go_on();
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuGraphExecDestroy, res.val[0]), CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
+/* Neither the graph nor anything that it may name ends or changes under the driver's hands. */
+START_TEST(what_is_instantiated_does_not_change)
+{
+    begin();
+    uint64_t graph = graph_of(NODES), event = made(VG_CALL_cuEventCreate, WORDS(1, 0));
+    uint64_t stream = made(VG_CALL_cuStreamCreate, WORDS(1, 0));
+
+    waits_for(hold_up_instantiation(graph), VG_CALL_cuGraphClone, WORDS(1, graph));
+    waits_for(hold_up_instantiation(graph), VG_CALL_cuEventDestroy_v2, WORDS(event));
+    waits_for(hold_up_instantiation(graph), VG_CALL_cuStreamBeginCapture_v2,
+              WORDS(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+    stop_cleanly();
+}
+END_TEST
+
+START_TEST(a_graph_is_destroyed_after_its_instantiation)
+{
+    begin();
+    uint64_t graph = graph_of(NODES);
+    waits_for(hold_up_instantiation(graph), VG_CALL_cuGraphDestroy, WORDS(graph));
+    ck_assert_int_ne(ASK(&h, NULL, VG_CALL_cuGraphInstantiateWithFlags, 1, graph, 0), CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
+START_TEST(updates_and_uploads_are_made_beside)
+{
+    struct vg_result res;
+
+    begin();
+    uint64_t graph = graph_of(NODES), exec = instance_of(graph), other = instance_of(graph);
+    uint32_t seq = hold_up(VG_CALL_cuGraphUpload, WORDS(exec, 0), NULL, 0);
+    others_go_on();
+    waits_for(seq, VG_CALL_cuGraphExecDestroy, WORDS(other));
+    seq = hold_up(VG_CALL_cuGraphExecUpdate_v2, WORDS(exec, graph), NULL, 0);
+    others_go_on();
+    waits_for(seq, VG_CALL_cuGraphLaunch, WORDS(exec, 0)); /* of the very one */
+    res = vg_slot_cell(h.slot, HELD)->result;
+    ck_assert_int_eq(res.result, CUDA_SUCCESS);
+    others_go_on();
+    stop_cleanly();
+}
+END_TEST
+
+/* ---- The linker ---- */
+
+START_TEST(links_are_made_beside)
+{
+    begin();
+    uint64_t link = made(VG_CALL_cuLinkCreate_v2, WORDS(0)), off = guest_extents(&h, 1);
+    const uint64_t input[8] = {VG_IMAGE_LINK_INPUT, off, sizeof(ptx), 0, link, CU_JIT_INPUT_PTX};
+
+    memcpy(guest_at(&h, off), ptx, sizeof(ptx));
+    ck_assert_int_eq(guest_ask(&h, VG_CALL_IMAGE_LOAD, input, 8, NULL, 0, NULL), CUDA_SUCCESS);
+    uint32_t seq = hold_up(VG_CALL_cuLinkComplete, WORDS(link), NULL, 0);
+    others_go_on();
+    waits_for(seq, VG_CALL_cuLinkDestroy, WORDS(link));
+    ck_assert_uint_ne(vg_slot_cell(h.slot, HELD)->result.val[0], 0);
+    stop_cleanly();
+}
+END_TEST
+
+TCase *held_cases(void)
+{
+    TCase *t = tcase_create("held");
+
+    tcase_set_timeout(t, 40);
+    tcase_add_test(t, contexts_are_made_beside);
+    tcase_add_test(t, primary_contexts_are_made_beside);
+    tcase_add_test(t, a_failure_is_told);
+    tcase_add_test(t, a_session_ends_while_the_driver_is_held_up);
+    tcase_add_test(t, limits_count_what_is_on_its_way);
+    tcase_add_test(t, large_graphs_are_instantiated_beside);
+    tcase_add_test(t, what_is_instantiated_does_not_change);
+    tcase_add_test(t, a_graph_is_destroyed_after_its_instantiation);
+    tcase_add_test(t, updates_and_uploads_are_made_beside);
+    tcase_add_test(t, links_are_made_beside);
+    return t;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A driver for check_held.c: the software GPU, some of whose calls take as long as the test wants.
+ * VG_TEST_HOLD is the address of a word of the region. While that is HOLD_NEXT, the next of these
+ * calls makes it HOLD_INSIDE and stays until it is HOLD_NONE. Loaded by the executor.
+ */
+#include <dlfcn.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/executor/held.h"
+#include "vg_atomic.h"
+#include "vg_cuda.h"
+
+static void hold(void)
+{
+    const char *where = getenv("VG_TEST_HOLD");
+    uint32_t *word = where ? (uint32_t *)(uintptr_t)strtoull(where, NULL, 0) : NULL;
+
+    if (!word || !vg_cas(word, HOLD_NEXT, HOLD_INSIDE))
+        return;
+    while (vg_load_acquire(word) != HOLD_NONE)
+        sched_yield();
+}
+
+/* ISO C has no cast from object to function pointer. */
+static void find(const char *symbol, void *ret_entry)
+{
+    void *p = dlsym(RTLD_NEXT, symbol);
+
+    if (!p)
+        abort();
+    memcpy(ret_entry, &p, sizeof(p));
+}
+
+#define HELD_IF(may_hold, symbol, params, ...)                                                     \
+    CUresult symbol params __attribute__((visibility("default")));                                 \
+    CUresult symbol params                                                                         \
+    {                                                                                              \
+        CUresult(*real) params;                                                                    \
+                                                                                                   \
+        find(#symbol, &real);                                                                      \
+        if (may_hold)                                                                              \
+            hold();                                                                                \
+        return real(__VA_ARGS__);                                                                  \
+    }
+
+#define HELD(symbol, params, ...) HELD_IF(true, symbol, params, __VA_ARGS__)
+
+HELD(cuCtxCreate_v2, (CUcontext *ctx, unsigned flags, CUdevice dev), ctx, flags, dev)
+HELD(cuGraphInstantiateWithFlags, (CUgraphExec *exec, CUgraph graph, unsigned long long flags),
+     exec, graph, flags)
+HELD(cuGraphInstantiateWithParams,
+     (CUgraphExec *exec, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PARAMS *params), exec, graph, params)
+HELD(cuGraphExecUpdate_v2, (CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo *info),
+     exec, graph, info)
+HELD(cuGraphUpload, (CUgraphExec exec, CUstream stream), exec, stream)
+HELD(cuLinkComplete, (CUlinkState state, void **image, size_t *size), state, image, size)
+
+/* That of device 0 is made before there is a region. */
+HELD_IF(dev != 0, cuDevicePrimaryCtxRetain, (CUcontext *ctx, CUdevice dev), ctx, dev)
