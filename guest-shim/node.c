@@ -46,6 +46,24 @@ static CUresult pack_list(struct wire *w, const struct vg_func *f, void *const *
     return CUDA_SUCCESS;
 }
 
+/* As in a launch, fewer bytes than the function takes will do: the rest is sent as zeros. */
+static CUresult pack_extra(struct wire *w, const struct vg_func *f, void *const *extra)
+{
+    CUresult r = vg_launch_extra(extra, &w->extra, &w->extra_bytes);
+
+    if (r || w->extra_bytes >= f->param_bytes)
+        return r;
+    if (!w->extra)
+        return CUDA_ERROR_INVALID_VALUE;
+    w->owned = calloc(1, f->param_bytes);
+    if (!w->owned)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    memcpy(w->owned, w->extra, w->extra_bytes);
+    w->extra = w->owned;
+    w->extra_bytes = f->param_bytes;
+    return CUDA_SUCCESS;
+}
+
 /* A function nobody knows goes to the host as it is, which has the error for it. */
 static CUresult prepare_kernel(struct wire *w)
 {
@@ -60,8 +78,7 @@ static CUresult prepare_kernel(struct wire *w)
         return CUDA_ERROR_INVALID_VALUE;
     if (params || !extra)
         return pack_list(w, f, params);
-    CUresult r = vg_launch_extra(extra, &w->extra, &w->extra_bytes);
-    return !r && w->extra_bytes < f->param_bytes ? CUDA_ERROR_INVALID_VALUE : r;
+    return pack_extra(w, f, extra);
 }
 
 /* ---- the other types ------------------------------------------------------------ */

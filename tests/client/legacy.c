@@ -2,7 +2,7 @@
 /*
  * The oldest parts of the driver API that still are there: launches whose parameters are
  * set one by one, contexts that are attached to, pinned memory by a 32-bit size. And
- * its newest: the error log, and notifications.
+ * its newest: the error log, and notifications. And parameters as packed bytes, too few of them.
  */
 #include "vg_drv.h"
 #include "vg_image.h"
@@ -46,6 +46,59 @@ static void launches(CUfunction mix)
     }
     VG_CU_IS(CUDA_ERROR_INVALID_VALUE, cuFuncSetBlockShape(mix, 0, 1, 1));
     VG_CU_IS(CUDA_ERROR_INVALID_VALUE, cuParamSetSize(mix, 1u << 20));
+}
+
+/* ---- Fewer bytes of parameters than the function takes ---- */
+
+struct given {
+    CUdeviceptr at;
+    uint32_t word, gap;
+};
+
+static void stored(CUdeviceptr at, uint32_t want, const char *how)
+{
+    uint32_t got = 0;
+
+    VG_CU(cuCtxSynchronize());
+    VG_CU(cuMemcpyDtoH_v2(&got, at, 4));
+    if (got != want)
+        vg_drv_fail("%s stored %u, not %u", how, got, want);
+}
+
+/* In a launch, and in a node when it is made, changed, and changed in an executable graph. */
+static void fewer_bytes(CUfunction store)
+{
+    struct given given = {.at = vg_drv_alloc(4), .word = 1};
+    size_t size = sizeof(given);
+    void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &given, CU_LAUNCH_PARAM_BUFFER_SIZE, &size,
+                     CU_LAUNCH_PARAM_END};
+    CUDA_KERNEL_NODE_PARAMS p = {.func = store, .gridDimX = 1, .gridDimY = 1, .gridDimZ = 1,
+                                 .blockDimX = 1, .blockDimY = 1, .blockDimZ = 1, .extra = extra};
+    CUgraph graph;
+    CUgraphNode node;
+    CUgraphExec exec;
+
+    VG_CU(cuLaunchKernel(store, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, extra));
+    stored(given.at, 1, "a launch");
+    VG_CU(cuGraphCreate(&graph, 0));
+    given.word = 2;
+    VG_CU(cuGraphAddKernelNode_v2(&node, graph, NULL, 0, &p));
+    VG_CU(cuGraphInstantiateWithFlags(&exec, graph, 0));
+    VG_CU(cuGraphLaunch(exec, NULL));
+    stored(given.at, 2, "a node");
+    given.word = 3;
+    VG_CU(cuGraphExecKernelNodeSetParams_v2(exec, node, &p));
+    VG_CU(cuGraphLaunch(exec, NULL));
+    stored(given.at, 3, "a node changed in an executable graph");
+    VG_CU(cuGraphExecDestroy(exec));
+    given.word = 4;
+    VG_CU(cuGraphKernelNodeSetParams_v2(node, &p));
+    VG_CU(cuGraphInstantiateWithFlags(&exec, graph, 0));
+    VG_CU(cuGraphLaunch(exec, NULL));
+    stored(given.at, 4, "a changed node");
+    VG_CU(cuGraphExecDestroy(exec));
+    VG_CU(cuGraphDestroy(graph));
+    VG_CU(cuMemFree_v2(given.at));
 }
 
 static void one_block(CUfunction empty)
@@ -192,6 +245,7 @@ int main(void)
     vg_drv_start();
     CUmodule module = vg_drv_module(vg_client_ptx);
     launches(vg_drv_function(module, "mix"));
+    fewer_bytes(vg_drv_function(module, "store"));
     one_block(vg_drv_function(module, "empty"));
     across_devices(vg_drv_function(module, "empty"));
     without_context(vg_drv_function(module, "empty"));

@@ -71,7 +71,9 @@
     X(cuEventSynchronize) X(cuCtxGetCurrent)                                           \
     X(cuMemAllocPitch_v2) X(cuArrayCreate_v2) X(cuArrayDestroy) X(cuGraphCreate) \
     X(cuGraphGetNodes) X(cuTensorMapEncodeTiled) X(cuTensorMapReplaceAddress)          \
-    X(cuLaunchCooperativeKernelMultiDevice) X(cuPointerSetAttribute)
+    X(cuLaunchCooperativeKernelMultiDevice) X(cuPointerSetAttribute)                   \
+    X(cuGraphAddKernelNode_v2) X(cuGraphKernelNodeSetParams_v2)                        \
+    X(cuGraphExecKernelNodeSetParams_v2)
 
 struct vg_drv {
 #define VG_DRV_MEMBER(name) __typeof__(name) *name;
