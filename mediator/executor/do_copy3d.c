@@ -69,16 +69,26 @@ static CUresult check_side(struct vg_exec *x, const struct side *s, const CUDA_M
     }
 }
 
+/* What stands for the pitch of an array means nothing. */
+static struct side without_pitch(struct side s)
+{
+    if (s.type == CU_MEMORYTYPE_ARRAY)
+        s.pitch = s.height = 0;
+    return s;
+}
+
 static struct side source(const CUDA_MEMCPY3D *c)
 {
-    return (struct side){c->srcMemoryType, c->srcHost, c->srcDevice, c->srcArray, c->srcXInBytes,
-                         c->srcY,          c->srcZ,    c->srcPitch,  c->srcHeight};
+    return without_pitch((struct side){c->srcMemoryType, c->srcHost, c->srcDevice, c->srcArray,
+                                       c->srcXInBytes, c->srcY, c->srcZ, c->srcPitch,
+                                       c->srcHeight});
 }
 
 static struct side target(const CUDA_MEMCPY3D *c)
 {
-    return (struct side){c->dstMemoryType, c->dstHost, c->dstDevice, c->dstArray, c->dstXInBytes,
-                         c->dstY,          c->dstZ,    c->dstPitch,  c->dstHeight};
+    return without_pitch((struct side){c->dstMemoryType, c->dstHost, c->dstDevice, c->dstArray,
+                                       c->dstXInBytes, c->dstY, c->dstZ, c->dstPitch,
+                                       c->dstHeight});
 }
 
 CUresult vg_copy_check(struct vg_exec *x, const CUDA_MEMCPY3D *c)
@@ -136,6 +146,10 @@ static bool is_plain(const CUDA_MEMCPY3D *c)
 /* What a copy leaves to be deduced says it of the whole, not of its parts. */
 static void spell_out(CUDA_MEMCPY3D *c)
 {
+    if (c->srcMemoryType == CU_MEMORYTYPE_ARRAY)
+        c->srcPitch = c->srcHeight = 0;
+    if (c->dstMemoryType == CU_MEMORYTYPE_ARRAY)
+        c->dstPitch = c->dstHeight = 0;
     c->srcPitch = c->srcPitch ? c->srcPitch : c->srcXInBytes + c->WidthInBytes;
     c->dstPitch = c->dstPitch ? c->dstPitch : c->dstXInBytes + c->WidthInBytes;
     c->srcHeight = c->srcHeight ? c->srcHeight : c->srcY + c->Height;
