@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "mediator/executor/args.h"
-#include "mediator/executor/node.h"
+#include "mediator/executor/memset.h"
 #include "mediator/executor/work.h"
 #include "mediator/vg_classes.h"
 
@@ -260,42 +260,6 @@ __attribute__((constructor)) static void fill_tables(void)
     VG_INTERNAL_CALLS(FILL_INTERNAL)
 }
 
-/* ---- Memsets: the table gives elements, ownership is about bytes ---- */
-
-static const struct memset_row {
-    uint16_t call;
-    uint8_t element;        /* bytes */
-    bool pitched;           /* words dst, pitch, value, width, height; else dst, value, count */
-} memset_rows[] = {
-    {VG_CALL_cuMemsetD8_v2, 1, false},     {VG_CALL_cuMemsetD8Async, 1, false},
-    {VG_CALL_cuMemsetD16_v2, 2, false},    {VG_CALL_cuMemsetD16Async, 2, false},
-    {VG_CALL_cuMemsetD32_v2, 4, false},    {VG_CALL_cuMemsetD32Async, 4, false},
-    {VG_CALL_cuMemsetD2D8_v2, 1, true},    {VG_CALL_cuMemsetD2D8Async, 1, true},
-    {VG_CALL_cuMemsetD2D16_v2, 2, true},   {VG_CALL_cuMemsetD2D16Async, 2, true},
-    {VG_CALL_cuMemsetD2D32_v2, 4, true},   {VG_CALL_cuMemsetD2D32Async, 4, true},
-};
-
-static CUresult check_memset(struct vg_exec *x, const struct memset_row *m, const uint64_t *w)
-{
-    if (m->pitched)
-        return vg_memset_check(x, w[0], w[1], m->element, w[3], w[4]);
-    return vg_memset_check(x, w[0], 0, m->element, w[2], 1);
-}
-
-/* Memsets are a group of ids of their own. */
-static bool is_memset(const struct vg_call *c)
-{
-    return c->call >> 8 == VG_CALL_cuMemsetD8_v2 >> 8;
-}
-
-static CUresult check_lengths(struct vg_exec *x, const struct vg_call *c)
-{
-    for (size_t i = 0; i < sizeof(memset_rows) / sizeof(memset_rows[0]); i++)
-        if (memset_rows[i].call == c->call)
-            return check_memset(x, &memset_rows[i], c->arg);
-    return CUDA_SUCCESS;
-}
-
 /* ---- One request ---- */
 
 /* Counts the call too, unless it was counted before it was put aside. */
@@ -319,17 +283,22 @@ static handler find_handler(struct vg_exec *x, struct vg_req *r, bool again)
     return api_handler[index];
 }
 
+static CUresult call_driver(struct vg_exec *x, struct vg_req *r, handler h)
+{
+    return vg_memset_is(&r->call) ? vg_memset_forward(x, r, h) : h(x, r);
+}
+
 static CUresult carry_out(struct vg_exec *x, struct vg_req *r, handler h)
 {
     uint64_t key, first;
 
     if (vg_work_of(&r->call) != VG_WORK_GPU) {
         x->meter.clock = 0; /* it may take long */
-        return h(x, r);
+        return call_driver(x, r, h);
     }
     key = vg_work_key(&r->call, &first);
     vg_meter_begin(x, key, first);
-    CUresult rc = h(x, r);
+    CUresult rc = call_driver(x, r, h);
     vg_meter_end(x, rc == CUDA_SUCCESS);
     return rc;
 }
@@ -346,7 +315,7 @@ bool vg_dispatch(struct vg_exec *x, struct vg_req *r)
     if (!again)
         vg_timing_taken(x, r);
     if (h)
-        rc = is_memset(&r->call) ? check_lengths(x, &r->call) : vg_quota_check_object(x, &r->call);
+        rc = vg_memset_is(&r->call) ? vg_memset_owned(x, &r->call) : vg_quota_check_object(x, &r->call);
     if (h && rc == CUDA_SUCCESS)
         rc = carry_out(x, r, h);
     if (x->quota.counting && !r->later)
