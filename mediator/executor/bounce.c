@@ -65,7 +65,7 @@ void vg_bounce_end(struct vg_exec *x, CUcontext ctx)
 
 bool vg_bounce_applies(const struct vg_exec *x, const void *p, uint64_t bytes, CUstream stream)
 {
-    return x->pins.refused && !vg_pins_is_seen(x, (uintptr_t)p, bytes) &&
+    return x->pins.refused && vg_pins_is_refused(x, (uintptr_t)p, bytes) &&
            !vg_own_is_capturing(x, stream);
 }
 

@@ -35,92 +35,104 @@ static CUresult register_run(const struct vg_exec *x, unsigned first, unsigned l
     return x->cuda.cuMemHostRegister_v2(x->guest.base + from, to - from, FLAGS);
 }
 
-/* The same, if some of them have been registered meanwhile. */
-static CUresult register_rest(const struct vg_exec *x, unsigned first, unsigned last)
-{
-    CUresult rc = CUDA_SUCCESS;
+/* What became of some parts. */
+struct outcome {
+    uint32_t done, joined;
+    CUresult refusal; /* of the rest */
+};
 
-    for (unsigned i = first; i <= last && rc == CUDA_SUCCESS; i++) {
-        rc = register_run(x, i, i);
-        if (rc == CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED)
-            rc = CUDA_SUCCESS;
+/* One by one: some have been registered meanwhile, or the driver does not take all of them. */
+static void register_each(const struct vg_exec *x, unsigned first, unsigned last, struct outcome *o)
+{
+    for (unsigned i = first; i <= last; i++) {
+        CUresult rc = register_run(x, i, i);
+        if (rc == CUDA_SUCCESS || rc == CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED)
+            o->done |= 1u << i;
+        else
+            o->refusal = rc;
     }
-    return rc;
 }
 
-/* Neighbours become one registration each, as far as that is possible: *ret_joined. */
-static CUresult register_parts(const struct vg_exec *x, uint32_t parts, uint32_t *ret_joined)
+/* Neighbours become one registration each, as far as that is possible. */
+static struct outcome register_parts(const struct vg_exec *x, uint32_t parts)
 {
-    CUresult rc = CUDA_SUCCESS;
+    struct outcome o = {0, 0, CUDA_SUCCESS};
 
-    *ret_joined = 0;
-    while (parts && rc == CUDA_SUCCESS) {
+    while (parts) {
         unsigned first = (unsigned)__builtin_ctz(parts);
         unsigned last = first + (unsigned)__builtin_ctz(~(parts >> first)) - 1;
         uint32_t run = (2u << last) - (1u << first);
-        rc = register_run(x, first, last);
-        if (rc == CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED)
-            rc = register_rest(x, first, last);
-        else if (rc == CUDA_SUCCESS)
-            *ret_joined |= run & run >> 1;
+        CUresult rc = register_run(x, first, last);
+        if (rc == CUDA_SUCCESS) {
+            o.done |= run;
+            o.joined |= run & run >> 1;
+        } else if (first < last || rc == CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED) {
+            register_each(x, first, last, &o);
+        } else {
+            o.refusal = rc;
+        }
         parts &= ~run;
     }
-    return rc;
+    return o;
 }
 
-static void refuse(struct vg_exec *x, CUresult rc)
+static void refuse(struct vg_exec *x, uint32_t parts, CUresult rc)
 {
-    x->pins.refused = true;
+    x->pins.refused |= parts;
     if (!x->pins.told)
-        vg_log(x, "event=no_register result=%d", (int)rc);
+        vg_log(x, "event=no_register parts=%#x result=%d", (unsigned)parts, (int)rc);
     x->pins.told = true;
 }
 
-static void note(struct vg_exec *x, uint32_t parts, uint32_t joined, CUresult rc)
+static void note(struct vg_exec *x, uint32_t parts, const struct outcome *o)
 {
-    if (rc != CUDA_SUCCESS) {
-        refuse(x, rc);
-        return;
-    }
-    x->pins.done |= parts;
-    x->pins.joined |= joined;
+    x->pins.done |= o->done;
+    x->pins.joined |= o->joined;
+    if (parts & ~o->done)
+        refuse(x, parts & ~o->done, o->refusal);
 }
 
 /* The control page comes first: the GPU frees staging chunks by writing there. */
 void vg_pins_begin(struct vg_exec *x, CUcontext ctx)
 {
-    uint32_t joined;
-
-    if (x->registrar || x->pins.refused)
+    if (x->registrar || x->pins.refused == ALL)
         return;
     CUresult rc = x->opt.unregistered
                       ? CUDA_ERROR_NOT_SUPPORTED
                       : x->cuda.cuMemHostRegister_v2(x->guest.slot, VG_PAGE, FLAGS);
     if (rc != CUDA_SUCCESS && rc != CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED) {
-        refuse(x, rc);
+        refuse(x, ALL, rc);
         return;
     }
     x->registrar = ctx;
-    rc = register_parts(x, x->pins.wanted, &joined);
-    note(x, x->pins.wanted, joined, rc);
+    const struct outcome o = register_parts(x, x->pins.wanted);
+    note(x, x->pins.wanted, &o);
 }
 
-/* What was refused may have been the fault of a context that is broken. */
+/* What was refused may have been the fault of the context, which may have been broken. */
 void vg_pins_end(struct vg_exec *x, CUcontext ctx)
 {
-    x->pins.refused = false;
-    if (x->registrar != ctx)
+    if (x->registrar && x->registrar != ctx)
         return;
     x->registrar = NULL;
-    x->pins.done = x->pins.joined = 0;
+    x->pins.done = x->pins.joined = x->pins.refused = 0;
+}
+
+static uint32_t parts_of(const struct vg_exec *x, uint64_t addr, uint64_t bytes)
+{
+    if (!bytes || !vg_guest_owns(&x->guest, addr, bytes))
+        return 0;
+    return vg_region_parts(addr - (uintptr_t)x->guest.base, bytes);
 }
 
 bool vg_pins_is_seen(const struct vg_exec *x, uint64_t addr, uint64_t bytes)
 {
-    if (!bytes || !vg_guest_owns(&x->guest, addr, bytes))
-        return true;
-    uint32_t parts = vg_region_parts(addr - (uintptr_t)x->guest.base, bytes);
-    return (x->pins.done & parts) == parts;
+    return (parts_of(x, addr, bytes) & ~x->pins.done) == 0;
+}
+
+bool vg_pins_is_refused(const struct vg_exec *x, uint64_t addr, uint64_t bytes)
+{
+    return (parts_of(x, addr, bytes) & ~x->pins.done & x->pins.refused) != 0;
 }
 
 uint64_t vg_pins_reach(const struct vg_exec *x, uint64_t addr, uint64_t bytes)
@@ -140,8 +152,8 @@ uint64_t vg_pins_reach(const struct vg_exec *x, uint64_t addr, uint64_t bytes)
 struct pinning {
     struct vg_aside aside;
     CUcontext by;
-    uint32_t parts, asked, joined;
-    CUresult rc;
+    uint32_t parts, asked;
+    struct outcome outcome;
 };
 
 /*
@@ -164,14 +176,14 @@ static void work(struct vg_exec *x, struct vg_aside *a)
 
     make_pages(x, p->parts);
     x->cuda.cuCtxSetCurrent(p->by);
-    p->rc = register_parts(x, p->parts, &p->joined);
+    p->outcome = register_parts(x, p->parts);
 }
 
 static CUresult answer(const struct vg_exec *x, struct vg_req *r, uint32_t asked)
 {
     /* Without a context yet, it will be with the first one. */
     bool seen = x->registrar ? (x->pins.done & asked) == asked
-                             : !x->pins.refused && !x->opt.unregistered;
+                             : x->pins.refused != ALL && !x->opt.unregistered;
 
     vg_enc_word(&r->enc, seen);
     return CUDA_SUCCESS;
@@ -184,7 +196,7 @@ static CUresult finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
     uint32_t asked = p->asked;
 
     if (x->registrar == p->by)
-        note(x, p->parts, p->joined, p->rc);
+        note(x, p->parts, &p->outcome);
     x->cuda.cuCtxSetCurrent(x->ctx); /* it may have run on this very thread */
     free(p);
     return answer(x, r, asked);
@@ -207,9 +219,10 @@ CUresult vg_do_PIN(struct vg_exec *x, struct vg_req *r)
 
     if (!bytes || !vg_guest_data(&x->guest, off, bytes))
         return CUDA_ERROR_INVALID_VALUE;
-    uint32_t asked = vg_region_parts(off, bytes), missing = asked & ~x->pins.done;
+    uint32_t asked = vg_region_parts(off, bytes);
+    uint32_t missing = asked & ~x->pins.done & ~x->pins.refused;
     x->pins.wanted |= asked;
-    if (!missing || !x->registrar || x->pins.refused)
+    if (!missing || !x->registrar)
         return answer(x, r, asked);
     return pin(x, r, asked, missing);
 }

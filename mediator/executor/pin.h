@@ -21,7 +21,7 @@ struct vg_pins {
     uint32_t wanted;  /* parts that the guest uses, a bit each */
     uint32_t done;    /* of them, registered through x->registrar */
     uint32_t joined;  /* bit n: parts n and n + 1 are one registration, without a seam */
-    bool refused;     /* by the driver */
+    uint32_t refused; /* by the driver; not asked again before the context has ended */
     bool told;        /* which is in the log: once is enough */
 };
 
@@ -35,6 +35,8 @@ void vg_pins_end(struct vg_exec *x, CUcontext ctx);
 
 /* True if the GPU sees all of it: also of what is not the region's memory. */
 bool vg_pins_is_seen(const struct vg_exec *x, uint64_t addr, uint64_t bytes);
+/* True if the driver has refused some of it. */
+bool vg_pins_is_refused(const struct vg_exec *x, uint64_t addr, uint64_t bytes);
 
 /*
  * How many of the bytes from addr on one copy of the driver may name: it refuses those that

@@ -58,6 +58,13 @@ bench-files      := $(B)/tests/launches $(B)/tests/launches-free
 extra-test-files += $(bench-files)
 test-scripts     += tests/executor/cost.sh
 
+# Parts of the region, on a driver that takes some of them.
+tests += check-pins
+check-pins-src  := tests/executor/check_pins.c
+check-pins-libs := libvgexec.a libvgproto.a
+check-pins-pkgs := check
+check-pins-ldlibs := -ldl
+
 # Code that is compiled once, on a driver whose compiler the test is.
 tests += check-jit
 check-jit-src  := tests/executor/check_jit.c
