@@ -229,6 +229,19 @@ static CUresult copy_part(struct vg_exec *x, CUDA_MEMCPY3D *c, CUstream stream)
     return rc == CUDA_SUCCESS ? copy_part(x, &rest, stream) : rc;
 }
 
+/* Memory that the driver would not register (bounce.h). */
+static bool is_hidden(const struct vg_exec *x, const CUDA_MEMCPY3D *c, CUstream stream)
+{
+    const struct side side[2] = {source(c), target(c)};
+    bool hidden = false;
+    uint64_t bytes;
+
+    for (unsigned i = 0; i < 2; i++)
+        hidden |= side[i].type == CU_MEMORYTYPE_HOST && extent(&side[i], c, &bytes) &&
+                  vg_bounce_applies(x, side[i].host, bytes, stream);
+    return hidden;
+}
+
 static CUresult copy_box(struct vg_exec *x, const CUDA_MEMCPY3D *c, CUstream stream)
 {
     CUDA_MEMCPY3D whole = *c;
@@ -236,9 +249,12 @@ static CUresult copy_box(struct vg_exec *x, const CUDA_MEMCPY3D *c, CUstream str
 
     if (vg_graph_copy(x, c, stream, &rc))
         return rc;
+    spell_out(&whole);
+    if (x->pins.refused && c->WidthInBytes && c->Height && c->Depth && is_plain(&whole) &&
+        is_hidden(x, c, stream) && vg_bounce_box(x, &whole, stream, &rc))
+        return rc;
     if (vg_copy_is_whole(x, c))
         return x->cuda.cuMemcpy3DAsync_v2(c, stream);
-    spell_out(&whole);
     return is_plain(&whole) ? copy_part(x, &whole, stream) : CUDA_ERROR_INVALID_VALUE;
 }
 

@@ -476,6 +476,8 @@ void vg_waits_drop_context(struct vg_exec *x, CUcontext ctx)
         }
         struct vg_wait *w = unlink_wait(&x->waits, at);
         w->count = 0; /* the events died with the context */
+        if (w->chunk)
+            vg_bounce_landed(w->chunk, CUDA_ERROR_CONTEXT_IS_DESTROYED);
         w->req.sync = false;
         if (w->kind == WAIT_STAGE)
             vg_store_release(&x->guest.slot->stage_busy[w->stage], 0);

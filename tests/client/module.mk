@@ -6,7 +6,7 @@
 client-names := copies worker victim fault vmm share peers costs ways quiet tensormap profiler
 client-names += link crossings storm ollama
 client-names += green batch legacy limits flood
-client-names += hostile spin resend backlog pins
+client-names += hostile spin resend backlog pins knots
 clients      := $(client-names:%=$(B)/client/%)
 
 $(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o

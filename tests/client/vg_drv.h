@@ -73,7 +73,8 @@
     X(cuGraphGetNodes) X(cuTensorMapEncodeTiled) X(cuTensorMapReplaceAddress)          \
     X(cuLaunchCooperativeKernelMultiDevice) X(cuPointerSetAttribute)                   \
     X(cuGraphAddKernelNode_v2) X(cuGraphKernelNodeSetParams_v2)                        \
-    X(cuGraphExecKernelNodeSetParams_v2)
+    X(cuGraphExecKernelNodeSetParams_v2) X(cuStreamWaitValue32_v2)                     \
+    X(cuLaunchHostFunc) X(cuMemcpy3DAsync_v2)
 
 struct vg_drv {
 #define VG_DRV_MEMBER(name) __typeof__(name) *name;

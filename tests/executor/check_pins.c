@@ -100,15 +100,38 @@ static CUresult set_current(CUcontext c)
     return CUDA_SUCCESS;
 }
 
+static bool slow, under_way; /* slow: what was recorded since does not pass */
+
 static CUresult record(CUevent event, CUstream stream)
 {
     (void)event, (void)stream;
+    under_way = slow;
     return CUDA_SUCCESS;
 }
 
 static CUresult query(CUevent event)
 {
     (void)event;
+    return under_way ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
+}
+
+static CUresult copy_out(void *dst, CUdeviceptr src, size_t n, CUstream stream)
+{
+    (void)src, (void)stream;
+    memset(dst, 0x77, n);
+    return CUDA_SUCCESS;
+}
+
+static CUresult stream_create(CUstream *stream, unsigned flags)
+{
+    (void)flags;
+    *stream = (CUstream)(uintptr_t)0x1000;
+    return CUDA_SUCCESS;
+}
+
+static CUresult memops(CUstream stream, unsigned n, CUstreamBatchMemOpParams *op, unsigned flags)
+{
+    (void)stream, (void)n, (void)op, (void)flags;
     return CUDA_SUCCESS;
 }
 
@@ -140,6 +163,9 @@ static void setup(void)
     x.cuda.cuMemsetD32Async = fill_words;
     x.cuda.cuMemsetD2D16Async = fill_rows;
     x.cuda.cuMemcpy3DAsync_v2 = copy_3d;
+    x.cuda.cuMemcpyDtoHAsync_v2 = copy_out;
+    x.cuda.cuStreamCreate = stream_create;
+    x.cuda.cuStreamBatchMemOp_v2 = memops;
     x.cuda.cuCtxSetCurrent = set_current;
     x.cuda.cuEventCreate = create;
     x.cuda.cuEventRecord = record;
@@ -150,6 +176,7 @@ static void setup(void)
     count = asked = 0;
     arrived = 0;
     bad = 0;
+    slow = under_way = false;
 }
 
 static void teardown(void)
@@ -244,6 +271,35 @@ START_TEST(where_nothing_is_seen_all_goes_round)
 }
 END_TEST
 
+/* A green context may end while something waits for a copy in it; the copy may end later. */
+START_TEST(a_chunk_comes_back_from_a_context_that_ended)
+{
+    struct vg_req r = {.call = {.call = VG_CALL_COPY_OUT, .seq = 7, .flags = VG_F_REPLY}};
+    uint8_t *dst = (uint8_t *)(uintptr_t)inside(1);
+    CUresult rc = CUDA_ERROR_UNKNOWN;
+
+    x.alone = false;
+    vg_pins_init(&x.pins, true);
+    x.ctx = later_ctx;
+    slow = true;
+    for (unsigned i = 0; i < 3 * VG_BOUNCE_CHUNKS; i++) {
+        under_way = r.later = false;
+        ck_assert(vg_bounce_answer(&x, &r, dst, 0x1000, 4096, NULL, &rc));
+        ck_assert_int_eq(rc, CUDA_SUCCESS);
+        ck_assert(r.later && x.bounce.lane[0]->chunk[i % VG_BOUNCE_CHUNKS].lent);
+        vg_waits_drop_context(&x, later_ctx);
+        ck_assert(!x.bounce.lane[0]->chunk[i % VG_BOUNCE_CHUNKS].lent);
+        ck_assert_int_eq(vg_slot_cell(x.guest.slot, 0)->result.result,
+                         CUDA_ERROR_CONTEXT_IS_DESTROYED);
+    }
+    /* It is not used again before the copy has passed. */
+    ck_assert(!vg_bounce_answer(&x, &r, dst, 0x1000, 4096, NULL, &rc));
+    ck_assert_uint_eq(dst[0], 0);
+    vg_bounce_end(&x, ctx);
+    ck_assert_uint_eq(x.bounce.count, 0);
+}
+END_TEST
+
 /* ---- Seams ---- */
 
 /* All parts, each a registration of its own. */
@@ -325,6 +381,7 @@ int main(void)
     tcase_add_test(t, what_is_refused_of_all_is_one_part);
     tcase_add_test(t, a_refused_part_is_nobody_elses);
     tcase_add_test(t, where_nothing_is_seen_all_goes_round);
+    tcase_add_test(t, a_chunk_comes_back_from_a_context_that_ended);
     tcase_add_test(t, a_fill_is_divided_at_seams);
     tcase_add_test(t, a_pitched_fill_is_divided_at_seams);
     tcase_add_test(t, an_arrays_pitch_means_nothing);
