@@ -134,7 +134,7 @@ bool vg_sched_must_wait(const struct vg_sched *s, const struct vg_sched_proc *p,
 /* When what a draining process has in flight should have ended; FOREVER: that cannot be told. */
 uint64_t vg_sched_drain_check(const struct vg_sched *s, const struct vg_sched_proc *p);
 
-/* Nothing of it has ended for so long that it is held to its part by its slice. */
+/* Nothing of it has ended for so long, or its kernels are so long, that its slice holds it to its part. */
 bool vg_sched_is_hog(const struct vg_sched *s, const struct vg_sched_proc *p);
 
 /* Some process's does, beside p. Then p's executor cannot tell how much of the time is its own. */

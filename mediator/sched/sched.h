@@ -207,6 +207,7 @@ struct vg_sched_tuning {
     unsigned slice_long_us;     /* above one, and of kernels that run beside each other */
     unsigned slice_found_us;    /* else, and without the lever */
     uint64_t hog;               /* a kernel that has used so much without an end gets its own slice, */
+    uint64_t hog_op;            /* and so does one whose kernels use so much */
     uint64_t hog_settle;        /* a longer one when it has been due for so long */
     uint64_t slice_linger;      /* what was so in the last so long is so */
 };

@@ -54,6 +54,7 @@ static void init_slices(struct vg_sched_tuning *t)
     t->slice_long_us = 8000;    /* what is in flight below waits for a kernel, but not for its class */
     t->slice_found_us = 2048;   /* what a CUDA process asks for by itself */
     t->hog = MS(100);           /* longer than what peers wait for, with room */
+    t->hog_op = MS(30);         /* a second has thirty such; to wait for the end of each is 3 points off */
     t->hog_settle = MS(200);
     t->slice_linger = MS(10000);    /* H200: to set one takes 1.5 ms, many times that while others start */
 }

@@ -344,7 +344,7 @@ static bool newcomer_waits(const struct vg_sched *s, uint64_t now)
  */
 static uint64_t near(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
-    if (p->flight_ns <= s->tuning.quantum_min || vg_sched_beside_overrun(s, p) ||
+    if (p->flight_ns <= s->tuning.quantum_min || vg_sched_beside_overrun(s, p) || vg_sched_is_hog(s, p) ||
         newcomer_waits(s, now))
         return s->tuning.quantum_min;
     return s->tuning.kernel_long;
@@ -353,7 +353,7 @@ static uint64_t near(const struct vg_sched *s, const struct vg_sched_proc *p, ui
 /* A long kernel that is waited for takes longer than the one before it did: not by much. */
 static bool overdue(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
-    return p->flight_ops && !p->flight_ns &&
+    return p->flight_ops && !p->flight_ns && !vg_sched_is_hog(s, p) &&
            p->turn_expected > p->budget + s->tuning.quantum_min &&
            p->turn_used < p->turn_expected + p->turn_expected / 4 && !newcomer_waits(s, now);
 }
@@ -431,6 +431,19 @@ static bool drains_in_time(const struct vg_sched *s, const struct vg_sched_proc 
     return p->state == VG_PROC_DRAINING && now - p->drain_at < 2 * s->tuning.kernel_long;
 }
 
+/*
+ * q's kernel runs beside the turns of others and has got less than its part that way: it has the
+ * GPU to itself until it is no longer behind p by a turn.
+ */
+static bool is_owed_time(const struct vg_sched *s, const struct vg_sched_proc *q,
+                         const struct vg_sched_proc *p, uint64_t now)
+{
+    if (q->vm == p->vm || vg_sched_level_of(q->vm) != vg_sched_level_of(p->vm) ||
+        !vg_sched_overruns(s, q) || now - p->vm->served_at >= 2 * s->tuning.kernel_long)
+        return false;
+    return vg_v_ahead(p->vm->v, q->vm->v + vg_v_of(s->tuning.quantum, q->vm->weight)) > 0;
+}
+
 bool vg_sched_must_wait(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t now)
 {
     const struct vg_sched_proc *q;
@@ -440,7 +453,9 @@ bool vg_sched_must_wait(const struct vg_sched *s, const struct vg_sched_proc *p,
     vg_list_for_each(q, &s->live, live) {
         uint64_t left = left_of(s, q);
 
-        if (q != p && drains_in_time(s, q, now) && left > little(s, q) &&
+        if (q != p && is_owed_time(s, q, p, now))
+            return true;
+        if (q != p && !vg_sched_is_hog(s, q) && drains_in_time(s, q, now) && left > little(s, q) &&
             left <= s->tuning.kernel_long &&
             (q->vm->pool != p->vm->pool || q->vm->class_ == p->vm->class_))
             return true;
@@ -490,9 +505,25 @@ uint64_t vg_sched_debt(const struct vg_sched_proc *p)
     return ahead > 0 ? (uint64_t)ahead * p->vm->weight / VG_V_ONE : 0;
 }
 
+/* Another VM has lately come from a pause: slices that it would have to wait for are none of its making. */
+static bool newcomer_about(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    const struct vg_sched_proc *q;
+
+    vg_list_for_each(q, &s->live, live) {
+        if (q->vm != p->vm &&
+            s->settled - vg_min64(s->settled, q->vm->woke_at) < s->tuning.newcomer)
+            return true;
+    }
+    return false;
+}
+
 bool vg_sched_is_hog(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    return p->lever && p->state != VG_PROC_IDLE && p->flight_ops && p->stuck_ns >= s->tuning.hog;
+    if (!p->lever || p->state == VG_PROC_IDLE || !p->flight_ops)
+        return false;
+    return p->stuck_ns >= s->tuning.hog ||
+           (p->op_ns >= s->tuning.hog_op && s->mode == VG_SCHED_SHARED && !newcomer_about(s, p));
 }
 
 /* Turns that pay a floor, slowly, beside a kernel that overruns: they need not keep others waiting. */

@@ -8,8 +8,14 @@ check-sched-src  := tests/sched/check_sched.c
 check-sched-libs := libvgsched.a
 check-sched-pkgs := check
 
+# Kernels longer than turns, and ones that do not end.
+tests += check-sched-long
+check-sched-long-src  := tests/sched/check_long.c
+check-sched-long-libs := libvgsched.a
+check-sched-long-pkgs := check
+
 tests += check-sched-table
-check-sched-table-src    := tests/sched/table.c $(sched-sim-src)
+check-sched-table-src    := tests/sched/table.c tests/sched/scenarios.c $(sched-sim-src)
 check-sched-table-libs   := libvgsched.a
 check-sched-table-ldlibs := -lm
 
