@@ -17,6 +17,37 @@
 #define FAT_HEADER 16u        /* bytes before the first entry, which begins with its kind */
 #define FAT_CUBIN  2u
 
+/* ---- Images that libraries are made of ---- */
+
+/*
+ * The driver is told that an image stays, as cudart and cuBLASLt tell it natively: then it does
+ * not copy what may be 16 MiB. It may look there until the library ends.
+ */
+struct vg_kept {
+    struct vg_kept *next;
+    uint64_t library;
+    uint8_t *image;
+};
+
+static void keep_image(struct vg_exec *x, struct vg_kept *k, uint64_t library, uint8_t *image)
+{
+    *k = (struct vg_kept){.next = x->kept, .library = library, .image = image};
+    x->kept = k;
+}
+
+void vg_image_drop(struct vg_exec *x, uint64_t library)
+{
+    for (struct vg_kept **at = &x->kept, *k; (k = *at);) {
+        if (library && k->library != library) {
+            at = &k->next;
+            continue;
+        }
+        *at = k->next;
+        free(k->image);
+        free(k);
+    }
+}
+
 /* ---- Loading ---- */
 
 struct load {
@@ -29,14 +60,16 @@ struct load {
     CUresult rc;
     uint64_t len;   /* of image */
     bool keep;      /* on the shelf, if it can be loaded */
+    struct vg_kept *stays; /* the driver looks at image as long as the library lives; else NULL */
     uint8_t digest[VG_DIGEST_BYTES];
     struct vg_jit jit;
 };
 
 /* Driver calls only: it may run beside the serve thread. */
-static CUresult make(struct vg_exec *x, unsigned kind, const void *image, struct vg_jit *j,
-                     uint64_t *ret_handle)
+static CUresult make(struct vg_exec *x, unsigned kind, const void *image, bool stays,
+                     struct vg_jit *j, uint64_t *ret_handle)
 {
+    CUlibraryOption preserved = CU_LIBRARY_BINARY_IS_PRESERVED;
     unsigned n = j ? j->count : 0;
     CUjit_option *option = j ? j->option : NULL;
     void **value = j ? j->value : NULL;
@@ -46,7 +79,8 @@ static CUresult make(struct vg_exec *x, unsigned kind, const void *image, struct
 
     if (kind == VG_IMAGE_LIBRARY) {
         rc = vg_placing ? vg_placing_load(x, image, j, &library)
-                        : x->cuda.cuLibraryLoadData(&library, image, option, value, n, NULL, NULL, 0);
+                        : x->cuda.cuLibraryLoadData(&library, image, option, value, n, &preserved,
+                                                    NULL, stays ? 1 : 0);
         *ret_handle = (uintptr_t)library;
         return rc;
     }
@@ -59,11 +93,11 @@ static CUresult make(struct vg_exec *x, unsigned kind, const void *image, struct
  * The driver does not tell what a module takes of the GPU, which its variables can make any
  * size. So it is measured, where it matters; what others take in that moment counts as well.
  */
-static CUresult make_measured(struct vg_exec *x, unsigned kind, const void *image,
+static CUresult make_measured(struct vg_exec *x, unsigned kind, const void *image, bool stays,
                               struct vg_jit *j, uint64_t *ret_handle, uint64_t *ret_bytes)
 {
     uint64_t before = vg_quota_gpu_left(x);
-    CUresult rc = make(x, kind, image, j, ret_handle);
+    CUresult rc = make(x, kind, image, stays, j, ret_handle);
 
     *ret_bytes = rc ? 0 : vg_quota_gpu_taken(x, before);
     return rc;
@@ -108,12 +142,15 @@ static CUresult own_or_again(struct vg_exec *x, struct load *l)
     if (rc != CUDA_ERROR_OUT_OF_MEMORY)
         return rc;
     unmake(x, l->kind, l->handle);
-    rc = make_measured(x, l->kind, l->image, NULL, &l->handle, &l->bytes);
+    l->handle = 0;
+    rc = make_measured(x, l->kind, l->image, l->stays != NULL, NULL, &l->handle, &l->bytes);
     if (rc != CUDA_SUCCESS)
         return rc;
     rc = own(x, l->kind, l->handle, l->bytes, l->home);
-    if (rc == CUDA_ERROR_OUT_OF_MEMORY)
-        unmake(x, l->kind, l->handle);
+    if (rc != CUDA_ERROR_OUT_OF_MEMORY)
+        return rc;
+    unmake(x, l->kind, l->handle);
+    l->handle = 0;
     return rc;
 }
 
@@ -121,7 +158,7 @@ static CUresult load_linked(struct vg_exec *x, unsigned kind, const void *image,
                             uint64_t *ret_handle)
 {
     uint64_t bytes;
-    CUresult rc = make_measured(x, kind, image, j, ret_handle, &bytes);
+    CUresult rc = make_measured(x, kind, image, false, j, ret_handle, &bytes);
 
     if (rc != CUDA_SUCCESS)
         return rc;
@@ -139,7 +176,7 @@ static bool make_compiled(struct vg_exec *x, struct load *l)
 
     if (!code)
         return false;
-    l->rc = make_measured(x, l->kind, code, NULL, &l->handle, &l->bytes);
+    l->rc = make_measured(x, l->kind, code, false, NULL, &l->handle, &l->bytes);
     free(code);
     return l->rc == CUDA_SUCCESS;
 }
@@ -148,8 +185,10 @@ static void load_work(struct vg_exec *x, struct vg_aside *a)
 {
     struct load *l = (struct load *)a;
 
-    if (!make_compiled(x, l))
-        l->rc = make_measured(x, l->kind, l->image, &l->jit, &l->handle, &l->bytes);
+    if (!make_compiled(x, l)) {
+        l->stays = l->kind == VG_IMAGE_LIBRARY ? malloc(sizeof(*l->stays)) : NULL;
+        l->rc = make_measured(x, l->kind, l->image, l->stays != NULL, &l->jit, &l->handle, &l->bytes);
+    }
     if (l->rc == CUDA_SUCCESS && l->keep)
         vg_shelf_put(&x->shelf, l->digest, l->image, l->len);
 }
@@ -168,8 +207,15 @@ static CUresult load_end(struct vg_req *r, struct load *l, CUresult rc)
 static CUresult load_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
 {
     struct load *l = (struct load *)a;
+    CUresult rc = l->rc ? l->rc : own_or_again(x, l);
 
-    return load_end(r, l, l->rc ? l->rc : own_or_again(x, l));
+    if (l->stays && l->rc == CUDA_SUCCESS && l->handle) {
+        keep_image(x, l->stays, l->handle, l->image);
+        l->stays = NULL;
+        l->image = NULL;
+    }
+    free(l->stays);
+    return load_end(r, l, rc);
 }
 
 /*

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mediator/executor/args.h"
+#include "mediator/executor/load.h"
 #include "mediator/executor/managed.h"
 
 CUresult vg_do_cuModuleUnload(struct vg_exec *x, struct vg_req *r, struct vg_args_cuModuleUnload *a)
@@ -20,7 +21,10 @@ CUresult vg_do_cuLibraryUnload(struct vg_exec *x, struct vg_req *r,
     if (!vg_wait_drained(x, r))
         return CUDA_SUCCESS;
     vg_managed_forget(x, (uintptr_t)a->library);
-    return x->cuda.cuLibraryUnload(a->library);
+    CUresult rc = x->cuda.cuLibraryUnload(a->library);
+    if (rc == CUDA_SUCCESS)
+        vg_image_drop(x, (uintptr_t)a->library);
+    return rc;
 }
 
 /* ---- Functions and kernels ---- */

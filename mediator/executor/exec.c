@@ -72,6 +72,7 @@ void vg_exec_fini(struct vg_exec *x)
     vg_callbacks_fini(&x->callbacks);
     vg_links_fini(x);
     vg_managed_forget(x, 0);
+    vg_image_drop(x, 0);
     free(x->resources.at);
     vg_objset_fini(&x->obj);
     vg_ranges_fini(&x->ranges);

@@ -80,6 +80,7 @@ struct vg_exec {
         unsigned count;
     } resources;           /* device resources that the guest has heard of (do_green.c) */
     struct vg_link *links; /* link states of the guest (do_link.c) */
+    struct vg_kept *kept;  /* images of its libraries (do_image.c) */
     struct vg_managed *managed; /* variables of libraries (managed.h) */
     struct {
         unsigned on_objects, on_graphs;

@@ -38,6 +38,9 @@ void vg_jit_send_logs(struct vg_req *r, const struct vg_jit *j);
  */
 uint8_t *vg_image_take(struct vg_exec *x, struct vg_req *r, uint64_t *ret_len);
 
+/* The library has ended, and its image may go; 0: all have. */
+void vg_image_drop(struct vg_exec *x, uint64_t library);
+
 /* Where the options stand in such a call's payload. */
 uint64_t vg_image_options_at(const struct vg_req *r);
 

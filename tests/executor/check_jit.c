@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Code that is compiled once for all processes of a VM, on a driver whose compiler the test is:
- * of "ptx" it makes an ELF file with the same words in it.
+ * of "ptx" it makes an ELF file with the same words in it. And images that the driver of a library
+ * is told it may keep looking at.
  */
 #include <check.h>
 #include <elf.h>
@@ -25,6 +26,9 @@ static struct {
     bool broken, wary;  /* the compiler fails; the loader takes no code */
     int driver;
     uint8_t code[4096];
+    const char *looks_at[4];    /* libraries' images; NULL: of its own copy */
+    unsigned libraries;
+    CUresult unloading;
 } driver;
 
 /* ---- The driver ---- */
@@ -103,6 +107,25 @@ static CUresult load(CUmodule *module, const void *image, unsigned n, CUjit_opti
     return CUDA_SUCCESS;
 }
 
+static CUresult load_library(CUlibrary *library, const void *code, CUjit_option *jit, void **values,
+                             unsigned n, CUlibraryOption *option, void **option_values, unsigned count)
+{
+    unsigned i = driver.libraries++;
+
+    (void)jit, (void)values, (void)n, (void)option_values;
+    ck_assert_uint_le(count, 1);
+    ck_assert(count == 0 || option[0] == CU_LIBRARY_BINARY_IS_PRESERVED);
+    driver.looks_at[i] = count ? code : NULL;
+    *library = (CUlibrary)(uintptr_t)(0x2000 + i);
+    return CUDA_SUCCESS;
+}
+
+static CUresult unload_library(CUlibrary library)
+{
+    ck_assert_uint_lt((uintptr_t)library - 0x2000, driver.libraries);
+    return driver.unloading;
+}
+
 /* ---- An executor, as often as the VM has processes ---- */
 
 static int shelf;
@@ -124,6 +147,8 @@ static void begin_process(void)
     x.cuda.cuLinkComplete = link_complete;
     x.cuda.cuLinkDestroy = link_destroy;
     x.cuda.cuModuleLoadDataEx = load;
+    x.cuda.cuLibraryLoadData = load_library;
+    x.cuda.cuLibraryUnload = unload_library;
     x.ctx = x.home = (CUcontext)(uintptr_t)0x10;
     vg_own_add(&x, VG_OBJ_CUcontext, 0x10, 0, 0);
     ck_assert_int_eq(vg_shelf_open(&x.shelf, dup(shelf), SHELF_BYTES), 0);
@@ -158,7 +183,7 @@ static void next_process(void)
 }
 
 /* Loads it as a guest does that gives so many options; the result. */
-static CUresult load_module(const char *ptx, unsigned options)
+static CUresult load_image(unsigned kind, const char *ptx, unsigned options)
 {
     const struct vg_jit_option option = {.option = CU_JIT_MAX_REGISTERS, .value = 32};
     size_t len = strlen(ptx) + 1, at = (len + 7) & ~(size_t)7;
@@ -167,10 +192,25 @@ static CUresult load_module(const char *ptx, unsigned options)
     memset(x.payload, 0, at);
     memcpy(x.payload, ptx, len);
     memcpy(x.payload + at, &option, sizeof(option));
-    r.call.arg[0] = VG_IMAGE_MODULE;
+    r.call.arg[0] = kind;
     r.call.arg[2] = len;
     r.call.arg[3] = options;
     r.call.payload_len = (uint32_t)(at + sizeof(option));
+    ck_assert(vg_serve_record(&x, &r));
+    return (CUresult)vg_slot_cell(slot, 0)->result.result;
+}
+
+static CUresult load_module(const char *ptx, unsigned options)
+{
+    return load_image(VG_IMAGE_MODULE, ptx, options);
+}
+
+static CUresult unload(unsigned index)
+{
+    struct vg_req r = {.call = {.call = VG_CALL_cuLibraryUnload, .seq = 1, .flags = VG_F_REPLY}};
+
+    x.ctx = x.home = NULL;  /* nothing to wait for */
+    r.call.arg[0] = 0x2000 + index;
     ck_assert(vg_serve_record(&x, &r));
     return (CUresult)vg_slot_cell(slot, 0)->result.result;
 }
@@ -250,6 +290,36 @@ START_TEST(bad_code_is_compiled_anew)
 }
 END_TEST
 
+START_TEST(the_image_of_a_library_stays_as_long_as_it_lives)
+{
+    x.opt.jit_cache = false;
+    ck_assert_int_eq(load_image(VG_IMAGE_LIBRARY, one, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(load_image(VG_IMAGE_LIBRARY, two, 0), CUDA_SUCCESS);
+    memset(x.payload, 0xee, sizeof(one));
+    ck_assert_str_eq(driver.looks_at[0], one);
+    ck_assert_str_eq(driver.looks_at[1], two);
+    driver.unloading = CUDA_ERROR_ILLEGAL_ADDRESS;
+    ck_assert_int_eq(unload(0), CUDA_ERROR_ILLEGAL_ADDRESS);
+    ck_assert_str_eq(driver.looks_at[0], one);
+    driver.unloading = CUDA_SUCCESS;
+    ck_assert_int_eq(unload(0), CUDA_SUCCESS);
+    ck_assert_str_eq(driver.looks_at[1], two);
+    ck_assert_ptr_nonnull(x.kept);
+    ck_assert_int_eq(unload(1), CUDA_SUCCESS);
+    ck_assert_ptr_null(x.kept);
+}
+END_TEST
+
+/* What was compiled is on the shelf, and the driver has a copy. */
+START_TEST(compiled_code_does_not_stay)
+{
+    ck_assert_int_eq(load_image(VG_IMAGE_LIBRARY, one, 0), CUDA_SUCCESS);
+    ck_assert_uint_eq(driver.compiled, 1);
+    ck_assert_ptr_null(driver.looks_at[0]);
+    ck_assert_ptr_null(x.kept);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("jit");
@@ -263,6 +333,8 @@ int main(void)
     tcase_add_test(c, another_driver_compiles_anew);
     tcase_add_test(c, is_off_unless_asked_for);
     tcase_add_test(c, bad_code_is_compiled_anew);
+    tcase_add_test(c, the_image_of_a_library_stays_as_long_as_it_lives);
+    tcase_add_test(c, compiled_code_does_not_stay);
     suite_add_tcase(s, c);
     srunner_run_all(r, CK_ENV);
     int failed = srunner_ntests_failed(r);
