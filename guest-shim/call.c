@@ -252,6 +252,7 @@ static CUresult begin_with_cell(struct vg_tx *tx, uint32_t id, size_t payload, b
     int cell = cell_get();
     if (VG_UNLIKELY(cell < 0))
         return lose();
+    tx->to = NULL;
     r = begin(tx, id, payload, cell, quiet);
     if (VG_UNLIKELY(r)) {
         cell_put(cell);
@@ -349,6 +350,8 @@ CUresult vg_wait(struct vg_tx *tx, struct vg_reply *ret_reply)
 
     if (VG_LIKELY(vg_await(cell, tx->seq, tx->expect_us))) {
         r = (CUresult)cell->result.result;
+        if (tx->to && r == CUDA_SUCCESS)
+            memcpy(tx->to, tx->from, tx->bytes);
         if (ret_reply)
             copy_reply(cell, (unsigned)tx->cell, tx->bulk, ret_reply);
         cell_put(tx->cell);

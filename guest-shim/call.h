@@ -46,6 +46,9 @@ struct vg_tx {
     bool quiet;
     bool bulk;              /* VG_F_BULK was set: the answer's bytes lie in the window */
     uint32_t expect_us;     /* set before vg_wait: the answer is likely to take so long; 0: unknown */
+    void *to;               /* set before vg_wait: so many bytes are copied there ... */
+    const uint8_t *from;    /* ... from here after success, while the cell is still ours; NULL: none */
+    size_t bytes;
 };
 
 /* An answer, copied out of shared memory. */

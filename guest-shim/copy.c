@@ -147,9 +147,10 @@ static CUresult in_shared(CUdeviceptr dst, uintptr_t src, size_t bytes, uint64_t
                         vg_call_post(VG_CALL_COPY_IN, VG_WORDS(dst, off, bytes, stream, 0)));
 }
 
-CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, uint64_t stream, bool wait)
+static CUresult copy_in(CUdeviceptr dst, const void *src, enum vg_end from, size_t bytes,
+                        uint64_t stream, bool wait)
 {
-    if (vg_end_of((uintptr_t)src, bytes) == VG_END_SHARED)
+    if (from == VG_END_SHARED)
         return in_shared(dst, (uintptr_t)src, bytes, stream, wait);
     /* In a graph's copy the executor may need memory that the GPU reaches (its graph_copy.h). */
     if (bytes <= INLINE_MAX && !vg_tls.in_callback)
@@ -235,6 +236,28 @@ static CUresult out_staged(uint8_t *dst, CUdeviceptr src, size_t bytes, uint64_t
     return first;
 }
 
+/* A few bytes, of a number that is read back: they take no chunk, which takes two locks. */
+static CUresult out_small(void *dst, CUdeviceptr src, size_t bytes, uint64_t stream, uint8_t *places)
+{
+    struct vg_tx tx;
+    CUresult r = vg_begin_reply(&tx, VG_CALL_COPY_OUT, 0);
+
+    if (r != CUDA_SUCCESS)
+        return r;
+    tx.from = places + (size_t)tx.cell * VG_REPLY_MAX;
+    tx.to = dst;
+    tx.bytes = bytes;
+    tx.call->arg[0] = src;
+    tx.call->arg[1] = vg_window_off(tx.from);
+    tx.call->arg[2] = bytes;
+    tx.call->arg[3] = stream;
+    tx.expect_us = expected_us(bytes);
+    r = vg_finish(&tx, NULL);
+    if (r == CUDA_SUCCESS)
+        vg_sync_found_idle(stream, &tx);
+    return r;
+}
+
 static CUresult out_shared(uintptr_t dst, CUdeviceptr src, size_t bytes, uint64_t stream, bool wait)
 {
     uint64_t off = vg_end_off(dst);
@@ -245,12 +268,16 @@ static CUresult out_shared(uintptr_t dst, CUdeviceptr src, size_t bytes, uint64_
                         vg_call_post(VG_CALL_COPY_OUT, VG_WORDS(src, off, bytes, stream)));
 }
 
-CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, uint64_t stream, bool wait)
+static CUresult copy_out(void *dst, enum vg_end to, CUdeviceptr src, size_t bytes, uint64_t stream,
+                         bool wait)
 {
+    uint8_t *places = to != VG_END_SHARED && bytes <= VG_REPLY_MAX ? vg_stage_places() : NULL;
     CUresult r;
 
-    if (vg_end_of((uintptr_t)dst, bytes) == VG_END_SHARED)
+    if (to == VG_END_SHARED)
         r = out_shared((uintptr_t)dst, src, bytes, stream, wait);
+    else if (places)
+        r = out_small(dst, src, bytes, stream, places);
     else
         r = out_staged(dst, src, bytes, stream);
     if (wait)
@@ -280,10 +307,9 @@ static CUresult copy_on_host(uintptr_t dst, uintptr_t src, size_t bytes, uint64_
     return r;
 }
 
-static CUresult copy_any(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait)
+static CUresult copy_ends(uintptr_t dst, enum vg_end to, uintptr_t src, enum vg_end from,
+                          size_t bytes, uint64_t stream, bool wait)
 {
-    enum vg_end to = vg_end_of(dst, bytes), from = vg_end_of(src, bytes);
-
     if (to == VG_END_BAD || from == VG_END_BAD)
         return CUDA_ERROR_INVALID_VALUE;
     if (to == VG_END_GPU && from == VG_END_GPU)
@@ -293,9 +319,9 @@ static CUresult copy_any(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t st
     if (plain && !wait && vg_transfer_capture_linear(dst, src, bytes, stream, &r))
         return r;
     if (to == VG_END_GPU)
-        return vg_copy_in(dst, (const void *)src, bytes, stream, wait);
+        return copy_in(dst, (const void *)src, from, bytes, stream, wait);
     if (from == VG_END_GPU)
-        return vg_copy_out((void *)dst, src, bytes, stream, wait);
+        return copy_out((void *)dst, to, src, bytes, stream, wait);
     if (to == VG_END_SHARED && from == VG_END_SHARED)
         return copy_on_gpu(dst, src, bytes, stream, wait);
     return copy_on_host(dst, src, bytes, stream);
@@ -311,7 +337,8 @@ static CUresult judged(CUresult r, uintptr_t dst, uintptr_t src)
 
 CUresult vg_copy(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait)
 {
-    return judged(copy_any(dst, src, bytes, stream, wait), dst, src);
+    return judged(copy_ends(dst, vg_end_of(dst, bytes), src, vg_end_of(src, bytes), bytes, stream,
+                            wait), dst, src);
 }
 
 /* ---- entry points ---------------------------------------------------------------- */
@@ -331,12 +358,6 @@ static CUresult copy_entry(uintptr_t dst, uintptr_t src, size_t bytes, CUstream 
     return vg_copy(dst, src, bytes, stream, wait);
 }
 
-/* The typed copies insist on their device end, as the driver does. */
-static bool on_device(CUdeviceptr p, size_t bytes)
-{
-    return bytes == 0 || vg_mem_on_gpu(p, bytes);
-}
-
 CUresult cuMemcpy(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount)
 {
     return copy_entry(dst, src, ByteCount, NULL, true);
@@ -347,16 +368,33 @@ CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t ByteCount, CUstr
     return copy_entry(dst, src, ByteCount, hStream, false);
 }
 
-static CUresult copy_to_device(CUdeviceptr dst, const void *src, size_t bytes, CUstream stream,
-                               bool wait)
+/* The typed copies insist on their device end, as the driver does; before they look at the stream. */
+static CUresult enter_typed(CUdeviceptr device, size_t bytes, CUstream hStream,
+                            enum vg_end *ret_end, uint64_t *ret_stream)
 {
     CUresult r = vg_enter_ctx();
 
     if (r != CUDA_SUCCESS)
         return r;
-    if (!on_device(dst, bytes))
+    *ret_end = bytes ? vg_end_of(device, bytes) : VG_END_GPU;
+    if (*ret_end != VG_END_GPU && *ret_end != VG_END_SHARED)
         return CUDA_ERROR_INVALID_VALUE;
-    return copy_entry(dst, (uintptr_t)src, bytes, stream, wait);
+    return vg_stream(hStream, ret_stream);
+}
+
+static CUresult copy_to_device(CUdeviceptr dst, const void *src, size_t bytes, CUstream hStream,
+                               bool wait)
+{
+    enum vg_end to;
+    uint64_t stream;
+    CUresult r = enter_typed(dst, bytes, hStream, &to, &stream);
+
+    if (r != CUDA_SUCCESS || bytes == 0)
+        return r;
+    if (!src)
+        return CUDA_ERROR_INVALID_VALUE;
+    return judged(copy_ends(dst, to, (uintptr_t)src, vg_end_of((uintptr_t)src, bytes), bytes, stream,
+                            wait), dst, (uintptr_t)src);
 }
 
 CUresult cuMemcpyHtoD_v2(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount)
@@ -370,15 +408,18 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dstDevice, const void *srcHost, size_t
     return copy_to_device(dstDevice, srcHost, ByteCount, hStream, false);
 }
 
-static CUresult copy_to_host(void *dst, CUdeviceptr src, size_t bytes, CUstream stream, bool wait)
+static CUresult copy_to_host(void *dst, CUdeviceptr src, size_t bytes, CUstream hStream, bool wait)
 {
-    CUresult r = vg_enter_ctx();
+    enum vg_end from;
+    uint64_t stream;
+    CUresult r = enter_typed(src, bytes, hStream, &from, &stream);
 
-    if (r != CUDA_SUCCESS)
+    if (r != CUDA_SUCCESS || bytes == 0)
         return r;
-    if (!on_device(src, bytes))
+    if (!dst)
         return CUDA_ERROR_INVALID_VALUE;
-    return copy_entry((uintptr_t)dst, src, bytes, stream, wait);
+    return judged(copy_ends((uintptr_t)dst, vg_end_of((uintptr_t)dst, bytes), src, from, bytes, stream,
+                            wait), (uintptr_t)dst, src);
 }
 
 CUresult cuMemcpyDtoH_v2(void *dstHost, CUdeviceptr srcDevice, size_t ByteCount)

@@ -31,7 +31,5 @@ enum vg_end vg_end_of(uintptr_t p, size_t bytes);
 uint64_t vg_end_off(uintptr_t p);
 
 CUresult vg_copy(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait);
-CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, uint64_t stream, bool wait);
-CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, uint64_t stream, bool wait);
 
 #endif

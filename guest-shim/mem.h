@@ -124,6 +124,11 @@ void vg_stage_release(const struct vg_stage *stage);
 void vg_stage_unhold(const struct vg_stage *stage);
 /* One chunk is for copies of the callback thread alone from now on. Any number of times. */
 void vg_stage_reserve(void);
+/*
+ * Places for what a reply cell's thread reads back: VG_REPLY_MAX bytes for each cell, one behind the
+ * other. NULL: there is no room for them.
+ */
+uint8_t *vg_stage_places(void);
 /* Call before the COPY_IN that names it; undo with vg_stage_release if that call was not sent. */
 void vg_stage_lend(const struct vg_stage *stage);
 

@@ -85,6 +85,35 @@ bool vg_stage_try(struct vg_stage *ret_stage)
     return found;
 }
 
+typedef char vg_assert_places[VG_CELLS * VG_REPLY_MAX <= VG_EXTENT_SIZE ? 1 : -1];
+
+static uint8_t *places;
+static bool no_places;          /* asked for in vain: that costs more than chunks do */
+
+static uint8_t *make_places(void)
+{
+    size_t size;
+
+    pthread_mutex_lock(&lock);
+    uint8_t *p = vg_load_relaxed(&places);
+    if (!p && !no_places) {
+        p = vg_window_get(VG_EXTENT_SIZE, VG_EXTENT_SIZE, &size);
+        if (p && vg_window_pin(p, size) != CUDA_SUCCESS)
+            vg_log(3, "the places of reply cells are not pinned");
+        vg_store_relaxed(&no_places, !p);
+        vg_store_release(&places, p);
+    }
+    pthread_mutex_unlock(&lock);
+    return p;
+}
+
+uint8_t *vg_stage_places(void)
+{
+    uint8_t *p = vg_load_acquire(&places);
+
+    return VG_LIKELY(p || vg_load_relaxed(&no_places)) ? p : make_places();
+}
+
 void vg_stage_reserve(void)
 {
     pthread_mutex_lock(&lock);

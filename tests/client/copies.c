@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Copies through the driver API: every size around every boundary, in every
- * direction, pageable and pinned, synchronous and on streams, odd offsets.
+ * direction, pageable and pinned, synchronous and on streams, odd offsets; and small ones of
+ * many threads.
  *
  *   copies [MAX_MIB]      default 17; up to 1024
  */
 #include "vg_drv.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,7 @@ struct side {
     uint8_t *up, *down;         /* host buffers, GUARD bytes before and after */
 };
 
-static const size_t boundaries[] = {1, 16, 64, 2048, 4096, 8192, 65536, 131072, 1 << 20, 4 << 20,
+static const size_t boundaries[] = {1, 16, 64, 512, 2048, 4096, 8192, 65536, 131072, 1 << 20, 4 << 20,
                                     16 << 20, 64 << 20, 256 << 20, 1 << 30};
 
 /* Word i of a buffer filled for seed; written and checked eight bytes at a time. */
@@ -101,6 +103,47 @@ static int all_sizes(const struct side *s, CUdeviceptr a, CUdeviceptr b, size_t 
     return count;
 }
 
+/* ---- small ones, of many threads at once: each must get its own ---- */
+
+#define THREADS 8
+#define ROUNDS  100
+
+static CUcontext context;
+static CUdeviceptr numbers;
+
+static void *read_numbers(void *arg)
+{
+    uint64_t me = (uintptr_t)arg;
+    CUdeviceptr mine = numbers + 1024 * me;
+    uint8_t up[600], down[600];
+
+    VG_CU(cuCtxSetCurrent(context));
+    for (size_t round = 0; round < ROUNDS; round++) {
+        size_t bytes = 4 + round * 7 % (sizeof(up) - 4);
+        fill(up, bytes, me << 32 | round);
+        memset(down, 0, sizeof(down));
+        VG_CU(cuMemcpyHtoDAsync_v2(mine, up, bytes, NULL));
+        VG_CU(cuMemcpyDtoHAsync_v2(down, mine, bytes, NULL));
+        VG_CU(cuStreamSynchronize(NULL));
+        check(down, bytes, me << 32 | round, "a thread's");
+    }
+    return NULL;
+}
+
+static void many_threads(void)
+{
+    pthread_t thread[THREADS];
+
+    VG_CU(cuCtxGetCurrent(&context));
+    numbers = vg_drv_alloc(1024 * THREADS);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        if (pthread_create(&thread[i], NULL, read_numbers, (void *)i) != 0)
+            vg_drv_fail("no thread");
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(thread[i], NULL);
+    VG_CU(cuMemFree_v2(numbers));
+}
+
 int main(int argc, char **argv)
 {
     size_t mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 17;
@@ -118,6 +161,7 @@ int main(int argc, char **argv)
     b = vg_drv_alloc(room);
     VG_CU(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
 
+    many_threads();
     pageable.up = malloc(room);
     pageable.down = malloc(room);
     if (!pageable.up || !pageable.down)
