@@ -6,13 +6,12 @@ it prints up to its next "turn" belongs to that. So nothing runs beside a measur
 what disturbs the machine disturbs both sides alike.
 """
 import os
-import re
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "gpu"))
-from sharing import Client, Failure, now  # noqa: E402 (that path first)
+from host import Host, soft_folder  # noqa: E402 (that path first)
+from sharing import Client, Failure, now  # noqa: E402
 
 
 class Worker(Client):
@@ -54,66 +53,12 @@ def row_of(line):
         return None
 
 
-class Sides:
+class Sides(Host):
     """How to start a program on each side; the mediator of ours, while there is one."""
 
     def __init__(self, product, backend, out):
-        self.product, self.backend, self.out = product, backend, out
-        self.mediator = None
+        super().__init__(product, backend, out)
         self.started = 0
-
-    def program(self, name):
-        return os.path.join(self.product, "bin", name)
-
-    def socket(self, name):
-        return os.path.join(self.out, name + ".sock")
-
-    # ---- the mediator ----
-
-    def start_mediator(self, *settings):
-        command = [self.program("vgpu-mediator"), "--foreground", "--backend", self.backend,
-                   "--socket", self.socket("mediator"), "--control-socket", self.socket("control")]
-        for setting in ("state_dir=", *settings):
-            command += ["--set", setting]
-        with open(os.path.join(self.out, "mediator.log"), "ab") as log:
-            self.mediator = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                             start_new_session=True)
-        self.await_executor(40)
-
-    def await_executor(self, seconds=30):
-        """Until one waits for a guest: what a program finds on a host that has been up for a while."""
-        deadline = now() + seconds
-        while not re.search(r"^ready *[1-9]", self.health(), re.MULTILINE):
-            if now() > deadline or self.mediator.poll() is not None:
-                raise Failure("no executor gets ready: see mediator.log")
-            time.sleep(0.05)
-
-    def health(self):
-        done = subprocess.run([self.program("vgpu-admin"), "--socket", self.socket("control"), "show-health"],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        return done.stdout
-
-    def stop_mediator(self):
-        if not self.mediator:
-            return
-        self.mediator.terminate()
-        try:
-            self.mediator.wait(10)
-        except subprocess.TimeoutExpired:
-            self.mediator.kill()
-            self.mediator.wait()
-        self.mediator = None
-
-    # ---- programs ----
-
-    def soft_folder(self):
-        """The software GPU under NVIDIA's name."""
-        folder = os.path.join(self.out, "soft")
-        os.makedirs(folder, exist_ok=True)
-        link = os.path.join(folder, "libcuda.so.1")
-        if not os.path.lexists(link):
-            os.symlink(os.path.join(self.product, "lib", "libvgpu-softcuda.so"), link)
-        return folder
 
     def on(self, side, command, extra):
         """(command, environment) of a program on a side."""
@@ -125,7 +70,7 @@ class Sides:
         if "LD_LIBRARY_PATH" not in extra:
             env.pop("LD_LIBRARY_PATH", None)
         if self.backend == "soft":
-            env["LD_LIBRARY_PATH"] = self.soft_folder()
+            env["LD_LIBRARY_PATH"] = soft_folder(self.product, self.out)
         return list(command), env
 
     def start(self, side, command, extra):

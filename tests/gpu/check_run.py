@@ -61,7 +61,57 @@ def ratios():
     expect("rate", [r.ratio for r in run.time_rows(COSTS, [native], [ours])], ["2.000", "0.500"])
 
 
+def summaries():
+    """Every case stands in it, whatever became of it."""
+    cases = [Case(f"a/{n}", []) for n in range(5)] + [Case("b/0", []), Case("b/1", [])]
+    rows = [run.Row("a/0", "", "", "", "same"), run.Row("a/1", "", "", "", "DIFFERS: x", True),
+            run.Row("a/2", "", "", "", "cut off"), run.Row("a/3", "", "", "", "ok, FAILS NATIVELY"),
+            run.Row("b/0", "", "", "", "ok, varies natively"), run.Row("mediator/lives", "", "", "", "FAILED", True)]
+    got = [line.split() for line in run.summary(cases, rows)]
+    expect("summary", got[1:], [["a", "1", "1", "1", "1", "-", "1"], ["b", "1", "-", "-", "-", "-", "1"],
+                                ["mediator", "-", "1", "-", "-", "-", "-"]])
+
+
+class Options:
+    """What run_halves asks for."""
+    native, limit, started = True, 90, 0
+    deadline = run.time.monotonic() + 1000
+
+
+def sides_of(case, statuses):
+    """The sides that run, in order, and the verdict."""
+    asked, rows = [], []
+
+    def fake(_case, side, _options, _limit):
+        asked.append(side)
+        return run.Outcome(status=statuses[side])
+
+    class Pool:
+        def submit(self, work, *words):
+            made = work(*words)
+            return type("Done", (), {"result": lambda _: made})()
+
+    class Report:
+        def add(self, _case, added, _outcomes, _elapsed):
+            rows.extend(added)
+
+    run.perform = fake
+    run.run_halves(case, Options, Report(), Pool())()
+    return asked, rows[0].verdict
+
+
+def references():
+    case = Case("group/ops", ["true"], compare="status", reference=True)
+    expect("compares with itself", sides_of(case, {"ours": 0}), (["ours"], "ok"))
+    expect("asks natively", sides_of(case, {"ours": 1, "native": 1}), (["ours", "native"], "fails natively too"))
+    expect("fails alone", sides_of(case, {"ours": 1, "native": 0}), (["ours", "native"], "FAILED status 1"))
+    long = Case("group/long", ["true"], compare="status", reference=True, limit=200)
+    expect("cut off", sides_of(long, {"ours": 124}), (["ours"], "cut off"))
+
+
 judgements()
 ratios()
+summaries()
+references()
 print("wrong judgements:", failures)
 sys.exit(1 if failures else 0)

@@ -35,6 +35,9 @@ if [ -d "$build/../cuda/static" ]; then
     check 'CUDA programs on the software GPU' "$here/run" --backend soft --product "$work" \
         cuda-static/vectoradd cuda-static/reduce cuda-shared/vectoradd
 fi
+# Both sides at once, which needs a GPU otherwise: natively is the software GPU itself.
+check 'both sides' on_soft --native driver/fault-wild driver/copies driver/quiet
+check 'both sides: the same' grep -qE '^driver +3 +-' "$work/out/summary.txt"
 check 'what a process sees of two devices' env VGPU_SOFT_DEVICES=2 "$here/run" --backend soft \
     --product "$VG_BUILD" --jobs 2 devices peers/driver
 check 'what is packed runs' pack_runs
