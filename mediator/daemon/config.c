@@ -77,7 +77,7 @@ static const struct setting settings[] = {
     NUMBER(max_streams, 1, 1048576), NUMBER(max_events, 1, 1048576),
     NUMBER(max_modules, 1, 1048576), NUMBER(max_graphs, 1, 1048576),
     NUMBER(max_pinned_mib, 0, 16777216),
-    NUMBER(context_mib, 0, 1048576), NUMBER(image_cache_mib, 0, 65536),
+    NUMBER(context_mib, 0, 1048576), CHOICE(measure_context, yes_no), NUMBER(image_cache_mib, 0, 65536),
     CHOICE(jit_cache, jit_words), CHOICE(pin_region, yes_no),
     NUMBER(start_timeout_s, 1, 3600), NUMBER(spin_us, 0, 1000000),
 };
@@ -108,6 +108,7 @@ void vg_config_init(struct vg_config *c)
     c->fault_long_window_s = 86400;
     strcpy(c->kernel_log, VG_KERNEL_LOG_PATH);
     c->gpu_events = 1;
+    c->measure_context = 1;
     c->pin_region = 1;
     c->spin_us = VG_SPIN_DEFAULT;
     c->log_level = VG_LOG_INFO;

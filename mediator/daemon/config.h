@@ -67,6 +67,7 @@ struct vg_config {
     uint64_t fault_long_limit;      /* the same, for who stays just below that */
     uint64_t fault_long_window_s;
     uint64_t gpu_events;            /* bool: NVML is asked for Xids */
+    uint64_t measure_context;       /* bool: NVML is asked what a context costs */
     char kernel_log[PATH_MAX];      /* where the GPU's driver reports, "": not read */
     uint64_t spin_us;               /* an executor polls so long before it sleeps */
     uint64_t scheduling;            /* enum vg_scheduling */

@@ -94,7 +94,7 @@ uint64_t vg_quota_context(const struct vg_mediator *m, const char **ret_from)
 
 bool vg_quota_wants_measure(const struct vg_mediator *m, const struct vg_session *s)
 {
-    if (m->context_measured || (s->backend.software && !m->config.nvml_library[0]))
+    if (!m->config.measure_context || m->context_measured || (s->backend.software && !m->config.nvml_library[0]))
         return false;
     return s->ahead || (s->client && s->client->vm->grant.memory_mib > 0);
 }

@@ -139,6 +139,9 @@ static int spawn(struct vg_private *p, const struct vg_private_options *o, const
                      (char *)"--set", (char *)"prestart_refill=no",
                      /* It ends with the command, whatever ends it. */
                      (char *)"--set", (char *)"keep=never",
+                     /* Each start of NVML holds up those of all others, on every GPU of the host. */
+                     (char *)"--set", (char *)"gpu_events=no",
+                     (char *)"--set", (char *)"measure_context=no",
                      (char *)"--set", (char *)"region_mib=1024", (char *)"--set",
                      (char *)(o->verbose ? "log_level=info" : "log_level=warning"), NULL };
     const int fds[] = { -1, -1, STDERR_FILENO };

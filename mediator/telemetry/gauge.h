@@ -41,8 +41,9 @@ void *vg_gauge_nvml_symbol(const char *symbol);
 int vg_gauge_events(int sock);
 
 /*
- * True if NVML's one device is what the driver would count, so that nobody need ask it: cuInit
- * takes a quarter of a second, and longer when many start. Else vg_gauge_nvml_bind follows.
+ * True if NVML's devices are what the driver would count, by PCI address, so that nobody need ask
+ * it: cuInit takes a quarter of a second, and longer when many start. Else vg_gauge_nvml_bind
+ * follows.
  */
 bool vg_gauge_nvml_alone(struct vg_gauges *g);
 void vg_gauge_nvml_bind(const struct vg_gauge_driver *d, struct vg_gauges *g);

@@ -266,20 +266,72 @@ bool vg_gauge_nvml_open(const char *library, struct vg_gauges *g)
     return true;
 }
 
+/* Which of several devices is the first, and which are hidden, the driver alone may know. */
+static bool is_plain_order(int count)
+{
+    const char *order = getenv("CUDA_DEVICE_ORDER");
+
+    if (getenv("CUDA_VISIBLE_DEVICES") || count < 1 || count > (int)VG_DEVICES_MAX)
+        return false;
+    return count == 1 || (order && strcmp(order, "PCI_BUS_ID") == 0);
+}
+
+/* Of one that is divided the driver shows parts. */
+static bool is_whole(nv_device dev)
+{
+    union nv_call mig = find("nvmlDeviceGetMigMode");
+    uint32_t now = 0, next;
+
+    return !mig.address || mig.n2(dev, &now, &next) != VG_NV_SUCCESS || now != 1;
+}
+
+struct place {
+    uint64_t address;
+    nv_device device;
+};
+
+static bool find_place(unsigned index, struct place *ret_place)
+{
+    union nv_call handle = find("nvmlDeviceGetHandleByIndex_v2");
+    union nv_call where = find("nvmlDeviceGetPciInfo_v3");
+    struct vg_nv_pci pci = { .domain = 0 };
+
+    if (!handle.address || handle.by_index(index, &ret_place->device) != VG_NV_SUCCESS ||
+        !is_whole(ret_place->device))
+        return false;
+    if (where.address && where.n1(ret_place->device, &pci) == VG_NV_SUCCESS)
+        ret_place->address = (uint64_t)pci.domain << 16 | pci.bus << 8 | pci.device;
+    else if (index > 0)
+        return false;
+    return true;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct place *p = a, *q = b;
+
+    return p->address < q->address ? -1 : p->address > q->address;
+}
+
 bool vg_gauge_nvml_alone(struct vg_gauges *g)
 {
     union nv_call count = find("nvmlDeviceGetCount_v2");
-    union nv_call handle = find("nvmlDeviceGetHandleByIndex_v2");
+    struct place place[VG_DEVICES_MAX] = { { 0, NULL } };
     int n = 0;
 
-    /* Which of several devices is the first, and which are hidden, only the driver knows. */
-    if (getenv("CUDA_VISIBLE_DEVICES") || !count.address || !handle.address ||
-        count.number(&n) != VG_NV_SUCCESS || n != 1 ||
-        handle.by_index(0, &nv.device[0]) != VG_NV_SUCCESS)
+    if (!count.address || count.number(&n) != VG_NV_SUCCESS || !is_plain_order(n))
         return false;
-    g->device_count = 1;
-    vg_gauge_clear(&g->device[0]);
-    ask_rows(&g->device[0], nv.device[0], 0, FIRST_CHANGING);
+    for (int i = 0; i < n; i++) {
+        if (!find_place((unsigned)i, &place[i]))
+            return false;
+    }
+    qsort(place, (size_t)n, sizeof(place[0]), by_address);
+    g->device_count = (uint32_t)n;
+    for (int i = 0; i < n; i++) {
+        nv.device[i] = place[i].device;
+        vg_gauge_clear(&g->device[i]);
+        ask_rows(&g->device[i], nv.device[i], 0, FIRST_CHANGING);
+    }
     vg_gauge_fabric_clear(g);
     vg_gauge_fabric_nvml(nv.device, g);
     return true;

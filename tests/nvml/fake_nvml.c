@@ -3,7 +3,8 @@
  * A libnvidia-ml.so.1 for the host's side of the tests: one device, every row of
  * vg_telemetry.def answered with a value that no other has, every seventh refused.
  * Processes are what the file $VG_FAKE_PROCESSES lists, a line PID BYTES PERCENT each, and
- * whoever asks, with $VG_FAKE_CONTEXT_MIB.
+ * whoever asks, with $VG_FAKE_CONTEXT_MIB. Each start writes a line into $VG_FAKE_STARTS.
+ * $VG_FAKE_DEVICES devices, with $VG_FAKE_REVERSED counted from the other end.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -106,6 +107,13 @@ static int words(void *dev, enum vg_nv_item item, uint32_t *const *out, unsigned
 
 DEFINE(nvmlInit_v2, (void))
 {
+    const char *path = getenv("VG_FAKE_STARTS");
+    FILE *f = path ? fopen(path, "ae") : NULL;
+
+    if (f) {
+        fprintf(f, "%d\n", (int)getpid());
+        fclose(f);
+    }
     return VG_NV_SUCCESS;
 }
 
@@ -145,7 +153,7 @@ DEFINE(nvmlDeviceGetHandleByPciBusId_v2, (const char *bus_id, void **ret_dev))
 
 DEFINE(nvmlDeviceGetHandleByIndex_v2, (unsigned index, void **ret_dev))
 {
-    *ret_dev = DEVICE + index;
+    *ret_dev = DEVICE + (getenv("VG_FAKE_REVERSED") ? device_count() - 1 - index : index);
     return index < device_count() ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
 }
 

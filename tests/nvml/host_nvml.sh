@@ -48,13 +48,40 @@ replaced() {
 }
 check 'a new helper after its death' within 12 replaced
 mediator_stop
-# With several devices NVML's order is not the driver's, so the driver is asked.
+# Several devices are counted by PCI address, as the driver will, which need not be started.
 export VG_FAKE_DEVICES=2 VGPU_SOFT_DEVICES=2
-VGPU_BACKEND=cuda mediator_start --set cuda_library="$fake/libcuda.so.1" --set prestart=0
+drivers() { grep -c softcuda "/proc/$(pgrep -P "$mediator" -x vgpu-telemetry)/maps"; }
+VG_FAKE_REVERSED=1 VGPU_BACKEND=cuda mediator_start --set cuda_library="$fake/libcuda.so.1" --set prestart=0
+check 'several devices in their order' same
+check 'and what connects them' grep -q '^pair 1,0 nvmlDeviceGetP2PStatus' "$work/ours"
+check 'without the driver' test "$(drivers)" = 0
+mediator_stop
+# In another order NVML cannot say which is the first.
+CUDA_DEVICE_ORDER=FASTEST_FIRST VGPU_BACKEND=cuda mediator_start --set cuda_library="$fake/libcuda.so.1" --set prestart=0
 check 'the driver says which devices' same
-check 'and NVML what connects them' grep -q '^pair 1,0 nvmlDeviceGetP2PStatus' "$work/ours"
+check 'which was asked' test "$(drivers)" != 0
 mediator_stop
 unset VG_FAKE_DEVICES VGPU_SOFT_DEVICES
+
+# A private mediator, which is one of many: NVML is started once, and only for who asks.
+mkdir -p "$work/one/bin"
+cp "$bin/vgpu-run" "$work/one/bin"
+ln -s "$build/lib" "$work/one/lib"
+cat >"$work/one/bin/vgpu-mediator" <<EOF
+#!/bin/sh
+exec "$bin/vgpu-mediator" "\$@" --set cuda_library="$fake/libcuda.so.1"
+EOF
+chmod +x "$work/one/bin/vgpu-mediator"
+# starts N COMMAND: so often is NVML started while it runs
+starts() {
+    local n=$1
+    shift
+    : >"$work/starts"
+    VG_FAKE_STARTS=$work/starts "$work/one/bin/vgpu-run" --backend cuda -- "$@" >"$work/out" 2>&1 || { cat "$work/out"; return 1; }
+    [ "$(wc -l <"$work/starts")" = "$n" ]
+}
+check 'a program without NVML starts none' starts 0 "$build/client/copies"
+check 'one that asks starts it once' starts 1 "$build/client/nvml-answers"
 
 # What a context costs is asked of NVML, by who waits for a guest or, without that, by whose VM has
 # a limit; until then the setting counts.
