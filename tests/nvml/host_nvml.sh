@@ -89,6 +89,7 @@ shown() { admin show-vm --vm-name=m | grep -E "a context costs +$1"; }
 claims() { admin show-metrics --vm-name=m --json | tr -d ' \n' | grep -q "\"memory_claimed_bytes\":$(($1 << 20))[,}]"; }
 holds() {
     touch "$work/hold"
+    : >"$work/held" # not what the last one said
     VGPU_SOCKET=$work/mediator.sock VGPU_VM_NAME=m "$bin/vgpu-run" -- "$build/client/limits" hold 8 "$work/hold" >"$work/held" &
     local process=$!
     within 30 grep -q hold "$work/held" && claims "$1"
