@@ -21,7 +21,7 @@ static struct daemon d;
 
 /* ---- The executor as the host sees it ---- */
 
-static pid_t executor_pid(void)
+pid_t executor_pid(void)
 {
     FILE *f = fopen(d.log, "r");
     char line[4096], *at;
@@ -397,6 +397,11 @@ static void tokens(void)
     sharing(&d);
 }
 
+static void too_much(void)
+{
+    storms(&d);
+}
+
 static void links_and_green_contexts(void)
 {
     linking(&d);
@@ -420,6 +425,7 @@ int main(int argc, char **argv)
         {"mappings", own_mappings},
         {"sharing", tokens},
         {"linking", links_and_green_contexts},
+        {"storms", too_much},
     };
 
     daemon_start(&d);

@@ -10,11 +10,17 @@ extern const char plain_ptx[];
 
 void expect_alive(struct guest *g);
 
+/* Of the guest that was opened last. */
+pid_t executor_pid(void);
+
 /* Memory that the guest maps itself (mappings.c). */
 void mappings(const struct daemon *d);
 
 /* Links and green contexts (linking.c). */
 void linking(const struct daemon *d);
+
+/* Too much of what is allowed (storms.c). */
+void storms(const struct daemon *d);
 
 /* What processes of one VM share, and of two (sharing.c). */
 void sharing(const struct daemon *d);

@@ -5,6 +5,6 @@ hostile-fuzz-src   := tests/hostile/fuzz_guest.c tests/hostile/guest.c
 hostile-fuzz-libs  := libvgproto.a
 hostile-fuzz-deps  := $(B)/bin/vgpu-mediator $(B)/bin/vgpu-executor $(B)/lib/libvgpu-softcuda.so
 hostile-cases-src  := tests/hostile/cases.c tests/hostile/mappings.c tests/hostile/sharing.c tests/hostile/linking.c \
-                      tests/hostile/guest.c
+                      tests/hostile/storms.c tests/hostile/guest.c
 hostile-cases-libs := libvgproto.a
 hostile-cases-deps := $(hostile-fuzz-deps)
