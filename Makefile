@@ -43,7 +43,10 @@ endif
 
 WARN := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla \
         -Wpointer-arith -Wundef
-CFLAGS   := -std=gnu99 $(OPT) $(WARN) -fPIC -fvisibility=hidden -fstack-protector-strong \
+# gcc 4.8 has the first where a distributor has put it in (CentOS 7), else only the second.
+STACK := $(shell echo | $(CC) -fstack-protector-strong -E -xc - >/dev/null 2>&1 && \
+                 echo -fstack-protector-strong || echo -fstack-protector-all)
+CFLAGS   := -std=gnu99 $(OPT) $(WARN) -fPIC -fvisibility=hidden $(STACK) \
             -ffp-contract=off -pthread $(EXTRA_CFLAGS)
 CPPFLAGS := -Iprotocol -I. -D_GNU_SOURCE
 ifneq ($(filter release,$(VARIANT)),)

@@ -182,8 +182,9 @@ static CUresult read_side(const CUmemcpy3DOperand *o, const CUextent3D *extent, 
     s->ptr = o->op.ptr.ptr;
     s->height = o->op.ptr.layerHeight ? o->op.ptr.layerHeight : extent->height;
     if (o->type != CU_MEMCPY_OPERAND_TYPE_POINTER || row < extent->width ||
-        s->height < extent->height || __builtin_mul_overflow(row, element, &s->pitch))
+        s->height < extent->height || row > SIZE_MAX / element)
         return CUDA_ERROR_INVALID_VALUE;
+    s->pitch = row * element;
     return CUDA_SUCCESS;
 }
 

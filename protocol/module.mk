@@ -2,6 +2,8 @@
 # What shim, device, mediator and executor share; no system calls, no allocation, no CUDA.
 libs += libvgproto.a
 libvgproto.a-src := $(wildcard protocol/*.c)
+# Following variables of vector types, gcc 4.8 dies.
+$(OBJ)/protocol/vg_digest.o: CFLAGS += $(if $(findstring clang,$(CC)),,-fno-var-tracking-assignments)
 
 # The version script of a library that exports exactly the table's symbols (and nothing else), from
 # the table itself. Use: libx.so-map := $(vg-api-map)

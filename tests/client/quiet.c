@@ -28,6 +28,10 @@
 
 VG_IMAGE(vg_client_ptx, "tests/client/kernels.ptx");
 
+#ifndef PTRACE_O_EXITKILL        /* glibc 2.17 has it not; Linux 3.8 has */
+#define PTRACE_O_EXITKILL 0x100000
+#endif
+
 #define BURST 64            /* launches between two synchronizations, far below a full ring */
 
 static volatile uint32_t *find_registers(void)

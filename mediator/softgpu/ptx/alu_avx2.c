@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* ALU_LIST for x86 CPUs with AVX2 and FMA; chosen at run time in alu_base.c. */
-#if defined(__x86_64__) && defined(__clang__)
-#include <math.h>
-#include <pthread.h>
-#include <stdint.h>
-#include <string.h>
-#pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2"))), apply_to = function)
+/*
+ * ALU_LIST for x86 CPUs with AVX2 and FMA, chosen at run time in alu_base.c. The whole file is
+ * compiled for such a CPU (module.mk), so nothing but the table may be seen from outside.
+ */
+#if defined(__x86_64__)
 #include "alu_simd.h"
-#pragma clang attribute pop
-#elif defined(__x86_64__)
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,bmi,bmi2")
-#include "alu_simd.h"
-#pragma GCC pop_options
 #else
 #include "alu_list.h"
 #endif

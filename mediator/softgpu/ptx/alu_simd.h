@@ -13,8 +13,10 @@
 
 #if defined(__clang__)
 #define IVDEP _Pragma("clang loop vectorize(assume_safety)")
-#else
+#elif __GNUC__ > 4 || (__GNUC__ == 4 && __GNUC_MINOR__ >= 9)
 #define IVDEP _Pragma("GCC ivdep")
+#else
+#define IVDEP           /* gcc 4.8 looks at run time whether slots overlap */
 #endif
 
 #define BIT4(n) 1u << (n), 2u << (n), 4u << (n), 8u << (n)

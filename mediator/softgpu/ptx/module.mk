@@ -10,3 +10,7 @@ ifeq ($(VARIANT),release)
 $(OBJ)/$(ptx)/%.o: CFLAGS += -O3
 endif
 $(OBJ)/$(ptx)/%.o: CFLAGS += -fno-math-errno -fno-trapping-math -Wno-pass-failed
+# By flags, not by a pragma: with that gcc 4.8 dies of an internal error.
+ifeq ($(shell uname -m),x86_64)
+$(OBJ)/$(ptx)/alu_avx2.o: CFLAGS += -mavx2 -mfma -mbmi -mbmi2
+endif
