@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The plugin of XAPI. Its program is called what it is called in /etc/xapi.d/plugins.
 libs += libvgxapi.a
-libvgxapi.a-src  := $(addprefix xapi-plugin/,failure.c keys.c machine.c text.c xapi.c xmlrpc.c xs.c)
+libvgxapi.a-src  := $(addprefix xapi-plugin/,failure.c host.c keys.c machine.c text.c xapi.c xmlrpc.c xs.c)
 libvgxapi.a-pkgs := json-c libxml-2.0 libcurl
 
 progs += vgpu
@@ -21,6 +21,14 @@ vgpu-publish-src    := xapi-plugin/hook/publish.c mediator/admin/ask.c
 vgpu-publish-libs   := libvgxapi.a libvgdaemon.a libvgbase.a libvgproto.a
 vgpu-publish-pkgs   := json-c libxml-2.0 libcurl
 vgpu-publish-ldlibs := -ldl
+
+# What keeps CloudStack's host tags right.
+progs += vgpu-cloudstack
+vgpu-cloudstack-src    := $(addprefix xapi-plugin/cloudstack/,main.c cloud.c hosts.c settings.c sign.c \
+                          tags.c)
+vgpu-cloudstack-libs   := libvgxapi.a libvgdaemon.a libvgbase.a libvgproto.a
+vgpu-cloudstack-pkgs   := json-c libxml-2.0 libcurl
+vgpu-cloudstack-ldlibs := -ldl
 
 # What xcp-rrdd reads.
 progs += vgpu-rrdd

@@ -54,8 +54,9 @@ host_installs() {
     rpm_in -i "$(rpm_of mediator 1)" || return 1
     has_file /usr/sbin/vgpu-mediator /usr/libexec/vgpu/vgpu-executor /etc/xapi.d/plugins/vgpu \
         /etc/xapi.d/vm-pre-start/50-vgpu /etc/vgpu/mediator.conf /var/lib/vgpu \
-        /usr/share/man/man8/vgpu-admin.8.gz /usr/lib/vgpu/libcuda.so.1 &&
-        logged 'enable vgpu-mediator.service vgpu-publish.timer vgpu-rrdd.service' &&
+        /usr/share/man/man8/vgpu-admin.8.gz /usr/lib/vgpu/libcuda.so.1 \
+        /usr/share/doc/vgpu-mediator/docs/installation.md &&
+        logged 'enable vgpu-mediator.service vgpu-publish.timer vgpu-cloudstack.timer vgpu-rrdd.service' &&
         grep -q '= /usr/libexec/vgpu/vgpu-qemu-wrapper' "$root/etc/xenopsd.conf.d/50-vgpu.conf" && logged 'restart vgpu-mediator' &&
         ! [ -e "$root/etc/ld.so.conf.d/00-vgpu.conf" ]
 }

@@ -7,4 +7,4 @@ $(B)/tests/xenstore/libxenstore.so.4: $(OBJ)/tests/xapi/fake_xenstore.o
 objects          += $(OBJ)/tests/xapi/fake_xenstore.o
 extra-test-files += $(B)/tests/xenstore/libxenstore.so.4
 
-test-scripts += tests/xapi/plugin.py tests/xapi/hooks.py tests/xapi/rrdd.py tests/xapi/live.sh
+test-scripts += tests/xapi/plugin.py tests/xapi/hooks.py tests/xapi/cloudstack.py tests/xapi/rrdd.py tests/xapi/live.sh

@@ -71,6 +71,7 @@ class Server:
         self.path = path
         self.has_vm_call = has_vm_call
         self.vms, self.hosts = {}, {}
+        self.master = 'OpaqueRef:host-1'
         self.sessions = {
             'OpaqueRef:root': dict(pool=False, superuser=True, permissions=[]),
             'OpaqueRef:pool': dict(pool=True, superuser=True, permissions=[]),
@@ -259,6 +260,12 @@ class Server:
     def VM_remove_from_platform(self, ref, key):
         self.vm(ref)['platform'].pop(key, None)
         return ''
+
+    def host_get_all_records(self):
+        return self.hosts
+
+    def pool_get_all_records(self):
+        return {'OpaqueRef:pool-1': dict(master=self.master)}
 
     def host_get_by_uuid(self, uuid):
         for ref, host in self.hosts.items():

@@ -13,15 +13,13 @@
 #include <unistd.h>
 
 #include "mediator/admin/ask.h"
-#include "mediator/base/file.h"
-#include "mediator/base/util.h"
 #include "protocol/vg_sock.h"
+#include "xapi-plugin/host.h"
 #include "xapi-plugin/machine.h"
 #include "xapi-plugin/version.h"
 #include "xapi-plugin/xapi.h"
 
 #define NAME      "vgpu-publish"
-#define INVENTORY "/etc/xensource-inventory"
 #define TAG       "vgpu"
 #define DEADLINE_S 30
 #define TRIES      40u          /* times PAUSE_US: the GPU is asked when somebody wants to know */
@@ -139,26 +137,6 @@ static json_object *wanted_members(bool *ret_usable)
 
 /* ---- what XAPI has ---- */
 
-/* INSTALLATION_UUID='...' */
-static int host_uuid(char *uuid)
-{
-    const char *path = getenv("VGPU_INVENTORY");
-    vg_auto_free char *text = NULL;
-    char found[VG_UUID_MAX];
-    const char *at;
-
-    if (vg_file_read(path && *path ? path : INVENTORY, 65536, &text) < 0)
-        return -1;
-    at = strstr(text, "INSTALLATION_UUID='");
-    if (!at)
-        return -1;
-    snprintf(found, sizeof(found), "%s", at + strlen("INSTALLATION_UUID='"));
-    if (!vg_uuid_ok(found))
-        return -1;
-    vg_uuid_lower(uuid, found);
-    return 0;
-}
-
 static int set_member(struct vg_xapi *x, const char *host, const char *key, const char *value,
                       struct vg_failure *f)
 {
@@ -240,10 +218,8 @@ int main(void)
     int rc;
 
     alarm(DEADLINE_S);
-    if (host_uuid(uuid) < 0) {
-        fprintf(stderr, NAME ": %s does not tell the host's uuid\n", INVENTORY);
+    if (vg_host_uuid(NAME, uuid) < 0)
         return 1;
-    }
     curl_global_init(CURL_GLOBAL_NOTHING);
     vg_xapi_init(&x, NAME, NULL);
     rc = publish(&x, uuid, &f);
