@@ -144,6 +144,25 @@ START_TEST(takes_no_malformed_job)
 }
 END_TEST
 
+/*
+ * Whoever was started to stay who it is, which may be root, serves no VM that has a user of its
+ * own: it ends, and neither the daemon nor the guest is told a reason, so another takes its place.
+ */
+START_TEST(ends_untold_rather_than_serve_as_itself)
+{
+    spawn_idle();
+    h.user = 2100000001;
+    host_send_job(&h);
+    int status = host_wait(&h);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 10 + VG_GONE_CRASHED,
+                  "status 0x%x", (unsigned)status);
+    struct vg_msg said;
+    ck_assert_int_eq((int)recv(h.control, &said, sizeof(said), 0), 0);
+    ck_assert_uint_eq(h.slot->state, VG_SLOT_ATTACHING);
+    ck_assert_uint_eq(h.slot->reason, VG_GONE_NONE);
+}
+END_TEST
+
 TCase *ahead_cases(void)
 {
     TCase *t = tcase_create("ahead");
@@ -156,5 +175,6 @@ TCase *ahead_cases(void)
     tcase_add_loop_test(t, keeps_the_usual_places_free, 0, 4);
     tcase_add_test(t, ends_by_signal_while_it_waits);
     tcase_add_loop_test(t, takes_no_malformed_job, 0, 2);
+    tcase_add_test(t, ends_untold_rather_than_serve_as_itself);
     return t;
 }

@@ -159,7 +159,7 @@ void host_send_job(struct host *h)
 {
     struct vg_msg m = {.type = VG_MSG_SERVE, .token = VG_TOKEN(1, 0),
                        .region_size = TEST_REGION_SIZE, .slot_count = TEST_SLOTS, .name = "test",
-                       .shelf_size = TEST_SHELF_SIZE};
+                       .shelf_size = TEST_SHELF_SIZE, .user = h->user};
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(3 * sizeof(int))];

@@ -34,6 +34,7 @@ struct host {
     int account_fd, orders_fd;
     struct vg_orders *orders;               /* the executor can only read */
     int shelf_fd;                           /* empty at first */
+    uint32_t user;                          /* of the job: whom to become; 0 at first */
     struct vg_account *account;             /* of the VM: no limits; the executor has seat 0 */
     uint32_t seq;
     struct vg_msg said;                     /* its latest message while it started */
