@@ -50,7 +50,8 @@ static bool has_share(void)
     return others < 2 || chunk_bytes + CHUNK_WANT <= vg_process.layout.size / SHARE;
 }
 
-static bool add_chunk(void)
+/* Held by the caller, who pins it (pin_chunk) when he has given the lock back. */
+static bool add_chunk_locked(void)
 {
     size_t size;
 
@@ -59,29 +60,43 @@ static bool add_chunk(void)
     void *p = vg_window_get(CHUNK_WANT, CHUNK_MIN, &size);
     if (!p)
         return false;
-    /* What the GPU does not see is staged all the same; an error that stands is the copy's to tell. */
-    if (vg_window_pin(p, size) != CUDA_SUCCESS)
-        vg_log(3, "a staging chunk is not pinned");
     chunks[chunk_count].bytes = p;
     chunks[chunk_count].size = size;
+    chunks[chunk_count].held = true;
     chunk_bytes += size;
     chunk_count++;
     return true;
 }
 
+/* One way to the host and back, which the others need not wait for. */
+static void pin_chunk(const struct vg_stage *s)
+{
+    /* What the GPU does not see is staged all the same; an error that stands is the copy's to tell. */
+    if (vg_window_pin(s->bytes, s->size) != CUDA_SUCCESS)
+        vg_log(3, "a staging chunk is not pinned");
+}
+
+static struct vg_stage stage_of(unsigned i)
+{
+    return (struct vg_stage){.index = i, .bytes = chunks[i].bytes, .size = chunks[i].size};
+}
+
 bool vg_stage_try(struct vg_stage *ret_stage)
 {
+    bool fresh = false;
     unsigned i = 0;
 
     pthread_mutex_lock(&lock);
     while (i < chunk_count && !chunk_free(i))
         i++;
-    bool found = i < chunk_count || (has_share() && add_chunk());
+    bool found = i < chunk_count || (fresh = has_share() && add_chunk_locked());
     if (found) {
         chunks[i].held = true;
-        *ret_stage = (struct vg_stage){.index = i, .bytes = chunks[i].bytes, .size = chunks[i].size};
+        *ret_stage = stage_of(i);
     }
     pthread_mutex_unlock(&lock);
+    if (fresh)
+        pin_chunk(ret_stage);
     return found;
 }
 
@@ -116,10 +131,19 @@ uint8_t *vg_stage_places(void)
 
 void vg_stage_reserve(void)
 {
+    struct vg_stage stage = {0};
+    bool fresh = false;
+
     pthread_mutex_lock(&lock);
-    if (reserved == VG_STAGE_CHUNKS && (add_chunk() || chunk_count > 1))
+    if (reserved == VG_STAGE_CHUNKS && ((fresh = add_chunk_locked()) || chunk_count > 1)) {
         reserved = chunk_count - 1;
+        stage = stage_of(reserved);
+    }
     pthread_mutex_unlock(&lock);
+    if (!fresh)
+        return;
+    pin_chunk(&stage);
+    vg_stage_unhold(&stage);
 }
 
 /* No chunk will ever be free for this thread. */
