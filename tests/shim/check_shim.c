@@ -404,6 +404,7 @@ int main(void)
     tcase_add_test(core, a_child_has_no_gpu_and_does_the_parent_no_harm);
     tcase_add_test(core, posting_is_cheap);
     add_api_tests(core);
+    add_lend_tests(core);
     tcase_set_timeout(core, 60);
     suite_add_tcase(s, fresh);
     suite_add_tcase(s, core);

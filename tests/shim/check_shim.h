@@ -12,5 +12,6 @@ extern struct fake_host *host;      /* of this test */
 
 CUcontext retain(void);             /* device 0's primary context, made current */
 void add_api_tests(TCase *core);    /* check_shim_api.c; core has a shim that is initialised */
+void add_lend_tests(TCase *core);   /* check_shim_lend.c; the same */
 
 #endif

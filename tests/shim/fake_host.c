@@ -73,10 +73,17 @@ static void snapshot(struct fake_host *h, const struct vg_call *c)
     publish(cell, c->seq);
 }
 
+static void wait_while_held(const struct fake_host *h)
+{
+    while (vg_load_relaxed(&h->held) && !vg_load_relaxed(&h->stop))
+        usleep(1000);
+}
+
 static void serve_record(struct fake_host *h, const struct vg_call *c)
 {
     static const uint64_t handle[4] = {0xc0de0000};
     static const uint64_t memory[4] = {0x300000000000};
+    static const uint64_t capturing[4] = {CU_STREAM_CAPTURE_STATUS_ACTIVE};
     static uint64_t stream[4] = {0x5000};
 
     vg_store_relaxed(&h->records, h->records + 1);
@@ -88,12 +95,18 @@ static void serve_record(struct fake_host *h, const struct vg_call *c)
         vg_store_relaxed(&h->context, c->arg[0]);
         break;
     case VG_CALL_NOP:
-        while (vg_load_relaxed(&h->held) && !vg_load_relaxed(&h->stop))
-            usleep(1000);
+        wait_while_held(h);
         if (vg_load_relaxed(&h->hang_up))
             return;
         vg_store_relaxed(&h->sum, h->sum + c->arg[0]);
         reply(h->slot, c, 0, c->arg);
+        break;
+    case VG_CALL_PIN: /* the GPU sees nothing */
+        wait_while_held(h);
+        reply(h->slot, c, 0, NULL);
+        break;
+    case VG_CALL_cuStreamIsCapturing: /* which the shim asks of streams that may */
+        reply(h->slot, c, 0, capturing);
         break;
     case VG_CALL_cuDevicePrimaryCtxRetain:
         reply(h->slot, c, 0, handle);

@@ -20,7 +20,7 @@ void fake_host_stop(struct fake_host *h);
 /* The present client's slot, in our mapping; NULL before it has attached. */
 struct vg_slot *fake_host_slot(struct fake_host *h);
 
-/* The next NOPs are left unanswered while held. */
+/* The next NOPs and PINs are left unanswered while held. */
 void fake_host_hold(struct fake_host *h, int held);
 
 /* Dies as by SIGKILL: no answer to anything, the socket closes. */

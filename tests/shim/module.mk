@@ -2,7 +2,8 @@
 # The shim's objects are linked in, so that the tests reach what the library hides.
 tests += check-shim check-shim-alone
 shim-objects := $(filter-out guest-shim/warden.c,$(wildcard guest-shim/*.c))
-check-shim-src  := tests/shim/check_shim.c tests/shim/check_shim_api.c tests/shim/fake_host.c $(shim-objects)
+check-shim-src  := $(addprefix tests/shim/,check_shim.c check_shim_api.c check_shim_lend.c fake_host.c) \
+    $(shim-objects)
 check-shim-libs := libvgproto.a
 check-shim-pkgs := check
 check-shim-ldlibs := -ldl
