@@ -10,6 +10,7 @@
 #include "spawn.h"
 #include "mediator/base/log.h"
 #include "session.h"
+#include "users.h"
 
 static unsigned count_of(const struct vg_pool *p, enum vg_session_state state)
 {
@@ -123,7 +124,8 @@ static bool is_current(const struct vg_session *s, const struct vg_backend *now)
 
     vg_gpus_place(s->mediator, s->mediator->config.policy.pool, &place);
     return s->backend.software == now->software && strcmp(s->gpus, place.gpus) == 0 &&
-           strcmp(s->backend.library, now->library) == 0 && is_our_build(s);
+           strcmp(s->backend.library, now->library) == 0 && is_our_build(s) &&
+           s->user == s->mediator->users.base;
 }
 
 /* The best one for a guest that comes now; one that is still warming is ahead of a new one. */
@@ -142,7 +144,10 @@ static struct vg_session *best(struct vg_pool *p, const char *gpus)
     return warming;
 }
 
-/* A driver may have been installed or removed since they were started, a GPU have become sick. */
+/*
+ * A driver may have been installed or removed since they were started, a GPU have become sick, an
+ * earlier daemon have had another setting for whom they are.
+ */
 static void drop_outdated(struct vg_mediator *m)
 {
     struct vg_session *s, *next;
@@ -162,6 +167,14 @@ void vg_pool_refresh(struct vg_mediator *m)
     fill_in(m, VG_POOL_QUIET_MS);
 }
 
+/* Those who were started to stay who we are cannot become the user that a VM still has. */
+static bool can_become(const struct vg_client *client)
+{
+    struct vg_mediator *m = client->mediator;
+
+    return m->users.base || vg_users_of(m, client->vm) == 0;
+}
+
 int vg_pool_attach(struct vg_client *client, unsigned slot, uint32_t token,
                    struct vg_session **ret_session, char *why, size_t why_cap)
 {
@@ -171,7 +184,7 @@ int vg_pool_attach(struct vg_client *client, unsigned slot, uint32_t token,
 
     vg_spawn_gpus(client, slot, gpus);
     drop_outdated(m);
-    while ((s = best(&m->pool, gpus)) != NULL) {
+    while (can_become(client) && (s = best(&m->pool, gpus)) != NULL) {
         if (vg_session_give(s, client, slot, token) == 0) {
             vg_list_remove(&s->link);
             fill_in(m, VG_POOL_QUIET_MS);

@@ -432,8 +432,10 @@ int vg_session_new_ahead(struct vg_mediator *m, struct vg_session **ret_session,
 {
     struct vg_session *s = vg_session_alloc(m);
 
-    if (s)
+    if (s) {
         s->ahead = true;
+        s->user = m->users.base;
+    }
     return run(s, ret_session, why, why_cap);
 }
 

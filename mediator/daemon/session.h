@@ -46,7 +46,7 @@ struct vg_session {
     unsigned slot;
     uint32_t token;
     unsigned seat;                  /* in the VM's account, VG_NO_SEAT: none */
-    uint32_t user;                  /* whom it becomes for its VM, see users.h; 0: nobody else */
+    uint32_t user;                  /* whom it becomes for its VM, or is meanwhile, see users.h; 0: nobody else */
     int account_fd;                 /* the VM's quota.fd, which owns it; -1 without a seat */
     enum vg_session_state state;
     enum vg_gone_reason reason;     /* why it is being stopped, or has ended */

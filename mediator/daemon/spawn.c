@@ -150,13 +150,13 @@ static bool keeps_code(const struct vg_session *s)
         return false;
     /* Our home is closed to users that are not ours. */
     return choice == VG_JIT_YES || (choice == VG_JIT_AUTO && !getenv("CUDA_CACHE_PATH") &&
-                                    (m->users.base || !getenv("HOME")));
+                                    (vg_users_start(s) || !getenv("HOME")));
 }
 
 static int spawn(struct vg_session *s, const struct vg_spawn *sp)
 {
     const struct vg_config *config = &s->mediator->config;
-    uint32_t user = s->mediator->users.base;
+    uint32_t user = vg_users_start(s);
     char spin[24], user_text[16], visible[sizeof(s->gpus) + 32], nvml[PATH_MAX];
     char *order = vg_backend_order(), *limit = s->gpus[0] ? visible : NULL;
     char *extra[] = { order ? order : limit, order ? limit : NULL, NULL };

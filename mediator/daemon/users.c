@@ -14,6 +14,7 @@
 
 #include "mediator.h"
 #include "mediator/base/log.h"
+#include "session.h"
 
 #define FIRST_FREE  1000u   /* below are the system's own */
 #define DOMAINS_MAX 32752u  /* a domain's number is less */
@@ -131,11 +132,18 @@ uint32_t vg_users_of(struct vg_mediator *m, struct vg_vm *vm)
     uint32_t user = m->users.base;
 
     if (user == 0)
-        return 0;
+        return geteuid() == 0 ? vm->user : 0;
     /* As many as VMs can be known: one is free. */
     while (vm->user == 0) {
         if (!is_taken(m, ++user))
             vm->user = user;
     }
     return vm->user;
+}
+
+uint32_t vg_users_start(const struct vg_session *s)
+{
+    uint32_t base = s->mediator->users.base;
+
+    return base ? base : s->user;
 }

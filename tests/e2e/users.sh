@@ -71,13 +71,14 @@ root_is_not() { ! "$top/tests/e2e/trespass.py" 0 "$1" && [ "$("$top/tests/e2e/tr
 ends() {
     rm -f "$work/go"
     wait $(jobs -p | grep -vx "$mediator") || return 1
-    for f in one.a one.b two three; do grep '^ok: ' "$work/$f" || { cat "$work/$f"; return 1; }; done
+    for f in one.a one.b one.c two two.b three four five; do grep '^ok: ' "$work/$f" || { cat "$work/$f"; return 1; }; done
     within 20 no_executors
 }
 
+# again [OPTION...]
 again() {
     mediator_stop -KILL
-    mediator_start
+    mediator_start "$@"
 }
 # The daemon after it knows whose users are whose.
 stays() {
@@ -86,6 +87,32 @@ stays() {
     local three=$(of three user)
     echo "$one $two $three"
     [ "$three" -gt $base ] && [ "$three" != "$one" ] && [ "$three" != "$two" ]
+}
+
+# all_of VM USER COUNT: so many executors, all of them this user and nobody else.
+all_of() {
+    local pid
+    [ "$(of "$1" pid | wc -l)" = "$3" ] && [ "$(of "$1" user | sort -u)" = "$2" ] || return 1
+    for pid in $(of "$1" pid); do runs_as "$pid" "$2" || return 1; done
+}
+# Another setting is for VMs that come: no VM's executors are two users, and none of theirs is root.
+root_for_new_ones() {
+    again --set executor_uid=0 && start one one.c && start four four || return 1
+    all_of one "$one" 3 && all_of two "$two" 1 &&
+        [ "$(of four user)" = 0 ] && [ "$(status "$(of four pid)" Uid | cut -f 1)" = 0 ]
+}
+others_for_new_ones() {
+    local other=$((base + 5000)) five
+    again --set executor_uid=$other && start two two.b && start five five || return 1
+    five=$(of five user)
+    echo "five $five"
+    all_of one "$one" 3 && all_of two "$two" 2 && [ "$five" -gt $other ] && all_of five "$five" 1
+}
+# The one that waits for a guest is this user.
+waits_as() {
+    local pid
+    pid=$(sed -n 's/.*info executor-idle pid=\([0-9]*\) .*/\1/p' "$work/mediator.log" | tail -n 1)
+    [ "$(status "$pid" Uid | cut -f 2)" = "$1" ]
 }
 
 killed_by_the_daemon() {
@@ -147,6 +174,9 @@ check 'nor the other the one' refused "$two" "$(of one pid | head -n 1)"
 check 'root could' root_is_not "$(of two pid)"
 check 'the daemon is killed' again
 check 'users stay' stays
+check 'with executor_uid = 0 from now on, too' root_for_new_ones
+check 'and with others' others_for_new_ones
+check 'who has no guest is one of those' within 60 waits_as $((base + 5000))
 check 'all had right results' ends
 check 'the daemon can end them' killed_by_the_daemon
 check 'without the right to change users it starts none' cannot_change setuid

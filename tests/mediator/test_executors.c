@@ -94,6 +94,31 @@ START_TEST(no_gpu_shows)
 }
 END_TEST
 
+/* Not so if a guest has chosen a GPU that is not there: that says nothing of the host. */
+START_TEST(a_guests_choice_says_nothing_of_the_host)
+{
+    json_object *o, *health;
+    struct vg_slot *slot;
+    struct peer p;
+
+    start("fail");
+    peer_hello_device(&p, &d, "vm1");
+    slot = vg_region_slot(p.base, &p.layout, 0);
+    slot->visible[0] = 63;
+    slot->visible_count = 1;
+    close(peer_attach(&p, TOKEN(0, 1)));
+    peer_wait_slot(&p, 0, VG_SLOT_GONE);
+    ck_assert_uint_eq(slot->reason, VG_GONE_NO_GPU);
+    o = control_ask(&d, "{\"op\":\"show-health\"}");
+    ck_assert(json_object_object_get_ex(o, "health", &health));
+    ck_assert_str_eq(json_text(health, "status"), "ok");
+    ck_assert_str_eq(json_text(health, "problem"), "");
+    json_object_put(o);
+    peer_close(&p);
+    finish();
+}
+END_TEST
+
 START_TEST(executor_sends_garbage)
 {
     executor_goes("garbage", VG_GONE_CRASHED, "crashed");
@@ -264,6 +289,7 @@ void add_executors(Suite *s)
 {
     ADD(s, "executors", executor_crashes, executor_ends_with_a_reason,
         slot_of_a_dead_guest_process_is_freed, executor_cannot_start, no_gpu_shows,
+        a_guests_choice_says_nothing_of_the_host,
         executor_sends_garbage, executor_closes_its_control_socket, executor_killed,
         stubborn_executor_is_killed, executor_that_never_gets_ready, spin_time_is_passed_on,
         user_is_passed_on, code_is_kept_where_the_driver_keeps_none,
