@@ -10,6 +10,7 @@
 
 #include "guest-shim/call.h"
 #include "guest-shim/fwd.h"
+#include "guest-shim/handle_map.h"
 #include "guest-shim/lock.h"
 #include "guest-shim/node.h"
 #include "guest-shim/state.h"
@@ -32,16 +33,13 @@ struct made {
     struct setting *settings;
 };
 
-/* A node that was changed in its graph: what was made before has the copy of before. */
-struct change {
-    struct change *next;
-    CUgraphNode node;
-    uint64_t time;
-};
-
 static struct vg_lock lock;
 static struct made *all;
-static struct change *changes;
+/*
+ * When nodes were changed in their graphs, last: what was made before has the copy of before. The
+ * notes are times, which count changes, from 1 on.
+ */
+static struct vg_handle_map changes;
 static uint64_t now;
 
 /* ---- notes ------------------------------------------------------------------------ */
@@ -71,13 +69,6 @@ static void drop_settings_locked(struct made *m)
         m->settings = s->next;
 }
 
-/* Changes matter to what was made before them only. */
-static void drop_changes_locked(void)
-{
-    for (struct change *c; (c = changes) != NULL; free(c))
-        changes = c->next;
-}
-
 void vg_switch_made(CUgraphExec exec)
 {
     struct made *m = vg_transfer_any() ? calloc(1, sizeof(*m)) : NULL;
@@ -103,7 +94,7 @@ void vg_switch_gone(CUgraphExec exec)
         free(m);
     }
     if (!all)
-        drop_changes_locked();
+        vg_handle_map_fini(&changes); /* they matter to what was made before them only */
     vg_unlock(&lock);
 }
 
@@ -129,19 +120,15 @@ void vg_switch_updated(CUgraphExec exec)
     vg_unlock(&lock);
 }
 
+/* Without memory for the note, no copy of before is known any more. */
 void vg_switch_changed(CUgraphNode node)
 {
-    struct change *c = malloc(sizeof(*c));
-
     vg_lock(&lock);
     now++;
-    if (c && all) {
-        *c = (struct change){changes, node, now};
-        changes = c;
-        c = NULL;
-    }
+    if (all && !vg_handle_map_put(&changes, (uintptr_t)node, (void *)(uintptr_t)now))
+        for (struct made *m = all; m; m = m->next)
+            m->updated = true;
     vg_unlock(&lock);
-    free(c);
 }
 
 bool vg_switch_is_off(CUgraphExec exec, CUgraphNode node)
@@ -189,9 +176,8 @@ static bool is_as_made(CUgraphExec exec, CUgraphNode node)
 {
     vg_lock(&lock);
     const struct made *m = find_locked(exec);
-    bool same = m && !m->updated;
-    for (const struct change *c = changes; same && c; c = c->next)
-        same = c->node != node || c->time <= m->time;
+    bool same = m && !m->updated &&
+                (uintptr_t)vg_handle_map_find(&changes, (uintptr_t)node) <= m->time;
     vg_unlock(&lock);
     return same;
 }

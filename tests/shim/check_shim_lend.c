@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Within check-shim: what it lends the host. Staging chunks, callbacks, pages of the application. */
+/*
+ * Within check-shim: what it lends the host. Staging chunks, callbacks, pages of the application, and
+ * its notes of graphs' copies.
+ */
+#include <malloc.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "guest-shim/call.h"
 #include "guest-shim/mem.h"
+#include "guest-shim/node.h"
 #include "guest-shim/state.h"
 #include "tests/protocol/vg_test.h"
 #include "tests/shim/check_shim.h"
@@ -148,21 +152,48 @@ START_TEST(registered_pages_leave_errors_of_before)
 }
 END_TEST
 
-START_TEST(a_captured_copy_leaves_errors_of_before)
+static char ordinary[4096];
+
+/* Of ordinary memory. error: one of before is there. */
+static void capture_copy(bool error)
 {
     CUdeviceptr device;
     CUstream stream;
-    char *ordinary = calloc(1, 4096);
 
-    retain();
-    ck_assert_int_eq(cuMemAlloc_v2(&device, 4096), CUDA_SUCCESS);
+    ck_assert_int_eq(cuMemAlloc_v2(&device, sizeof(ordinary)), CUDA_SUCCESS);
     ck_assert_int_eq(cuStreamCreate(&stream, 0), CUDA_SUCCESS);
     ck_assert_int_eq(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED),
                      CUDA_SUCCESS);
-    make_error();
-    ck_assert_int_eq(cuMemcpyHtoDAsync_v2(device, ordinary, 4096, stream), CUDA_SUCCESS);
+    if (error)
+        make_error();
+    ck_assert_int_eq(cuMemcpyHtoDAsync_v2(device, ordinary, sizeof(ordinary), stream),
+                     CUDA_SUCCESS);
+}
+
+START_TEST(a_captured_copy_leaves_errors_of_before)
+{
+    retain();
+    capture_copy(true);
     is_still_there();
-    free(ordinary);
+}
+END_TEST
+
+/* ---- Copies of graphs ---- */
+
+/* A program may change a node before each launch, for days. */
+START_TEST(changes_of_one_node_are_one_note)
+{
+    const CUgraphExec exec = (CUgraphExec)0x8000;
+
+    retain();
+    capture_copy(false);
+    vg_switch_made(exec);
+    vg_switch_changed((CUgraphNode)0x7000);
+    size_t before = mallinfo2().uordblks;
+    for (unsigned i = 0; i < 100000; i++)
+        vg_switch_changed((CUgraphNode)(uintptr_t)(0x7000 + i % 4));
+    ck_assert_uint_le(mallinfo2().uordblks, before + 10000);
+    vg_switch_gone(exec);
 }
 END_TEST
 
@@ -175,4 +206,5 @@ void add_lend_tests(TCase *core)
     tcase_add_test(core, a_changed_node_leaves_errors_of_before);
     tcase_add_test(core, registered_pages_leave_errors_of_before);
     tcase_add_test(core, a_captured_copy_leaves_errors_of_before);
+    tcase_add_test(core, changes_of_one_node_are_one_note);
 }
