@@ -19,15 +19,15 @@
 #include "vg_nvml.h"
 #include "vg_region.h"
 
-#define VG_TELEMETRY_MAGIC     0x314d4554u     /* "TEM1" */
+#define VG_TELEMETRY_MAGIC     0x324d4554u     /* "TEM2" */
 #define VG_TELEMETRY_PROCESSES 128u            /* that are listed; of more, the first */
 #define VG_TELEMETRY_PERIOD_MS 1000u           /* between two readings of the GPU */
 #define VG_TELEMETRY_LOOK_MS   250u            /* between looks at `asked`, and writes */
 #define VG_TELEMETRY_LINGER_MS 5000u           /* it writes for so long after `asked` changed */
 
 enum vg_nv_kind {
-    VG_NV_N1, VG_NV_N2, VG_NV_N4, VG_NV_W1, VG_NV_A1, VG_NV_E2, VG_NV_E3, VG_NV_ST, VG_NV_BV,
-    VG_NV_TX, VG_NV_AT, VG_NV_TS,
+    VG_NV_N1, VG_NV_N2, VG_NV_N4, VG_NV_W1, VG_NV_W2, VG_NV_A1, VG_NV_E2, VG_NV_E3, VG_NV_ST,
+    VG_NV_BV, VG_NV_VF, VG_NV_TX, VG_NV_AT, VG_NV_TS,
 };
 
 enum vg_nv_item {
@@ -63,15 +63,18 @@ struct vg_nv_row {
 
 extern const struct vg_nv_row vg_nv_rows[VG_NV_ITEMS];
 
-/* Fields of nvmlDeviceGetFieldValues that the host asks for: each id of this list. */
-#define VG_TELEMETRY_FIELDS 24u
-extern const uint16_t vg_nv_fields[VG_TELEMETRY_FIELDS];
+/* Fields of nvmlDeviceGetFieldValues that the host asks for: each of this list. */
+#define VG_TELEMETRY_FIELDS 43u
+struct vg_nv_field_name {
+    uint16_t id;
+    uint8_t  scope;             /* of power: the GPU, its module, its memory; else 0 */
+};
+extern const struct vg_nv_field_name vg_nv_fields[VG_TELEMETRY_FIELDS];
 
-struct vg_telemetry_field {
-    uint64_t value;
-    uint8_t  type;              /* enum vg_nv_type */
-    uint8_t  status;
-    uint8_t  reserved[6];
+struct vg_telemetry_fields {
+    uint64_t value[VG_TELEMETRY_FIELDS];
+    uint8_t  type[VG_TELEMETRY_FIELDS];     /* enum vg_nv_type */
+    uint8_t  status[VG_TELEMETRY_FIELDS];
 };
 
 struct vg_telemetry_device {
@@ -81,7 +84,7 @@ struct vg_telemetry_device {
     uint64_t memory_reserved;   /* the rest: taken by others or by the driver */
     struct vg_nv_status status;
     struct vg_nv_data data;
-    struct vg_telemetry_field field[VG_TELEMETRY_FIELDS];
+    struct vg_telemetry_fields field;
 };
 
 /* ---- what connects a device with others ---- */
@@ -158,7 +161,7 @@ static inline void *vg_nv_data_at(struct vg_telemetry_device *d, enum vg_nv_item
     return (uint8_t *)&d->data + vg_nv_rows[item].data_off;
 }
 
-/* Position of a field id in vg_nv_fields, or -1. */
-int vg_nv_field_index(uint32_t id);
+/* Position of a field in vg_nv_fields, or -1. The scope counts only where the list has several. */
+int vg_nv_field_index(uint32_t id, uint32_t scope);
 
 #endif

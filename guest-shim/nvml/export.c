@@ -16,7 +16,6 @@
 #define SLOT_MONITOR  72        /* whether dmon and pmon may show the device */
 #define SLOT_HANDLE   81
 #define SLOT_COMPUTE  213
-#define SLOT_PCIE_MAX 230
 
 /* 214 and 215: graphics and MPS processes. 249: sparse mode. */
 static const uint16_t empty_slots[] = {214, 215, 231, 232, 237, 249};
@@ -105,11 +104,6 @@ static nv_result can_be_monitored(nv_device dev, uint32_t *out)
     return rc;
 }
 
-static nv_result pcie_max(nv_device dev, uint32_t *out)
-{
-    return nv_item_of(dev, VG_NV_PCIE_GENERATION_MAX, 0, out);
-}
-
 /* The index of a device by its address as text, or device_count. Between enter and leave. */
 static unsigned at_address(const char *address)
 {
@@ -159,7 +153,6 @@ static void make_table(void)
     set_slot(SLOT_MONITOR, (void (*)(void))can_be_monitored);
     set_slot(SLOT_HANDLE, (void (*)(void))handle);
     set_slot(SLOT_COMPUTE, (void (*)(void))compute);
-    set_slot(SLOT_PCIE_MAX, (void (*)(void))pcie_max);
     memcpy(&table[0], &size, sizeof(size));
 }
 

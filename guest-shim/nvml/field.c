@@ -25,17 +25,17 @@ static bool fill_link_field(unsigned index, struct vg_nv_field *f)
 
 static void fill_field(unsigned index, struct vg_nv_field *f)
 {
-    int known = vg_nv_field_index(f->id);
+    int known = vg_nv_field_index(f->id, f->scope);
 
     f->time = (int64_t)nv_page.time;
     f->latency = 0;
     f->result = VG_NV_NOT_SUPPORTED;
     if (fill_link_field(index, f) || known < 0)
         return;
-    const struct vg_telemetry_field *from = &nv_page.device[index].field[known];
-    f->result = from->status;
-    f->type = from->type;
-    f->value = from->value;
+    const struct vg_telemetry_fields *from = &nv_page.device[index].field;
+    f->result = from->status[known];
+    f->type = from->type[known];
+    f->value = from->value[known];
 }
 
 NV_FUNCTION(nvmlDeviceGetFieldValues, (nv_device dev, int count, struct vg_nv_field *fields))

@@ -82,6 +82,35 @@ static nv_result versioned(nv_device dev, enum vg_nv_item item, uint32_t *out)
     return nv_item_of(dev, item, 0, out);
 }
 
+/* Which struct the caller has, its version says: the flag alone, or behind that. */
+static nv_result flag(nv_device dev, enum vg_nv_item item, uint32_t *out)
+{
+    nv_result rc = nv_check_device(dev);
+
+    if (rc != VG_NV_SUCCESS)
+        return rc;
+    if (!out)
+        return VG_NV_INVALID_ARGUMENT;
+    if (*out == VG_NV_VERSION(2 * sizeof(*out), 1))
+        return nv_item_of(dev, item, 0, out + 1);
+    return *out == VG_NV_VERSION(sizeof(*out), 1) ? nv_item_of(dev, item, 0, out)
+                                                  : VG_NV_VERSION_MISMATCH;
+}
+
+static nv_result wides(nv_device dev, enum vg_nv_item item, uint64_t *a, uint64_t *b)
+{
+    uint64_t n[2];
+    nv_result rc = nv_item_of(dev, item, 0, n);
+
+    if (rc != VG_NV_SUCCESS)
+        return rc;
+    if (!a || !b)
+        return VG_NV_INVALID_ARGUMENT;
+    *a = n[0];
+    *b = n[1];
+    return VG_NV_SUCCESS;
+}
+
 #define DEFINE_N1(item, symbol) \
     NV_EXPORT nv_result symbol(nv_device d, uint32_t *a);               \
     nv_result symbol(nv_device d, uint32_t *a) { return nv_item_of(d, item, 0, a); }
@@ -102,6 +131,12 @@ static nv_result versioned(nv_device dev, enum vg_nv_item item, uint32_t *out)
 #define DEFINE_W1(item, symbol)                                         \
     NV_EXPORT nv_result symbol(nv_device d, unsigned long long *a);     \
     nv_result symbol(nv_device d, unsigned long long *a) { return nv_item_of(d, item, 0, a); }
+#define DEFINE_W2(item, symbol)                                         \
+    NV_EXPORT nv_result symbol(nv_device d, uint64_t *a, uint64_t *b);  \
+    nv_result symbol(nv_device d, uint64_t *a, uint64_t *b) { return wides(d, item, a, b); }
+#define DEFINE_VF(item, symbol)                                         \
+    NV_EXPORT nv_result symbol(nv_device d, uint32_t *a);               \
+    nv_result symbol(nv_device d, uint32_t *a) { return flag(d, item, a); }
 #define DEFINE_A1(item, symbol)                                         \
     NV_EXPORT nv_result symbol(nv_device d, uint32_t which, uint32_t *a); \
     nv_result symbol(nv_device d, uint32_t which, uint32_t *a)          \

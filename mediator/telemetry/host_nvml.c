@@ -22,6 +22,7 @@ union nv_call {
     void *address;
     int (*n1)(nv_device, void *);
     int (*n2)(nv_device, uint32_t *, uint32_t *);
+    int (*w2)(nv_device, uint64_t *, uint64_t *);
     int (*n4)(nv_device, uint32_t *, uint32_t *, uint32_t *, uint32_t *);
     int (*a1)(nv_device, uint32_t, uint32_t *);
     int (*e2)(nv_device, uint32_t, uint32_t, unsigned long long *);
@@ -64,6 +65,20 @@ void *vg_gauge_nvml_symbol(const char *symbol)
 
 /* ---- rows ---- */
 
+/* The flag stands behind the version, or takes its place: by NVML's version. */
+static int ask_flag(union nv_call call, nv_device dev, void *out)
+{
+    uint32_t both[2] = { VG_NV_VERSION(sizeof(both), 1), 0 }, one = VG_NV_VERSION(sizeof(one), 1);
+    int rc = call.n1(dev, both);
+
+    if (rc == VG_NV_VERSION_MISMATCH) {
+        both[1] = one;
+        rc = call.n1(dev, &both[1]);
+    }
+    memcpy(out, &both[1], sizeof(both[1]));
+    return rc;
+}
+
 /* One answer of a row into `out`. The result, or FUNCTION_NOT_FOUND. */
 static int ask(const struct vg_nv_row *row, union nv_call call, nv_device dev, unsigned element,
                void *out)
@@ -82,6 +97,8 @@ static int ask(const struct vg_nv_row *row, union nv_call call, nv_device dev, u
     case VG_NV_ST:
     case VG_NV_BV:
     case VG_NV_TS: return call.n1(dev, out);
+    case VG_NV_VF: return ask_flag(call, dev, out);
+    case VG_NV_W2: return call.w2(dev, (uint64_t *)out, (uint64_t *)out + 1);
     case VG_NV_N2: return call.n2(dev, &n[0], &n[1]);
     case VG_NV_N4: return call.n4(dev, &n[0], &n[1], &n[2], &n[3]);
     case VG_NV_A1: return call.a1(dev, element, n);
@@ -134,14 +151,17 @@ static void ask_fields(struct vg_telemetry_device *d, nv_device dev)
     struct vg_nv_field f[VG_TELEMETRY_FIELDS];
 
     memset(f, 0, sizeof(f));
-    for (unsigned i = 0; i < VG_TELEMETRY_FIELDS; i++)
-        f[i].id = vg_nv_fields[i];
+    for (unsigned i = 0; i < VG_TELEMETRY_FIELDS; i++) {
+        f[i].id = vg_nv_fields[i].id;
+        f[i].scope = vg_nv_fields[i].scope;
+    }
     if (!nv.fields.address || nv.fields.fields(dev, VG_TELEMETRY_FIELDS, f) != VG_NV_SUCCESS)
         return;
-    for (unsigned i = 0; i < VG_TELEMETRY_FIELDS; i++)
-        d->field[i] = (struct vg_telemetry_field){
-            .value = f[i].value, .type = (uint8_t)f[i].type,
-            .status = f[i].result < 255 ? (uint8_t)f[i].result : 255 };
+    for (unsigned i = 0; i < VG_TELEMETRY_FIELDS; i++) {
+        d->field.value[i] = f[i].value;
+        d->field.type[i] = (uint8_t)f[i].type;
+        d->field.status[i] = f[i].result < 255 ? (uint8_t)f[i].result : 255;
+    }
 }
 
 static struct vg_gauges_process *entry(struct vg_gauges *g, uint32_t pid, uint32_t device)

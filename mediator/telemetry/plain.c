@@ -34,7 +34,7 @@ void vg_gauge_clear(struct vg_telemetry_device *d)
 {
     memset(&d->status, VG_NV_NOT_SUPPORTED, sizeof(d->status));
     for (unsigned i = 0; i < VG_TELEMETRY_FIELDS; i++)
-        d->field[i].status = VG_NV_NOT_SUPPORTED;
+        d->field.status[i] = VG_NV_NOT_SUPPORTED;
 }
 
 static void set_uuid(struct vg_telemetry_device *d, const CUuuid *uuid)

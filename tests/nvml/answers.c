@@ -27,6 +27,19 @@ static void *find(const char *symbol)
 
 /* ---- the rows whose answer is the host's ---- */
 
+/* With the version that this NVML takes. */
+static int ask_flag(int (*f)(), void *dev, uint32_t *out)
+{
+    uint32_t both[2] = {VG_NV_VERSION(sizeof(both), 1), 0};
+    int rc = f(dev, both);
+
+    *out = both[1];
+    if (rc != VG_NV_VERSION_MISMATCH)
+        return rc;
+    *out = VG_NV_VERSION(sizeof(*out), 1);
+    return f(dev, out);
+}
+
 static int ask(const struct vg_nv_row *row, void *address, void *dev, uint32_t element, void *out)
 {
     int (*f)();
@@ -35,6 +48,8 @@ static int ask(const struct vg_nv_row *row, void *address, void *dev, uint32_t e
     memcpy(out, &row->version, sizeof(row->version));
     switch ((enum vg_nv_kind)row->kind) {
     case VG_NV_N2: return f(dev, out, (uint32_t *)out + 1);
+    case VG_NV_W2: return f(dev, out, (uint64_t *)out + 1);
+    case VG_NV_VF: return ask_flag(f, dev, out);
     case VG_NV_N4: return f(dev, out, (uint32_t *)out + 1, (uint32_t *)out + 2, (uint32_t *)out + 3);
     case VG_NV_A1: return f(dev, element, out);
     case VG_NV_E2: return f(dev, element >> 1, element & 1, out);
@@ -84,10 +99,10 @@ static void ask_fields(void *dev)
     *(void **)&get = find("nvmlDeviceGetFieldValues");
     memset(f, 0, sizeof(f));
     for (unsigned i = 0; i < VG_TELEMETRY_FIELDS; i++)
-        f[i].id = vg_nv_fields[i];
+        f[i].id = vg_nv_fields[i].id, f[i].scope = vg_nv_fields[i].scope;
     printf("nvmlDeviceGetFieldValues %d\n", get(dev, VG_TELEMETRY_FIELDS, f));
     for (unsigned i = 0; i < VG_TELEMETRY_FIELDS; i++) {
-        printf("field %u: %u type %u", f[i].id, f[i].result, f[i].result ? 0 : f[i].type);
+        printf("field %u.%u: %u type %u", f[i].id, f[i].scope, f[i].result, f[i].result ? 0 : f[i].type);
         if (values && f[i].result == 0)
             printf(" %llu", (unsigned long long)f[i].value);
         printf("\n");

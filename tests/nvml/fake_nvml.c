@@ -70,6 +70,26 @@ static int answer(void *dev, enum vg_nv_item item, unsigned element, void *out, 
     return VG_NV_SUCCESS;
 }
 
+static int wides(void *dev, enum vg_nv_item item, uint64_t *a, uint64_t *b)
+{
+    uint64_t n[2];
+    int rc = answer(dev, item, 0, n, 0);
+
+    if (rc == VG_NV_SUCCESS)
+        *a = n[0], *b = n[1];
+    return rc;
+}
+
+/* Of the two kinds of NVML that there are, $VG_FAKE_FLAG_ALONE makes it the other one. */
+static int flag(void *dev, enum vg_nv_item item, uint32_t *out)
+{
+    unsigned words = getenv("VG_FAKE_FLAG_ALONE") ? 1 : 2;
+
+    if (*out != VG_NV_VERSION(4 * words, 1))
+        return VG_NV_VERSION_MISMATCH;
+    return answer(dev, item, 0, out + words - 1, 0);
+}
+
 static int words(void *dev, enum vg_nv_item item, uint32_t *const *out, unsigned count)
 {
     uint32_t n[4];
@@ -86,6 +106,8 @@ static int words(void *dev, enum vg_nv_item item, uint32_t *const *out, unsigned
 #define FAKE_N4(i, s) DEFINE(s, (void *d, uint32_t *a, uint32_t *b, uint32_t *e, uint32_t *f)) \
     { return words(d, i, (uint32_t *const[]){a, b, e, f}, 4); }
 #define FAKE_W1(i, s) DEFINE(s, (void *d, void *a)) { return answer(d, i, 0, a, 0); }
+#define FAKE_W2(i, s) DEFINE(s, (void *d, uint64_t *a, uint64_t *b)) { return wides(d, i, a, b); }
+#define FAKE_VF(i, s) DEFINE(s, (void *d, uint32_t *a)) { return flag(d, i, a); }
 #define FAKE_A1(i, s) DEFINE(s, (void *d, uint32_t which, uint32_t *a)) \
     { return answer(d, i, which, a, 0); }
 #define FAKE_E2(i, s) DEFINE(s, (void *d, uint32_t x, uint32_t y, void *a)) \
@@ -170,7 +192,7 @@ DEFINE(nvmlDeviceGetFieldValues, (void *dev, int count, struct vg_nv_field *f))
     for (int i = 0; i < count; i++) {
         f[i].result = f[i].id % 5 == 0 ? VG_NV_NOT_SUPPORTED : VG_NV_SUCCESS;
         f[i].type = VG_NV_U32;
-        f[i].value = f[i].id * 7;
+        f[i].value = f[i].id * 7 + f[i].scope;
     }
     return is_device(dev) ? VG_NV_SUCCESS : VG_NV_INVALID_ARGUMENT;
 }
