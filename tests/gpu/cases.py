@@ -87,7 +87,7 @@ BESIDE = [
     *programs("driver", "client", "quiet", own=True),
     *programs("driver", "client", "copies images link green batch legacy states tensormap "
               "vmm share crossings"),
-    Case("driver/nvml", ["{product}/client/nvml", "--valid"], compare="status"),
+    Case("driver/nvml", ["{product}/client/nvml"], compare="status"),
     *[Case("smi/" + name, ["nvidia-smi", *words.split()], compare="status", limit=30)
       for name, words in (("plain", ""), ("list", "-L"), ("all", "-q"), ("topology", "topo -m"),
                           ("query", "--query-gpu=name,driver_version,memory.total --format=csv"),

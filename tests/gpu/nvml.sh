@@ -93,10 +93,15 @@ both topo nvidia-smi topo -m
 both statuses "$product/client/nvml-answers"
 both values "$product/client/nvml-answers" --values
 both refused "$product/client/nvml-answers" --refused
-ours "$product/client/nvml" >"$out/client.ours" 2>&1 || bad=1
+both nonsense "$product/client/nvml" --nonsense
+grep signal "$out/nonsense.ours" && bad=1
+both client "$product/client/nvml"
+ours "$product/client/nvml" --ours >"$out/client-ours.ours" 2>&1 || bad=1
 nvtop_shows "$(sed -n 's/^[^,]*, *\([^,]*\),.*/\1/p' "$out/query.native" | sed -n 2p)" || bad=1
 for name in smi list query apps dmon pmon topo; do show $name; done
-printf '\n---- client: '; cat "$out/client.ours"
+printf '\n---- client: '; cat "$out/client.ours" "$out/client-ours.ours"
+printf -- '---- nonsense that crashes NVIDIA'"'"'s NVML\n'
+grep signal "$out/nonsense.native" || echo none
 printf -- '---- statuses that differ (< natively, > ours); lists may\n'
 diff "$out/statuses.native" "$out/statuses.ours" && echo none
 diff <(grep '^nvmlDevice' "$out/statuses.native") <(grep '^nvmlDevice' "$out/statuses.ours") \

@@ -4,15 +4,18 @@
  * they say. Both are found by the loader, so it runs on ours under vgpu-run and in a
  * VM. Exits with 1 at the first thing that is wrong.
  *
- *   nvml             all of it
- *   nvml --queries   without CUDA
- *   nvml --valid     what NVIDIA's own may be asked too: it crashes at handles that are none, and a
- *                    setting that we refuse would be changed
+ *   nvml             what NVIDIA's own may be asked too
+ *   nvml --ours      and what it may crash at: handles that are none, and arguments that are none
+ *                    before nvmlInit; and settings, which we refuse and it would change
+ *   nvml --queries   the second, without CUDA
+ *   nvml --nonsense  a line for each call that it may crash at, made in a process of its own: what it
+ *                    answers, or the signal that ends it. Settings only of handles that are none.
  */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -136,6 +139,43 @@ static void check_refused(void *dev)
         is(__LINE__, refused[i].symbol, nv(refused[i].symbol)(dev), refused[i].answer);
 }
 
+/* ---- the same, one by one, where a crash is an answer ---- */
+
+static void call_alone(const char *when, const char *symbol, void *first, void *others)
+{
+    int (*function)() = nv(symbol), status;
+
+    fflush(stdout);
+    pid_t pid = fork();
+    NEED(pid >= 0);
+    if (pid == 0) {
+        int rc = function(first, others, others, others, others);
+        _exit(rc > 255 ? 255 : rc);
+    }
+    NEED(waitpid(pid, &status, 0) == pid);
+    printf("%s %s %s %d\n", when, symbol, WIFSIGNALED(status) ? "signal" : "status",
+           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+static void print_nonsense(void)
+{
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        call_alone("uninitialised", refused[i].symbol, BAD, room);
+    for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {
+        if (!is_start(served[i]))
+            call_alone("uninitialised", served[i], room, room);
+    }
+    IS(nv("nvmlInit_v2")(), 0);
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        if (refused[i].device)
+            call_alone("no-device", refused[i].symbol, BAD, room);
+    }
+    for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {
+        if (!needs_no_device(served[i]))
+            call_alone("no-device", served[i], BAD, NULL);
+    }
+}
+
 /* ---- against CUDA ---- */
 
 static void uuid_text(const CUuuid *u, char *text)
@@ -256,23 +296,32 @@ static void check_shapes(void *dev)
     IS(nv("nvmlDeviceGetHandleByIndex_v2")(99u, &set), VG_NV_INVALID_ARGUMENT);
 }
 
-/* As nvidia-smi alone: no CUDA, so there must be no executor for us. */
-static void check_queries(void)
+/* Before the start and after the end, with arguments that are right. */
+static void check_life(void)
 {
     unsigned count = 0;
-    void *dev = NULL;
 
-    check_uninitialised();
     IS(nv("nvmlShutdown")(), VG_NV_UNINITIALIZED);
+    IS(nv("nvmlDeviceGetCount_v2")(&count), VG_NV_UNINITIALIZED);
     IS(nv("nvmlInit_v2")(), 0);
     IS(nv("nvmlDeviceGetCount_v2")(&count), 0);
     NEED(count >= 1);
+    IS(nv("nvmlShutdown")(), 0);
+    IS(nv("nvmlDeviceGetCount_v2")(&count), VG_NV_UNINITIALIZED);
+}
+
+/* As nvidia-smi alone: no CUDA, so there must be no executor for us. */
+static void check_queries(void)
+{
+    void *dev = NULL;
+
+    check_uninitialised();
+    IS(nv("nvmlInit_v2")(), 0);
     IS(nv("nvmlDeviceGetHandleByIndex_v2")(0u, &dev), 0);
     check_bad_handles();
     check_refused(dev);
     check_shapes(dev);
     IS(nv("nvmlShutdown")(), 0);
-    IS(nv("nvmlDeviceGetCount_v2")(&count), VG_NV_UNINITIALIZED);
 }
 
 static void check_with_cuda(void)
@@ -298,10 +347,16 @@ static void check_with_cuda(void)
 int main(int argc, char **argv)
 {
     const char *part = argc > 1 ? argv[1] : "";
+    bool queries = strcmp(part, "--queries") == 0;
 
-    if (strcmp(part, "--valid") != 0)
+    if (strcmp(part, "--nonsense") == 0) {
+        print_nonsense();
+        return 0;
+    }
+    check_life();
+    if (queries || strcmp(part, "--ours") == 0)
         check_queries();
-    if (strcmp(part, "--queries") != 0)
+    if (!queries)
         check_with_cuda();
     printf("nvml: ok\n");
     return 0;

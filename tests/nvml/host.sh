@@ -17,11 +17,16 @@ no_executor() { ! grep ' attached vm=' "$work/mediator.log"; }
 
 check 'the symbols of driver 580' symbols
 check 'and no others' no_other_symbols
-check 'private mediator' "$bin/vgpu-run" --backend soft -- "$build/client/nvml"
+check 'private mediator' "$bin/vgpu-run" --backend soft -- "$build/client/nvml" --ours
 mediator_start
 check 'running mediator' host "$build/client/nvml" --queries
 check 'queries use no executor' no_executor
 check 'with CUDA' host "$build/client/nvml"
+nonsense() {
+    host "$build/client/nvml" --nonsense >"$work/nonsense" || return 1
+    [ "$(wc -l <"$work/nonsense")" -gt 600 ] && ! grep signal "$work/nonsense"
+}
+check 'nonsense crashes nothing' nonsense
 check 'as Ollama asks' host "$build/client/ollama"
 admin register-vm small --memory=1024 >/dev/null
 as_small() { VGPU_SOCKET=$work/mediator.sock "$bin/vgpu-run" --vm small -- "$build/client/ollama" | tee "$work/small"; }
