@@ -1,84 +1,87 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * BLAKE2b by RFC 7693, in the tree of vg_digest.h. No calls but memcpy's. The rounds are
- * written once, on four numbers at a time: those of the four leaves, or of one node and
- * three idle ones.
+ * BLAKE3 by its specification (O'Connor, Aumasson, Neves, Wilcox-O'Hearn). No calls but memcpy's.
+ * The rounds are written once, on eight numbers at a time: those of eight chunks or nodes,
+ * of which some may be idle.
  */
 #include "vg_digest.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-#define LEAVES VG_DIGEST_LEAVES
-#define BLOCK  VG_DIGEST_BLOCK
-#define ROW    VG_DIGEST_ROW
-#define NODE   64u      /* bytes that a leaf hands to the root */
-/* Bytes behind a row from which on no leaf has its last block in it. */
-#define MORE   ((LEAVES - 1) * BLOCK + 1)
+#define LANES 8u
+#define BLOCK 64u
+#define CHUNK VG_DIGEST_CHUNK
+#define MANY  64u       /* chunks of the largest subtree that is made at once */
 
-typedef uint64_t four __attribute__((vector_size(32)));
+enum { CHUNK_START = 1, CHUNK_END = 2, PARENT = 4, ROOT = 8 };
 
-/* The first 64 bits of the fractions of the square roots of the first eight primes. */
-static const uint64_t start[8] = {
-    0x6a09e667f3bcc908ull, 0xbb67ae8584caa73bull, 0x3c6ef372fe94f82bull, 0xa54ff53a5f1d36f1ull,
-    0x510e527fade682d1ull, 0x9b05688c2b3e6c1full, 0x1f83d9abfb41bd6bull, 0x5be0cd19137e2179ull,
+typedef uint32_t eight __attribute__((vector_size(32), may_alias));
+
+/* Of each lane: state or message, word by word, so that the lanes stand beside each other. */
+typedef uint32_t state[8][LANES] __attribute__((aligned(32)));
+typedef uint32_t message[16][LANES] __attribute__((aligned(32)));
+
+/* The first 32 bits of the fractions of the square roots of the first eight primes. */
+static const uint32_t start[8] = {
+    0x6a09e667u, 0xbb67ae85u, 0x3c6ef372u, 0xa54ff53au,
+    0x510e527fu, 0x9b05688cu, 0x1f83d9abu, 0x5be0cd19u,
 };
 
 /* Which words of the block a round mixes in. */
-static const uint8_t order[10][16] = {
+static const uint8_t order[7][16] = {
     {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3},
-    {11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4},
-    {7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8},
-    {9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13},
-    {2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9},
-    {12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11},
-    {13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10},
-    {6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5},
-    {10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0},
+    {2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8},
+    {3, 4, 10, 12, 13, 2, 7, 14, 6, 5, 9, 0, 11, 15, 8, 1},
+    {10, 7, 12, 9, 14, 3, 13, 15, 4, 0, 11, 2, 5, 8, 1, 6},
+    {12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4},
+    {9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7},
+    {11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13},
 };
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE uint64_t word(const uint8_t *p)
+INLINE uint32_t word(const uint8_t *p)
 {
-    uint64_t v;
+    uint32_t v;
 
     memcpy(&v, p, sizeof(v));
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    v = __builtin_bswap64(v);
+    v = __builtin_bswap32(v);
 #endif
     return v;
 }
 
 /* ---- rounds -------------------------------------------------------------------- */
 
+#define ALL(n) {n, n, n, n, n, n, n, n}
+
 /* In place, as vectors are no arguments where the processor's baseline has none so wide. */
 #define ROTATE(x, by)                                                                              \
     do {                                                                                           \
-        const four right_ = {by, by, by, by}, left_ = {64 - by, 64 - by, 64 - by, 64 - by};        \
+        const eight right_ = ALL(by), left_ = ALL(32 - by);                                        \
         (x) = (x) >> right_ | (x) << left_;                                                        \
     } while (0)
 
-INLINE void mix(four *v, unsigned a, unsigned b, unsigned c, unsigned d, const four *x,
-                const four *y)
+INLINE void mix(eight *v, unsigned a, unsigned b, unsigned c, unsigned d, const eight *x,
+                const eight *y)
 {
-    v[a] += v[b] + *x;
-    v[d] ^= v[a];
-    ROTATE(v[d], 32);
-    v[c] += v[d];
-    v[b] ^= v[c];
-    ROTATE(v[b], 24);
-    v[a] += v[b] + *y;
+    v[a] = v[a] + *x + v[b];    /* v[b] comes last, from the step before */
     v[d] ^= v[a];
     ROTATE(v[d], 16);
     v[c] += v[d];
     v[b] ^= v[c];
-    ROTATE(v[b], 63);
+    ROTATE(v[b], 12);
+    v[a] = v[a] + *y + v[b];
+    v[d] ^= v[a];
+    ROTATE(v[d], 8);
+    v[c] += v[d];
+    v[b] ^= v[c];
+    ROTATE(v[b], 7);
 }
 
 /* The order is known to the compiler: all stays in registers. */
-INLINE void mix_round(four v[16], const four m[16], const uint8_t s[16])
+INLINE void mix_round(eight v[16], const eight *m, const uint8_t s[16])
 {
     mix(v, 0, 4, 8, 12, &m[s[0]], &m[s[1]]);
     mix(v, 1, 5, 9, 13, &m[s[2]], &m[s[3]]);
@@ -90,33 +93,28 @@ INLINE void mix_round(four v[16], const four m[16], const uint8_t s[16])
     mix(v, 3, 4, 9, 14, &m[s[14]], &m[s[15]]);
 }
 
-/* The flags of each node's last block; 0 before. */
-struct ends {
-    uint64_t block[LEAVES], node[LEAVES];
+/* What a block of each lane is: the numbers of their chunks, bytes in it, flags. */
+struct about {
+    uint32_t low[LANES] __attribute__((aligned(32))), high[LANES] __attribute__((aligned(32)));
+    uint32_t bytes, flags;
 };
 
-/* A block of each node, one behind the other; bytes: of each, with these. */
-INLINE void compress_four(uint64_t h[8][LEAVES], const uint8_t *row, const uint64_t bytes[LEAVES],
-                          const struct ends *ends)
+INLINE void compress_eight(state h, message words, const struct about *about)
 {
-    four v[16], m[16];
+    const eight *m = (const eight *)words;
+    eight v[16];
 
-    for (unsigned i = 0; i < 8; i++) {
-        const four s = {start[i], start[i], start[i], start[i]};
-        memcpy(&v[i], h[i], sizeof(v[i]));
+    for (unsigned i = 0; i < 8; i++)
+        v[i] = *(const eight *)h[i];
+    for (unsigned i = 0; i < 4; i++) {
+        const eight s = ALL(start[i]);
         v[i + 8] = s;
     }
-    for (unsigned i = 0; i < 16; i++) {
-        const four w = {word(row + 8 * i), word(row + BLOCK + 8 * i), word(row + 2 * BLOCK + 8 * i),
-                        word(row + 3 * BLOCK + 8 * i)};
-        m[i] = w;
-    }
-    const four t = {bytes[0], bytes[1], bytes[2], bytes[3]};
-    const four e = {ends->block[0], ends->block[1], ends->block[2], ends->block[3]};
-    const four n = {ends->node[0], ends->node[1], ends->node[2], ends->node[3]};
-    v[12] ^= t;
-    v[14] ^= e;
-    v[15] ^= n;
+    const eight bytes = ALL(about->bytes), flags = ALL(about->flags);
+    v[12] = *(const eight *)about->low;
+    v[13] = *(const eight *)about->high;
+    v[14] = bytes;
+    v[15] = flags;
     mix_round(v, m, order[0]);
     mix_round(v, m, order[1]);
     mix_round(v, m, order[2]);
@@ -124,168 +122,211 @@ INLINE void compress_four(uint64_t h[8][LEAVES], const uint8_t *row, const uint6
     mix_round(v, m, order[4]);
     mix_round(v, m, order[5]);
     mix_round(v, m, order[6]);
-    mix_round(v, m, order[7]);
-    mix_round(v, m, order[8]);
-    mix_round(v, m, order[9]);
-    mix_round(v, m, order[0]);
-    mix_round(v, m, order[1]);
-    for (unsigned i = 0; i < 8; i++) {
-        v[i] ^= v[i + 8];
-        for (unsigned k = 0; k < LEAVES; k++)
-            h[i][k] ^= v[i][k];
-    }
+    for (unsigned i = 0; i < 8; i++)
+        *(eight *)h[i] = v[i] ^ v[i + 8];
 }
 
-static void compress_plain(uint64_t h[8][LEAVES], const uint8_t *row, const uint64_t bytes[LEAVES],
-                           const struct ends *ends)
+static void compress_plain(state h, message m, const struct about *about)
 {
-    compress_four(h, row, bytes, ends);
+    compress_eight(h, m, about);
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static void
-compress_avx2(uint64_t h[8][LEAVES], const uint8_t *row, const uint64_t bytes[LEAVES],
-              const struct ends *ends)
+__attribute__((target("avx2"))) static void compress_avx2(state h, message m,
+                                                          const struct about *about)
 {
-    compress_four(h, row, bytes, ends);
+    compress_eight(h, m, about);
 }
 #endif
 
-static void compress(uint64_t h[8][LEAVES], const uint8_t *row, const uint64_t bytes[LEAVES],
-                     const struct ends *ends)
+/* Rotations are one instruction there instead of three, and there are twice as many registers. */
+#if defined(__x86_64__) && (defined(__clang__) || __GNUC__ >= 6)
+#define HAS_AVX512
+__attribute__((target("avx512f,avx512vl"))) static void compress_avx512(state h, message m,
+                                                                        const struct about *about)
 {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) {
-        compress_avx2(h, row, bytes, ends);
+    compress_eight(h, m, about);
+}
+#endif
+
+static void compress(state h, message m, const struct about *about)
+{
+#ifdef HAS_AVX512
+    if (__builtin_cpu_supports("avx512vl")) {
+        compress_avx512(h, m, about);
         return;
     }
 #endif
-    compress_plain(h, row, bytes, ends);
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) {
+        compress_avx2(h, m, about);
+        return;
+    }
+#endif
+    compress_plain(h, m, about);
+}
+
+/* ---- leaves and nodes ------------------------------------------------------------ */
+
+static void begin(state h)
+{
+    for (unsigned i = 0; i < 8; i++)
+        for (unsigned k = 0; k < LANES; k++)
+            h[i][k] = start[i];
+}
+
+static void end(uint32_t node[][8], state h, unsigned count)
+{
+    for (unsigned k = 0; k < count; k++)
+        for (unsigned i = 0; i < 8; i++)
+            node[k][i] = h[i][k];
+}
+
+/* Whole chunks, one behind the other, the first of that number. */
+static void eight_chunks(uint32_t node[LANES][8], const uint8_t *p, uint64_t number)
+{
+    struct about about = {.bytes = BLOCK};
+    message m;
+    state h;
+
+    for (unsigned k = 0; k < LANES; k++) {
+        about.low[k] = (uint32_t)(number + k);
+        about.high[k] = (uint32_t)((number + k) >> 32);
+    }
+    begin(h);
+    for (unsigned at = 0; at < CHUNK; at += BLOCK) {
+        for (unsigned k = 0; k < LANES; k++)
+            for (unsigned i = 0; i < 16; i++)
+                m[i][k] = word(p + k * CHUNK + at + 4 * i);
+        about.flags = (at == 0 ? CHUNK_START : 0) | (at == CHUNK - BLOCK ? CHUNK_END : 0);
+        compress(h, m, &about);
+    }
+    end(node, h, LANES);
+}
+
+/* One chunk, which may be short or empty. */
+static void one_chunk(uint32_t node[8], const uint8_t *p, size_t size, uint64_t number, bool root)
+{
+    struct about about = {.low = {(uint32_t)number}, .high = {(uint32_t)(number >> 32)},
+                          .flags = CHUNK_START};
+    message m = {{0}};
+    state h;
+
+    begin(h);
+    for (size_t at = 0; at == 0 || at < size; at += BLOCK) {
+        uint8_t block[BLOCK] = {0};
+        about.bytes = (uint32_t)(size - at < BLOCK ? size - at : BLOCK);
+        memcpy(block, p + at, about.bytes);
+        for (unsigned i = 0; i < 16; i++)
+            m[i][0] = word(block + 4 * i);
+        if (at + BLOCK >= size)
+            about.flags |= CHUNK_END | (root ? ROOT : 0);
+        compress(h, m, &about);
+        about.flags = 0;
+    }
+    end((uint32_t(*)[8])node, h, 1);
+}
+
+/* Of `count` pairs of children, at most eight; in place. */
+static void parents(uint32_t to[][8], uint32_t child[][8], unsigned count, unsigned flags)
+{
+    struct about about = {.bytes = BLOCK, .flags = PARENT | flags};
+    message m = {{0}};
+    state h;
+
+    begin(h);
+    for (unsigned k = 0; k < count; k++)
+        for (unsigned i = 0; i < 16; i++)
+            m[i][k] = child[2 * k + i / 8][i % 8];
+    compress(h, m, &about);
+    end(to, h, count);
 }
 
 /* ---- the tree --------------------------------------------------------------------- */
 
-/* Parameters: length of the result, no key, so many leaves in two levels; and the node's place. */
-static void node_init(uint64_t h[8][LEAVES], unsigned k, unsigned length, uint64_t offset,
-                      unsigned depth)
-{
-    for (unsigned i = 0; i < 8; i++)
-        h[i][k] = start[i];
-    h[0][k] ^= length | LEAVES << 16 | 2u << 24;
-    h[1][k] ^= offset;
-    h[2][k] ^= depth | NODE << 8;
-}
-
 void vg_digest_init(struct vg_digest *d)
 {
-    for (unsigned k = 0; k < LEAVES; k++)
-        node_init(d->h, k, NODE, k, 0);
-    d->bytes = d->fill = 0;
+    d->chunks = d->depth = 0;
+    d->fill = 0;
 }
 
-static void add_row(struct vg_digest *d, const uint8_t *row)
+/* What is whole by now becomes one node: as many stay as there are bits set in the number of chunks. */
+static void merge(struct vg_digest *d)
 {
-    static const struct ends none;
-
-    d->bytes += BLOCK;
-    const uint64_t bytes[LEAVES] = {d->bytes, d->bytes, d->bytes, d->bytes};
-    compress(d->h, row, bytes, &none);
+    while (d->depth > (unsigned)__builtin_popcountll(d->chunks)) {
+        d->depth--;
+        parents(&d->stack[d->depth - 1], &d->stack[d->depth - 1], 1, 0);
+    }
 }
 
-static size_t put(struct vg_digest *d, const uint8_t *p, size_t size, size_t most)
+static void push(struct vg_digest *d, const uint32_t node[8], unsigned chunks)
 {
-    size_t n = size < most ? size : most;
-
-    memcpy(d->rows + d->fill, p, n);
-    d->fill += n;
-    return n;
+    merge(d);
+    memcpy(d->stack[d->depth++], node, sizeof(d->stack[0]));
+    d->chunks += chunks;
 }
 
-/* Whole rows go in from where they stand, but for those that something stood before. */
+/* A subtree of so many whole chunks: 8 or MANY. */
+static void add_subtree(struct vg_digest *d, const uint8_t *p, unsigned chunks)
+{
+    uint32_t node[MANY][8];
+
+    for (unsigned i = 0; i < chunks; i += LANES)
+        eight_chunks(&node[i], p + (size_t)i * CHUNK, d->chunks + i);
+    for (unsigned n = chunks / 2; n > 0; n /= 2)
+        for (unsigned i = 0; i < n; i += LANES)
+            parents(&node[i], &node[2 * i], n - i < LANES ? n - i : LANES, 0);
+    push(d, node[0], chunks);
+}
+
+/* The largest subtree that may stand here and leaves something behind it: else it would be the last. */
+static unsigned fitting(const struct vg_digest *d, size_t size)
+{
+    if (d->fill == 0 && d->chunks % MANY == 0 && size > MANY * CHUNK)
+        return MANY;
+    return d->fill == 0 && d->chunks % LANES == 0 && size > LANES * CHUNK ? LANES : 0;
+}
+
+static void flush(struct vg_digest *d)
+{
+    uint32_t node[8];
+
+    one_chunk(node, d->chunk, CHUNK, d->chunks, false);
+    push(d, node, 1);
+    d->fill = 0;
+}
+
 void vg_digest_add(struct vg_digest *d, const void *bytes, size_t size)
 {
     const uint8_t *p = bytes;
-    size_t n;
 
-    for (; size > 0; p += n, size -= n) {
-        if (d->fill == 0 && size >= ROW + MORE) {
-            add_row(d, p);
-            n = ROW;
-        } else if (d->fill < ROW && size >= ROW - d->fill + MORE) {
-            n = put(d, p, size, ROW - d->fill);
-            add_row(d, d->rows);
-            d->fill = 0;
+    while (size > 0) {
+        if (d->fill == CHUNK)
+            flush(d);
+        unsigned chunks = fitting(d, size);
+        size_t n = chunks ? chunks * CHUNK : size < CHUNK - d->fill ? size : CHUNK - d->fill;
+        if (chunks) {
+            add_subtree(d, p, chunks);
         } else {
-            n = put(d, p, size, sizeof(d->rows) - d->fill);
+            memcpy(d->chunk + d->fill, p, n);
+            d->fill += n;
         }
-        if (d->fill >= ROW + MORE) {
-            add_row(d, d->rows);
-            d->fill -= ROW;
-            memmove(d->rows, d->rows + ROW, d->fill);
-        }
+        p += n;
+        size -= n;
     }
-}
-
-static size_t part(size_t fill, size_t from)
-{
-    return fill <= from ? 0 : fill - from < BLOCK ? fill - from : BLOCK;
-}
-
-/* What is left of the leaves: a last block of each, in some of them behind a whole one. */
-static void end_leaves(struct vg_digest *d)
-{
-    struct ends ends = {{0}, {0}};
-    uint8_t row[ROW] = {0};
-    uint64_t bytes[LEAVES];
-
-    for (unsigned k = 0; k < LEAVES; k++) {
-        size_t first = part(d->fill, k * BLOCK), second = part(d->fill, ROW + k * BLOCK);
-        uint64_t before = d->bytes;
-        if (second) {   /* a whole one first, of this leaf alone */
-            uint64_t h[8][LEAVES], sum[LEAVES] = {before + BLOCK};
-            for (unsigned i = 0; i < 8; i++)
-                h[i][0] = d->h[i][k], h[i][1] = h[i][2] = h[i][3] = 0;
-            memset(row, 0, sizeof(row));
-            memcpy(row, d->rows + k * BLOCK, BLOCK);
-            compress(h, row, sum, &ends);
-            for (unsigned i = 0; i < 8; i++)
-                d->h[i][k] = h[i][0];
-            before += BLOCK;
-        }
-        bytes[k] = before + (second ? second : first);
-    }
-    memset(row, 0, sizeof(row));
-    for (unsigned k = 0; k < LEAVES; k++) {
-        size_t second = part(d->fill, ROW + k * BLOCK);
-        memcpy(row + k * BLOCK, d->rows + (second ? ROW : 0) + k * BLOCK,
-               second ? second : part(d->fill, k * BLOCK));
-        ends.block[k] = UINT64_MAX;
-    }
-    ends.node[LEAVES - 1] = UINT64_MAX;
-    compress(d->h, row, bytes, &ends);
-}
-
-static void put_words(uint8_t *to, uint64_t h[8][LEAVES], unsigned k, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        to[i] = (uint8_t)(h[i / 8][k] >> 8 * (i % 8));
 }
 
 void vg_digest_end(struct vg_digest *d, uint8_t ret_digest[VG_DIGEST_BYTES])
 {
-    uint64_t root[8][LEAVES] = {{0}}, bytes[LEAVES] = {BLOCK};
-    uint8_t nodes[LEAVES * NODE], row[ROW] = {0};
-    struct ends ends = {{0}, {0}};
+    uint32_t pair[2][8];
 
-    end_leaves(d);
-    for (unsigned k = 0; k < LEAVES; k++)
-        put_words(nodes + k * NODE, d->h, k, NODE);
-    node_init(root, 0, VG_DIGEST_BYTES, 0, 1);
-    memcpy(row, nodes, BLOCK);
-    compress(root, row, bytes, &ends);
-    memcpy(row, nodes + BLOCK, BLOCK);
-    bytes[0] += BLOCK;
-    ends.block[0] = ends.node[0] = UINT64_MAX;
-    compress(root, row, bytes, &ends);
-    put_words(ret_digest, root, 0, VG_DIGEST_BYTES);
+    merge(d);
+    one_chunk(pair[1], d->chunk, d->fill, d->chunks, d->depth == 0);
+    while (d->depth > 0) {
+        d->depth--;
+        memcpy(pair[0], d->stack[d->depth], sizeof(pair[0]));
+        parents(&pair[1], pair, 1, d->depth == 0 ? ROOT : 0);
+    }
+    for (unsigned i = 0; i < VG_DIGEST_BYTES; i++)
+        ret_digest[i] = (uint8_t)(pair[1][i / 4] >> 8 * (i % 4));
 }

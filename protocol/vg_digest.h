@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The name of an image's content, for guest and host: BLAKE2b (RFC 7693) as a tree of four leaves,
- * which take turns at blocks of 128 bytes, and a root of 32 bytes over their 64 each. Processors
- * with AVX2 compute the leaves beside each other, some 3 gigabytes a second; others a
- * quarter of that. Pure.
+ * The name of an image's content, for guest and host: BLAKE3 with a result of 32 bytes. Chunks of
+ * 1024 bytes are the leaves of a binary tree; eight of them are computed beside each other. One
+ * pass over cuBLASLt's images is on the way of each process that starts it, so it counts
+ * how long that takes. Pure.
  */
 #ifndef VG_DIGEST_H
 #define VG_DIGEST_H
@@ -11,16 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VG_DIGEST_BYTES  32u
-#define VG_DIGEST_BLOCK  128u
-#define VG_DIGEST_LEAVES 4u
-#define VG_DIGEST_ROW    (VG_DIGEST_BLOCK * VG_DIGEST_LEAVES)
+#define VG_DIGEST_BYTES 32u
+#define VG_DIGEST_CHUNK 1024u
+#define VG_DIGEST_DEPTH 44u     /* of the tree: enough for 2^54 bytes */
 
 struct vg_digest {
-    uint64_t h[8][VG_DIGEST_LEAVES];    /* word by word, so that the leaves stand beside each other */
-    uint64_t bytes;                     /* of each leaf; those in `rows` not yet */
-    size_t fill;                        /* of rows */
-    uint8_t rows[2 * VG_DIGEST_ROW];    /* each leaf's last block is only known at the end */
+    uint32_t stack[VG_DIGEST_DEPTH][8];     /* of subtrees that wait for their right neighbours */
+    unsigned depth;
+    uint64_t chunks;                        /* in the stack */
+    size_t fill;                            /* of chunk: only at the end is known which is the last */
+    uint8_t chunk[VG_DIGEST_CHUNK];
 };
 
 void vg_digest_init(struct vg_digest *d);
