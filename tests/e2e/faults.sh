@@ -104,6 +104,13 @@ endless() {
     freed
 }
 
+# The program waits; the watchdog ends its executor.
+hung() {
+    victim "$build/client/fault" endless 100 >"$work/victim" 2>&1 &&
+        grep -q 'left after.*CUDA_ERROR_LAUNCH_TIMEOUT' "$work/victim" || { cat "$work/victim"; return 1; }
+    freed
+}
+
 memory_killed() {
     victim_start '^ready' "$build/client/victim" 512 60 || return 1
     kill -KILL "$pid"
@@ -159,13 +166,15 @@ mediator_killed() {
 
 # Nothing stands ready, so that what is in use is what the programs use.
 idle=$(used)
-mediator_start --set keep=never --set prestart=0 || { echo "no mediator"; exit 1; }
+mediator_start --set keep=never --set prestart=0 --set watchdog_s=2 --set fault_limit=0 ||
+    { echo "no mediator"; exit 1; }
 check 'two programs work' bystanders_start
 before=$(used)
 for kind in wild misaligned trap assert memory; do
     check "fault: $kind" fault $kind
 done
 check 'a kernel without end, killed' endless
+check 'a kernel without end, ended by the watchdog' hung
 check 'a holder of memory, killed' memory_killed
 for what in copy launch; do
     check "client killed in a $what" client_killed $what
