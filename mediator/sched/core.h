@@ -134,6 +134,9 @@ bool vg_sched_must_wait(const struct vg_sched *s, const struct vg_sched_proc *p,
 /* When what a draining process has in flight should have ended; FOREVER: that cannot be told. */
 uint64_t vg_sched_drain_check(const struct vg_sched *s, const struct vg_sched_proc *p);
 
+/* Its kernels are so long that they are divided. */
+bool vg_sched_is_long(const struct vg_sched *s, const struct vg_sched_proc *p);
+
 /* Nothing of it has ended for so long, or its kernels are so long, that its slice holds it to its part. */
 bool vg_sched_is_hog(const struct vg_sched *s, const struct vg_sched_proc *p);
 

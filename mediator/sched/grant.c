@@ -17,17 +17,33 @@ static bool is_about(const struct vg_sched *s, unsigned class_, uint64_t now)
             now - s->worked_at[class_] < s->tuning.slice_linger);
 }
 
-/* What others that have work are due, and what all hogs are; in millionths. */
-static uint64_t due_to_others(const struct vg_sched *s)
+static uint64_t due_to(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    uint64_t hogs = 0;
+    return vg_sched_entitled(s, p->vm) / vg_max64(p->vm->working, 1);
+}
+
+/* Has a slice of its own, or will again with its next kernel. */
+static bool is_apart(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return vg_sched_is_hog(s, p) || vg_sched_is_long(s, p);
+}
+
+/* For millionths of a GPU's time, so that those who are not apart have long slices, or else all together. */
+static uint64_t slice_of_all(const struct vg_sched *s)
+{
+    uint64_t apart = 0;
+    unsigned n = 0;
     const struct vg_sched_proc *p;
 
     vg_list_for_each(p, &s->live, live) {
-        if (vg_sched_is_hog(s, p))
-            hogs += vg_sched_entitled(s, p->vm) / vg_max64(p->vm->working, 1);
+        if (is_apart(s, p)) {
+            apart += due_to(s, p);
+            n++;
+        }
     }
-    return hogs < 1000000 ? 1000000 - hogs : 0;
+    if (apart + 1000 < 1000000)
+        return s->tuning.slice_long_us * 1000000ull / (1000000 - apart);
+    return (uint64_t)s->tuning.slice_long_us * n;
 }
 
 /* Its VM or pool has had more than it should, by more than a few turns. */
@@ -41,8 +57,7 @@ static bool has_overused(const struct vg_sched *s, const struct vg_sched_proc *p
 
 static uint64_t due_to_hog(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    uint64_t own = vg_sched_entitled(s, p->vm) / vg_max64(p->vm->working, 1);
-    uint64_t us = own * s->tuning.slice_long_us / vg_max64(due_to_others(s), 1);
+    uint64_t us = due_to(s, p) * slice_of_all(s) / 1000000;
 
     if (has_overused(s, p))
         us = us * 5 / 8;
@@ -86,9 +101,8 @@ static unsigned slice_for(const struct vg_sched *s, struct vg_sched_proc *p, uin
     unsigned slice = has_overruns(s, now) ? s->tuning.slice_long_us : 0;
     bool hog = vg_sched_is_hog(s, p);
 
-    if (!hog)
+    if (!is_apart(s, p))
         p->hog_us = 0;
-
     for (unsigned c = 0; c < VG_CLASSES; c++) {
         if (c == class_ || !is_about(s, c, now))
             continue;
@@ -96,7 +110,9 @@ static unsigned slice_for(const struct vg_sched *s, struct vg_sched_proc *p, uin
             return slice_below(s, p);
         slice = s->tuning.slice_long_us;
     }
-    return hog ? slice_of_hog(s, p, now) : slice;
+    if (hog)
+        return slice_of_hog(s, p, now);
+    return p->hog_us ? p->hog_us : slice;
 }
 
 /* ---- standing turns ---- */

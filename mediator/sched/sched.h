@@ -241,6 +241,8 @@ struct vg_sched {
     uint64_t worked_at[VG_CLASSES];
     uint64_t lead;              /* as hand-overs have lately needed it */
     uint64_t ended_at;          /* the last end of all that a process had in flight */
+    const struct vg_sched_vm *woke;     /* the last VM that came from a pause; compared, never followed */
+    uint64_t woke_at, woke_before;      /* when it did, and the last other one; 0: never */
     uint64_t overran_at;        /* last time that somebody ran beside a kernel longer than its turn */
     uint64_t vmin;              /* of the pools */
 };

@@ -103,6 +103,14 @@ static bool has_paused(const struct vg_sched_vm *vm, const struct vg_sched_proc 
     return !vm->left_at || now - vm->left_at > p->burst_ns / 8;
 }
 
+static void note_waking(struct vg_sched *s, struct vg_sched_vm *vm, uint64_t now)
+{
+    if (s->woke != vm)
+        s->woke_before = s->woke_at;
+    s->woke = vm;
+    s->woke_at = vm->woke_at = now;
+}
+
 static void join_vm(struct vg_sched *s, struct vg_sched_vm *vm, const struct vg_sched_proc *p,
                     uint64_t now)
 {
@@ -113,7 +121,7 @@ static void join_vm(struct vg_sched *s, struct vg_sched_vm *vm, const struct vg_
     vm->v = woken(vm->v, vg_sched_level_of(vm)->vmin, vg_v_of(s->tuning.quantum, vm->weight));
     vm->served_at = now;
     if (has_paused(vm, p, now))
-        vm->woke_at = now;
+        note_waking(s, vm, now);
     count_working(s, vm, 1);
 }
 

@@ -508,22 +508,21 @@ uint64_t vg_sched_debt(const struct vg_sched_proc *p)
 /* Another VM has lately come from a pause: slices that it would have to wait for are none of its making. */
 static bool newcomer_about(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    const struct vg_sched_proc *q;
+    uint64_t at = s->woke == p->vm ? s->woke_before : s->woke_at;
 
-    vg_list_for_each(q, &s->live, live) {
-        if (q->vm != p->vm &&
-            s->settled - vg_min64(s->settled, q->vm->woke_at) < s->tuning.newcomer)
-            return true;
-    }
-    return false;
+    return at && s->settled - vg_min64(s->settled, at) < s->tuning.newcomer;
+}
+
+bool vg_sched_is_long(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return p->lever && p->state != VG_PROC_IDLE && p->op_ns >= s->tuning.hog_op &&
+           s->mode == VG_SCHED_SHARED && !newcomer_about(s, p);
 }
 
 bool vg_sched_is_hog(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    if (!p->lever || p->state == VG_PROC_IDLE || !p->flight_ops)
-        return false;
-    return p->stuck_ns >= s->tuning.hog ||
-           (p->op_ns >= s->tuning.hog_op && s->mode == VG_SCHED_SHARED && !newcomer_about(s, p));
+    return p->lever && p->state != VG_PROC_IDLE && p->flight_ops &&
+           (p->stuck_ns >= s->tuning.hog || vg_sched_is_long(s, p));
 }
 
 /* Turns that pay a floor, slowly, beside a kernel that overruns: they need not keep others waiting. */

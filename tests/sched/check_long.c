@@ -9,7 +9,7 @@
 
 static struct vg_sched sched;
 static struct vg_sched_pool pool;
-static struct vg_sched_vm vm[2];
+static struct vg_sched_vm vm[3];
 static struct vg_sched_proc proc[3];
 static uint64_t now;
 
@@ -121,18 +121,32 @@ END_TEST
 
 START_TEST(one_is_divided_by_slices)
 {
+    unsigned slice;
+
     is_in_the_middle_of_one(true);
     ck_assert(runs(1));
     ck_assert_int_eq(proc[0].state, VG_PROC_DRAINING);
     ck_assert_uint_ge(proc[0].grant.slice_us, sched.tuning.slice_long_us / 2);
     ck_assert_uint_le(proc[0].grant.slice_us, sched.tuning.slice_long_us);
+    slice = proc[0].grant.slice_us;
+    now += MS;
+    tell(0, MS, 1, 0, 0);       /* it has ended; the next will be as long */
+    tell(1, MS, 1000, 1, MS);
+    decide();
+    ck_assert_int_eq(proc[0].state, VG_PROC_WAITING);
+    ck_assert_uint_eq(proc[0].grant.slice_us, slice);
 }
 END_TEST
 
 START_TEST(one_is_not_divided_where_somebody_comes_and_goes)
 {
     is_in_the_middle_of_one(true);
-    vm[1].woke_at = now;
+    ck_assert(vg_sched_is_hog(&sched, &proc[0]));
+    vg_sched_add_vm(&sched, &vm[2], &pool, VG_CLASS_MEDIUM, 50);
+    add(2, 2, true);
+    now += MS;
+    tell(2, 0, 0, 0, 0);
+    decide();
     ck_assert(!vg_sched_is_hog(&sched, &proc[0]));
 }
 END_TEST
