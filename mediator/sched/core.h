@@ -96,6 +96,12 @@ static inline bool vg_sched_takes_turns(const struct vg_sched *s)
     return s->mode == VG_SCHED_SHARED || s->mode == VG_SCHED_CROWD;
 }
 
+static inline void vg_sched_note_served(const struct vg_sched *s, struct vg_sched_vm *vm, uint64_t now)
+{
+    vm->served_at = now;
+    vm->served_busy = s->busy_ns;
+}
+
 /* ---- turn.c ---- */
 
 void vg_sched_set_state(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_state state,

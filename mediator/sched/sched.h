@@ -115,6 +115,7 @@ struct vg_sched_vm {
     uint64_t v, vmin;           /* its own, and what its working processes have all reached */
     unsigned attached, working; /* processes; of these, with work */
     uint64_t served_at;         /* last time it was on the GPU or began to want it */
+    uint64_t served_busy;       /* busy_ns of all then */
     uint64_t left_at;           /* it had no work any more then; 0: it never had any */
     uint64_t woke_at;           /* it came from a pause then */
 };

@@ -119,7 +119,7 @@ static void join_vm(struct vg_sched *s, struct vg_sched_vm *vm, const struct vg_
     if (!pool->working)
         pool->v = woken(pool->v, s->vmin, vg_v_of(s->tuning.quantum, pool->share));
     vm->v = woken(vm->v, vg_sched_level_of(vm)->vmin, vg_v_of(s->tuning.quantum, vm->weight));
-    vm->served_at = now;
+    vg_sched_note_served(s, vm, now);
     if (has_paused(vm, p, now))
         note_waking(s, vm, now);
     count_working(s, vm, 1);

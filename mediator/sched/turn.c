@@ -157,7 +157,7 @@ static void observe(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
     if (p->state != VG_PROC_IDLE)
         s->worked_at[p->vm->class_] = now;
     if (p->state == VG_PROC_RUNNING || p->state == VG_PROC_DRAINING)
-        p->vm->served_at = now;
+        vg_sched_note_served(s, p->vm, now);
 }
 
 void vg_sched_observe(struct vg_sched *s, uint64_t now)
@@ -263,7 +263,7 @@ void vg_sched_begin(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_k
         p->budget = s->tuning.floor_quantum;
     p->fresh = true;
     p->renew = false;
-    p->vm->served_at = now;
+    vg_sched_note_served(s, p->vm, now);
     start_clock(s, p, kind, now);
     p->handed = is_handed(s, p, kind);
     p->turn_free = kind == VG_TURN_FAIR ? handover(s, p) : 0;
@@ -432,6 +432,17 @@ static bool drains_in_time(const struct vg_sched *s, const struct vg_sched_proc 
 }
 
 /*
+ * While the VM waited the GPU was used for half of the time at least: who only says that he has
+ * something there keeps nobody from it.
+ */
+static bool gpu_was_used(const struct vg_sched *s, const struct vg_sched_vm *vm, uint64_t now)
+{
+    uint64_t waited = now - vm->served_at, used = s->busy_ns - vm->served_busy;
+
+    return 2 * used + 2 * s->tuning.quantum_min >= waited;
+}
+
+/*
  * q's kernel runs beside the turns of others and has got less than its part that way: it has the
  * GPU to itself until it is no longer behind p by a turn.
  */
@@ -439,7 +450,8 @@ static bool is_owed_time(const struct vg_sched *s, const struct vg_sched_proc *q
                          const struct vg_sched_proc *p, uint64_t now)
 {
     if (q->vm == p->vm || vg_sched_level_of(q->vm) != vg_sched_level_of(p->vm) ||
-        !vg_sched_overruns(s, q) || now - p->vm->served_at >= 2 * s->tuning.kernel_long)
+        !vg_sched_overruns(s, q) || now - p->vm->served_at >= 2 * s->tuning.kernel_long ||
+        !gpu_was_used(s, p->vm, now))
         return false;
     return vg_v_ahead(p->vm->v, q->vm->v + vg_v_of(s->tuning.quantum, q->vm->weight)) > 0;
 }

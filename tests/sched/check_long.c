@@ -208,6 +208,25 @@ START_TEST(it_does_not_keep_others_waiting_for_long)
 }
 END_TEST
 
+/* Once it did run; now its executor says that something is in flight, and that it uses nothing. */
+START_TEST(who_only_says_so_keeps_nobody_waiting)
+{
+    unsigned ran = 0;
+
+    two(80, 20, true);
+    for (unsigned n = 0; n < 1500; n++) {
+        bool beside = runs(1);
+
+        now += MS;
+        tell_endless(0, n > 0 && n < 500 ? MS : 0);
+        tell(1, beside ? MS : 0, beside, beside, 0);
+        decide();
+        ran += n >= 500 && beside;
+    }
+    ck_assert_uint_ge(ran, 500);    /* of 1000; it waits for two looks at each turn */
+}
+END_TEST
+
 /* It was killed after 0.1 s of its own; its VM comes back with another process. */
 START_TEST(its_vm_pays_when_it_is_killed)
 {
@@ -248,6 +267,7 @@ static Suite *suite(void)
     tcase_add_test(c, the_same_without_slices);
     tcase_add_test(c, one_gets_half_at_least_without_slices);
     tcase_add_test(c, it_does_not_keep_others_waiting_for_long);
+    tcase_add_test(c, who_only_says_so_keeps_nobody_waiting);
     tcase_add_test(c, its_vm_pays_when_it_is_killed);
     suite_add_tcase(s, c);
     return s;
