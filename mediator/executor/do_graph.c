@@ -38,10 +38,12 @@ static void complain(struct vg_req *r, const uint64_t *word, unsigned count)
 /* ---- What takes the driver long with a large graph: beside the serve thread (aside.h) ---- */
 
 /*
- * Fewer nodes are done with sooner than handed over. No other thread of the guest may be adding
- * nodes to a graph meanwhile, by a capture.
+ * Fewer nodes are done with sooner than handed over. An update is quicker, and made again and
+ * again by who computes in a loop. No other thread of the guest may be adding nodes to a graph
+ * meanwhile, by a capture.
  */
-#define LARGE_NODES 256u
+#define LARGE_NODES  256u
+#define LARGE_UPDATE 2048u
 
 struct building {
     struct vg_aside aside;
@@ -52,7 +54,7 @@ struct building {
     CUstream stream;    /* that it is uploaded on, if it is */
     bool wanted;        /* the guest wants the handle */
     CUgraphExecUpdateResultInfo info;
-    uint32_t nodes;
+    uint32_t nodes, large;  /* how many there are, and that would be called large */
     CUresult rc;
 };
 
@@ -76,7 +78,7 @@ static CUresult build(struct vg_exec *x, struct vg_req *r, const struct building
     *b = *how;
     b->aside = (struct vg_aside){.work = work, .finish = finish, .uses = VG_ASIDE_GRAPHS,
                                  .object = (uintptr_t)how->exec};
-    if (b->nodes >= LARGE_NODES && x->captures == 0)
+    if (b->nodes >= b->large && x->captures == 0)
         return vg_aside_run(x, r, &b->aside);
     work(x, &b->aside);
     return finish(x, r, &b->aside);
@@ -119,7 +121,7 @@ static CUresult plain_finish(struct vg_exec *x, struct vg_req *r, struct vg_asid
 CUresult vg_do_cuGraphInstantiateWithFlags(struct vg_exec *x, struct vg_req *r,
                                            struct vg_args_cuGraphInstantiateWithFlags *a)
 {
-    const struct building b = {.graph = a->hGraph, .flags = a->flags,
+    const struct building b = {.graph = a->hGraph, .flags = a->flags, .large = LARGE_NODES,
                                .nodes = count_nodes(x, a->hGraph)};
 
     if (!a->has_phGraphExec)
@@ -165,7 +167,7 @@ CUresult vg_do_cuGraphInstantiateWithParams(struct vg_exec *x, struct vg_req *r,
                                             struct vg_args_cuGraphInstantiateWithParams *a)
 {
     const struct building b = {.graph = a->hGraph, .params = a->instantiateParams,
-                               .wanted = a->has_phGraphExec, .nodes = count_nodes(x, a->hGraph)};
+                               .large = LARGE_NODES, .wanted = a->has_phGraphExec, .nodes = count_nodes(x, a->hGraph)};
 
     if (!a->has_instantiateParams)
         return CUDA_ERROR_INVALID_VALUE;
@@ -191,7 +193,8 @@ static CUresult upload_finish(struct vg_exec *x, struct vg_req *r, struct vg_asi
 CUresult vg_do_cuGraphUpload(struct vg_exec *x, struct vg_req *r, struct vg_args_cuGraphUpload *a)
 {
     const struct vg_obj *o = vg_obj_find(&x->obj, VG_OBJ_CUgraphExec, (uintptr_t)a->hGraph);
-    const struct building b = {.exec = a->hGraph, .stream = a->hStream, .nodes = o ? o->info : 0};
+    const struct building b = {.exec = a->hGraph, .stream = a->hStream, .large = LARGE_NODES,
+                               .nodes = o ? o->info : 0};
 
     return build(x, r, &b, upload_work, upload_finish);
 }
@@ -218,7 +221,7 @@ CUresult vg_do_cuGraphExecUpdate_v2(struct vg_exec *x, struct vg_req *r)
 {
     uint64_t exec = vg_dec_word(&r->dec), graph = vg_dec_word(&r->dec);
     struct building b = {.exec = (CUgraphExec)(uintptr_t)exec, .graph = (CUgraph)(uintptr_t)graph,
-                         .info = {CU_GRAPH_EXEC_UPDATE_ERROR, NULL, NULL}};
+                         .info = {CU_GRAPH_EXEC_UPDATE_ERROR, NULL, NULL}, .large = LARGE_UPDATE};
 
     if (!vg_req_decoded(r))
         return CUDA_ERROR_INVALID_VALUE;

@@ -12,7 +12,8 @@
 #include "tests/executor/held.h"
 #include "vg_atomic.h"
 
-#define NODES    300u   /* enough to be called large */
+#define NODES    300u   /* enough to be called large ... */
+#define MANY     2100u  /* ... and for an update, too */
 #define HELD     1u     /* cell of the thread that is held up */
 #define OTHER    2u
 #define SHORT_MS 50     /* in which what must not happen would */
@@ -293,7 +294,7 @@ START_TEST(updates_and_uploads_are_made_beside)
     struct vg_result res;
 
     begin();
-    uint64_t graph = graph_of(NODES), exec = instance_of(graph), other = instance_of(graph);
+    uint64_t graph = graph_of(MANY), exec = instance_of(graph), other = instance_of(graph);
     uint32_t seq = hold_up(VG_CALL_cuGraphUpload, WORDS(exec, 0), NULL, 0);
     others_go_on();
     waits_for(seq, VG_CALL_cuGraphExecDestroy, WORDS(other));
