@@ -233,8 +233,9 @@ static unsigned look_at_waits(struct vg_exec *x)
 
     if (x->opt.software || x->keeper.held || x->shares.asking > 0 || x->waits.unheard == 0)
         return n;
-    for (unsigned looks = x->waits.count; n == 0; looks += x->waits.count) {
-        if (looks + x->waits.count > LOOKS_PER_ROUND || vg_ring_waits(&x->ring))
+    for (unsigned looks = 2 * x->waits.count; n == 0 && looks <= LOOKS_PER_ROUND;
+         looks += x->waits.count) {
+        if (vg_ring_waits(&x->ring))
             break;
         n = vg_waits_poll(x);
     }
