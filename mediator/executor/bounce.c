@@ -132,7 +132,7 @@ static struct vg_bounce_lane *lane_of(struct vg_exec *x, CUstream stream)
 {
     struct vg_bounce *b = &x->bounce;
 
-    if (x->alone || (b->ctx && b->ctx != x->home))
+    if (b->ctx && b->ctx != x->home)
         return NULL;
     struct vg_bounce_lane *l = find_lane(x, stream);
     if (!l && !b->refused && b->count < VG_BOUNCE_LANES && (l = new_lane(x)) != NULL) {
@@ -144,15 +144,17 @@ static struct vg_bounce_lane *lane_of(struct vg_exec *x, CUstream stream)
     return l;
 }
 
-void vg_bounce_end(struct vg_exec *x, CUcontext ctx)
+void vg_bounce_fini(struct vg_bounce *b)
 {
-    struct vg_bounce *b = &x->bounce;
-
-    if (b->ctx && b->ctx != ctx)
-        return;
     for (unsigned i = 0; i < b->count; i++)
         free_lane(b->lane[i]);
     memset(b, 0, sizeof(*b));
+}
+
+void vg_bounce_end(struct vg_exec *x, CUcontext ctx)
+{
+    if (!x->bounce.ctx || x->bounce.ctx == ctx)
+        vg_bounce_fini(&x->bounce);
 }
 
 bool vg_bounce_applies(const struct vg_exec *x, const void *p, uint64_t bytes, CUstream stream)
@@ -332,7 +334,7 @@ static CUresult part_out(struct vg_exec *x, struct vg_bounce_lane *l, const stru
 /* The lane, or NULL: not this way. What the stream has still to do may write the source. */
 static struct vg_bounce_lane *begin(struct vg_exec *x, CUstream stream, bool in, CUresult *ret)
 {
-    struct vg_bounce_lane *l = lane_of(x, stream);
+    struct vg_bounce_lane *l = x->alone ? NULL : lane_of(x, stream);
 
     if (!l || !take_turn(l))
         return NULL;

@@ -81,6 +81,8 @@ bool vg_bounce_box(struct vg_exec *x, const CUDA_MEMCPY3D *c, CUstream stream, C
 /* For wait.c: the wait of a lent chunk is over. rc: its result. */
 void vg_bounce_landed(struct vg_bounce_chunk *c, CUresult rc);
 
+/* Our memory, at the end; the driver's part of it ends with the process. */
+void vg_bounce_fini(struct vg_bounce *b);
 /* The context has ended, with what was made in it. */
 void vg_bounce_end(struct vg_exec *x, CUcontext ctx);
 

@@ -68,6 +68,7 @@ void vg_exec_fini(struct vg_exec *x)
     vg_meter_fini(&x->meter);
     vg_quota_fini(x);
     vg_waits_fini(&x->waits);
+    vg_bounce_fini(&x->bounce);
     vg_capture_fini(x);
     vg_callbacks_fini(&x->callbacks);
     vg_links_fini(x);

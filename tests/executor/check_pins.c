@@ -278,7 +278,6 @@ START_TEST(a_chunk_comes_back_from_a_context_that_ended)
     uint8_t *dst = (uint8_t *)(uintptr_t)inside(1);
     CUresult rc = CUDA_ERROR_UNKNOWN;
 
-    x.alone = false;
     vg_pins_init(&x.pins, true);
     x.ctx = later_ctx;
     slow = true;
