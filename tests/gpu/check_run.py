@@ -109,9 +109,52 @@ def references():
     expect("cut off", sides_of(long, {"ours": 124}), (["ours"], "cut off"))
 
 
+class FakeHost:
+    """A mediator that lives, until `lives` is said to be no more."""
+    def __init__(self, held):
+        self.mediator, self.alive, self.held, self.started = None, False, held, 0
+
+    def lives(self):
+        return self.alive
+
+    def start_mediator(self, *_):
+        self.started, self.alive = self.started + 1, True
+        self.mediator = type("Process", (), {"returncode": -9})
+
+    def stop_mediator(self):
+        self.mediator, self.alive = None, False
+
+    def still_held(self, _):
+        return self.held
+
+
+def mediators():
+    rows = []
+    options = type("O", (), {"host": FakeHost(["a:0"]), "jobs": 2, "started": 0})
+    report = type("R", (), {"add": lambda _, case, added, *__: rows.extend((r.name, r.bad) for r in added)})()
+    hosting = run.Hosting(options, report)
+    hosting(Case("a/own", [], own=True))
+    expect("none for those with their own", options.host.started, 0)
+    hosting(CASE)
+    hosting(CASE)
+    expect("one for all", (options.host.started, rows), (1, []))
+    options.host.alive = False
+    hosting(CASE)
+    expect("its end is told, and another starts", (options.host.started, rows), (2, [("mediator/lives", True)]))
+    hosting.end()
+    expect("what it holds is told", rows[1:], [("mediator/afterwards", True)])
+    options.host.held = []
+    hosting(CASE)
+    hosting.end()
+    expect("all is free", rows[2:], [("mediator/afterwards", False)])
+    hosting.end()
+    expect("ended once", len(rows), 3)
+
+
 judgements()
 ratios()
 summaries()
 references()
+mediators()
 print("wrong judgements:", failures)
 sys.exit(1 if failures else 0)
