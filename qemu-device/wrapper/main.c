@@ -7,8 +7,8 @@
  *   vgpu-qemu-wrapper DOMID ARGUMENT...
  *
  * It must never keep a VM from starting.  So whatever is doubtful - no domid, no
- * xenstore, a QEMU without the device, five seconds without an answer - means:
- * the same arguments and nothing else.  It opens nothing that its successor
+ * xenstore, a QEMU without the device, five seconds without an answer, a crash -
+ * means: the same arguments and nothing else.  It opens nothing that its successor
  * would inherit and closes nothing that it should.
  */
 #include <errno.h>
@@ -24,12 +24,14 @@
 #include <unistd.h>
 
 #include "mediator/base/number.h"
+#include "mediator/base/util.h"
 #include "wrapper.h"
 
 #define PATIENCE_S 5u
 
 static struct vg_wrapper_settings settings = VG_WRAPPER_DEFAULTS;
 static sigset_t mask;           /* of signals, as we got it */
+static bool no_pipe;            /* SIGPIPE was ignored then */
 static char **given;            /* argv, from which nothing is taken away */
 
 /* ---- the toolstack's own wrapper ---- */
@@ -46,29 +48,38 @@ static void go_on(char **argv)
     execv(usual, argv);
 }
 
-/* Out of time.  Only system calls: we may be in the middle of anything. */
+/* What would end us: time that is over, bugs, an xenstored that goes. */
+static const int deadly[] = {
+    SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGPIPE,
+};
+
+/* Only system calls: we may be in the middle of anything. */
 static void give_up(int signo)
 {
     (void)signo;
+    alarm(0);
+    /* libxenstore ignores it while it waits, and QEMU would inherit that. */
+    signal(SIGPIPE, no_pipe ? SIG_IGN : SIG_DFL);
     sigprocmask(SIG_SETMASK, &mask, NULL);
-    signal(SIGALRM, SIG_DFL);
     go_on(given);
     _exit(127);
 }
 
-static void start_clock(void)
+/* What our successor would find ignored stays so: exec resets only what is caught. */
+static void guard(void)
 {
-    struct sigaction action = { .sa_handler = give_up };
+    struct sigaction action = { .sa_handler = give_up }, old;
 
     sigprocmask(SIG_BLOCK, NULL, &mask);
-    sigaction(SIGALRM, &action, NULL);
+    sigfillset(&action.sa_mask);
+    for (unsigned i = 0; i < VG_ARRAY_LEN(deadly); i++) {
+        if (sigaction(deadly[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+            sigaction(deadly[i], &action, NULL);
+        } else if (deadly[i] == SIGPIPE) {
+            no_pipe = true;
+        }
+    }
     alarm(PATIENCE_S);
-}
-
-static void stop_clock(void)
-{
-    alarm(0);
-    signal(SIGALRM, SIG_DFL);
 }
 
 /* ---- can this QEMU? ---- */
@@ -186,10 +197,10 @@ int main(int argc, char **argv)
 
     given = argv;
     openlog("vgpu-qemu-wrapper", LOG_PID, LOG_DAEMON);
-    start_clock();
+    guard();
     vg_wrapper_settings_load(&settings);
     chosen = choose(argc);
-    stop_clock();
+    alarm(0);
     if (chosen) {
         go_on(chosen);
     }

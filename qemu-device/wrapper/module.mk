@@ -3,5 +3,5 @@
 progs += vgpu-qemu-wrapper
 vgpu-qemu-wrapper-src    := $(wildcard qemu-device/wrapper/*.c) xenstore-watcher/lib.c \
                             xenstore-watcher/facts.c xenstore-watcher/plan.c mediator/daemon/policy.c
-vgpu-qemu-wrapper-libs   := libvgbase.a
+vgpu-qemu-wrapper-libs   := libvgbase.a libvgproto.a
 vgpu-qemu-wrapper-ldlibs := -ldl

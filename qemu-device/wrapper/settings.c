@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The wrapper's settings.  A file with mistakes changes what it says well. */
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -9,6 +10,7 @@
 #include "mediator/base/ini.h"
 #include "mediator/base/number.h"
 #include "mediator/base/util.h"
+#include "protocol/vg_region.h"
 #include "wrapper.h"
 
 #define FILE_MAX 16384u
@@ -52,9 +54,45 @@ static int set(void *arg, const char *key, const char *value, char *why,
     return 0;
 }
 
+/* A region that the device does not take would be the end of QEMU. */
+static void check_region(struct vg_wrapper_settings *s,
+                         const struct vg_wrapper_settings *usual)
+{
+    struct vg_region_layout layout;
+
+    if ((s->size_mib & (s->size_mib - 1)) == 0 &&
+        vg_region_layout_init(&layout, s->size_mib << 20, (uint32_t)s->slots)) {
+        return;
+    }
+    syslog(LOG_WARNING, VG_WRAPPER_CONFIG ": size_mib must be a power of two in "
+           "which %u slots fit: both as usual", (unsigned)s->slots);
+    s->size_mib = usual->size_mib;
+    s->slots = usual->slots;
+}
+
+/* So would be a place on the bus that is none, or the chipset's and the screen's. */
+static void check_slot(struct vg_wrapper_settings *s,
+                       const struct vg_wrapper_settings *usual)
+{
+    char *end;
+    unsigned long slot = strtoul(s->slot, &end, 16);
+
+    if (!s->slot[0]) {
+        return;
+    }
+    if (*end || end == s->slot || slot < 3 || slot > 0x1f) {
+        syslog(LOG_WARNING, VG_WRAPPER_CONFIG ": slot: 3 to 1f can stand here, "
+               "not %s", s->slot);
+        strcpy(s->slot, usual->slot);
+    } else {
+        snprintf(s->slot, sizeof(s->slot), "%lx", slot);
+    }
+}
+
 void vg_wrapper_settings_load(struct vg_wrapper_settings *s)
 {
     const char *path = getenv("VGPU_QEMU_WRAPPER_CONFIG");
+    const struct vg_wrapper_settings usual = *s;
     vg_auto_free char *text = NULL;
     char why[256];
 
@@ -63,4 +101,6 @@ void vg_wrapper_settings_load(struct vg_wrapper_settings *s)
         vg_ini_parse(path, text, set, s, why, sizeof(why)) < 0) {
         syslog(LOG_WARNING, "%s", why);
     }
+    check_region(s, &usual);
+    check_slot(s, &usual);
 }

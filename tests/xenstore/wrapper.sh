@@ -25,6 +25,7 @@ cat >"$work/qemu-wrapper" <<'END'
 for a; do printf '<%s>' "$a"; done
 printf ' fds:'
 for f in /proc/$$/fd/*; do printf ' %s' "${f##*/}"; done
+sed -n 's/^Sig\(Blk\|Ign\):[[:space:]]*/ /p' /proc/$$/status | tr -d '\n'
 echo
 exit 7
 END
@@ -49,6 +50,18 @@ runs() {
     fi
 }
 holds() { check "$kind: $1" "${@:2}"; }
+
+# What ends a program does not end the start of a VM: while it waits for xenstored, it is hit.
+survives() { # SIGNAL BIT
+    "$build/bin/vgpu-qemu-wrapper" 5 --syslog -m size=1024 7<"$work/qemu" >"$work/said" 2>&1 &
+    local pid=$!
+    # Not the shell that becomes it.
+    waits() { grep -q vgpu-qemu-wrapp "/proc/$pid/comm" && grep -q 'SigCgt:.*1$' <(catches "$1"); }
+    catches() { echo "SigCgt: $(((0x$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$pid/status") >> $1) & 1))"; }
+    within 10 waits "$2" && kill "-$1" $pid
+    wait $pid
+    [ $? = 7 ] && grep -q "^$given fds:" "$work/said"
+}
 
 given='<5><--syslog><-m><size=1024>'
 same=$given$direct
@@ -85,6 +98,17 @@ for kind in xenstored oxenstored; do
     runs 'settings with mistakes: what can be understood' \
         "$given$(stub 'addr=1e,socket=/vgpu.sock,root=/var/xen/qemu/root-5,vm=i-2-34-VM,size=256M,slots=16')$direct" \
         5 --syslog -m size=1024
+    for wrong in 'size_mib = 100' 'slots = 64|size_mib = 16' 'slot = 99' 'slot = 2' 'slot = x' 'slot = 1e.9'; do
+        IFS='|' read -r one other <<<"$wrong"
+        settings "qemu = $work/qemu" "$one" "${other:-}"
+        runs "$wrong, which QEMU would die of: as usual" \
+            "$given$(stub 'addr=1e,socket=/vgpu.sock,root=/var/xen/qemu/root-5,vm=i-2-34-VM,size=256M,slots=16')$direct" \
+            5 --syslog -m size=1024
+    done
+    settings "qemu = $work/qemu" 'slot = 0x1F' 'slots = 1' 'size_mib = 16'
+    runs 'the smallest, in the last slot' \
+        "$given$(stub 'addr=1f,socket=/vgpu.sock,root=/var/xen/qemu/root-5,vm=i-2-34-VM,size=16M,slots=1')$direct" \
+        5 --syslog -m size=1024
     settings "qemu = $work/qemu" 'socket = /a,b'
     runs 'a comma: unchanged' "$same" 5 --syslog -m size=1024
     settings "qemu = $work/old-qemu"
@@ -94,6 +118,10 @@ for kind in xenstored oxenstored; do
     settings "qemu = $work/qemu"
     kill -STOP "$xenstored_pid"
     runs 'a xenstored that hangs: unchanged, in time' "$same" 5 --syslog -m size=1024
+    # Linux' numbers less one. libxenstore ignores SIGPIPE while it waits.
+    for signal in SEGV:10 BUS:6 ABRT:5 FPE:7 ILL:3 SYS:30; do
+        holds "SIG${signal%:*} meanwhile: unchanged" survives "${signal%:*}" "${signal#*:}"
+    done
     kill -CONT "$xenstored_pid"
     xen_kill
 done
