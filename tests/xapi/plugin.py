@@ -3,12 +3,13 @@
 # timeout: 200
 """The plugin as XAPI runs it: arguments, environment, bytes in and out, and what goes wrong."""
 import os
+import shutil
 import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import xapi_server                                              # noqa: E402
-from harness import OTHER, VM, Case                             # noqa: E402
+from harness import BUILD, OTHER, VM, Case                      # noqa: E402
 
 KEYS = 'gpu_enabled gpu_pool gpu_priority gpu_weight gpu_rate gpu_queue_depth gpu_memory_mib'
 
@@ -185,6 +186,23 @@ class Rights(Case):
             self.assertEqual(self.bad('clear_quarantine', who, vm_uuid=VM)[2], 'NotAllowed')
         self.assertEqual(self.bad('clear_quarantine', 'admin', vm_uuid=VM)[2], 'MediatorError')
 
+    def test_every_function_by_everybody(self):
+        """Whoever may not is told so before anything else; whoever may gets as far as the arguments let him."""
+        read = dict.fromkeys(('get', 'list', 'metrics', 'health', 'version', 'apply'),
+                             ('root', 'admin', 'vmadmin', 'operator', 'pool'))
+        policy = dict.fromkeys(('set', 'unset', 'register', 'unregister', 'set_weight', 'set_rate_limit'),
+                               ('root', 'admin', 'vmadmin'))
+        may = dict(read, **policy, clear_quarantine=('root', 'admin'))
+        for function, allowed in may.items():
+            for session in ('root', 'admin', 'vmadmin', 'operator', 'pool'):
+                answer = self.call(function, session, vm_uuid='no uuid') if function not in \
+                    ('list', 'health', 'version') else self.call(function, session)
+                refused = not answer.ok and answer.error[2:3] == ['NotAllowed']
+                self.assertEqual(refused, session not in allowed, (function, session, answer.error))
+        self.assertEqual(self.writes(), [])
+        for function in ('call', 'main', 'Get', 'get ', '', '__init__', 'set_memory'):
+            self.assertFalse(self.call(function).ok, function)
+
     def test_no_session(self):
         self.assertEqual(self.bad('set', 'none', vm_uuid=VM, weight='3')[0], 'SESSION_INVALID')
         self.assertEqual(self.bad('get', 'none', vm_uuid=VM)[0], 'SESSION_INVALID')
@@ -319,7 +337,6 @@ class Hostile(Case):
 
     def test_no_argument(self):
         import subprocess
-        from harness import BUILD
         for args in ([], ['a', 'b']):
             done = subprocess.run([BUILD + '/bin/vgpu'] + args, env=self.environment(),
                                   stdout=subprocess.PIPE)
@@ -379,6 +396,20 @@ class Trouble(Case):
         self.assertIn('xenstored does not answer', answer['xenstore'])
         self.assertEqual(self.platform(), dict(gpu_weight='80'))
         self.assertIn('xenstored', self.good('get', vm_uuid=VM)['xenstore']['problem'])
+
+    def test_the_library_of_the_older_release(self):
+        """XCP-ng 8.2 has libxenstore.so.3.0 and no other."""
+        self.add_domain()
+        old = self.work + '/lib'
+        os.mkdir(old)
+        with open(old + '/libxenstore.so.4', 'w') as f:
+            f.write('none')
+        call = xapi_server.call('set', 'OpaqueRef:root', dict(vm_uuid=VM, weight='80'))
+        answer = self.raw(call, LD_LIBRARY_PATH=old)
+        self.assertIn('libxenstore', answer.value['xenstore'])  # it is hidden
+        shutil.copy(BUILD + '/tests/xenstore/libxenstore.so.4', old + '/libxenstore.so.3.0')
+        self.raw(call.replace('80', '81'), LD_LIBRARY_PATH=old)
+        self.assertEqual(self.xs_get('/local/domain/7/platform/gpu_weight'), '81')
 
     def test_xenstore_hangs(self):
         self.deadline_ms = ''

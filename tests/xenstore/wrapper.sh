@@ -34,6 +34,10 @@ chmod +x "$work/qemu-wrapper"
 direct=$("$work/qemu-wrapper" 7</dev/null)
 printf 'an emulator with vgpu-stub\0in it' >"$work/qemu"
 printf 'an emulator with vgpu-stubs\0in it' >"$work/old-qemu"
+# Where only that of XCP-ng 8.2 can be loaded, and none.
+mkdir "$work/old" "$work/none"
+echo none | tee "$work"/{old,none}/libxenstore.so.4 >"$work/none/libxenstore.so.3.0"
+cp -L "$(ldconfig -p | sed -n 's/.*libxenstore.so.4 .*=> //p' | head -n 1)" "$work/old/libxenstore.so.3.0"
 settings() { printf '%s\n' "wrapper = $work/qemu-wrapper" "$@" >"$work/wrapper.conf"; }
 
 # runs TEXT EXPECTED ARGUMENT...: a regular expression for what the stand-in says.
@@ -81,6 +85,8 @@ for kind in xenstored oxenstored; do
     xenstore-write /local/domain/5/platform/gpu_enabled true
     with="$given$(stub "addr=1e,socket=/vgpu.sock,root=/var/xen/qemu/root-5,vm=$A,size=256M,slots=16")$direct"
     runs 'gpu_enabled: the device' "$with" 5 --syslog -m size=1024
+    LD_LIBRARY_PATH=$work/old runs "the older release's library" "$with" 5 --syslog -m size=1024
+    LD_LIBRARY_PATH=$work/none runs 'none of the two: unchanged' "$same" 5 --syslog -m size=1024
     runs 'a slot that is taken is left alone' \
         "<5><-device><e1000,addr=0x1E>$(stub "socket=/vgpu.sock,root=/var/xen/qemu/root-5,vm=$A,size=256M,slots=16")$direct" \
         5 -device e1000,addr=0x1E
