@@ -41,6 +41,7 @@ struct vg_region_header {
     uint32_t version;
     uint32_t slot_count;
     uint64_t size;
+    uint32_t moving;             /* 1: the VM is being saved or migrated; wardens hold their processes */
 };
 
 /* Life of a slot. The guest reads it; device, mediator and executor write it. */
@@ -102,7 +103,9 @@ struct vg_slot {
     uint32_t heartbeat;          /* VM: the warden counts it up */
     uint32_t callback_waiting;   /* 1: the callback thread sleeps on callback_head (futex) */
     uint64_t busy_retries;       /* times a thread has backed off because of BUSY, ever */
-    uint8_t  pad2[88];
+    uint32_t parks;              /* 1: the warden can hold the process while the region is moving */
+    uint32_t parked;             /* 1: and holds it now */
+    uint8_t  pad2[80];
 
     /* guest writes once, before ATTACH ("hello") */
     uint32_t version;            /* VG_PROTOCOL_VERSION */

@@ -19,45 +19,11 @@
 #include "qapi/error.h"
 #include "vgpu_stub_compat.h"
 
-#include "vgpu_stub_backing.h"
-#include "vgpu_stub_core.h"
 #include "vgpu_stub_link.h"
+#include "vgpu_stub_qemu.h"
 #include "trace.h"
 
-#define TYPE_VG_STUB "vgpu-stub"
-#define VG_STUB(obj) OBJECT_CHECK(VgStubState, (obj), TYPE_VG_STUB)
-
 #define VG_STUB_REVISION 0xa1
-
-typedef struct VgStubState {
-    PCIDevice parent_obj;
-
-    /* properties */
-    char *socket;
-    char *root;
-    char *vm;
-    uint64_t size;
-    uint32_t slots;
-    uint64_t try_parking;   /* for tests, see vgpu_stub_backing.h */
-    uint32_t fail_place;
-
-    MemoryRegion regs;
-    MemoryRegion ram;
-    struct vg_stub_backing backing;
-    MemoryListener listener;    /* hears where the guest maps BAR1 */
-    struct vg_stub core;
-    int link_fd;
-    bool absence_told;      /* of the mediator, since it was last there */
-    QEMUTimer *retry;
-
-    /* of a VM that is saved: */
-    VMStateDescription vmstate;
-    VMChangeStateEntry *on_run;
-    bool misplaced;         /* some pages are anywhere in the guest's memory */
-    struct vg_stub_saved saved;
-    uint32_t extents;
-    uint8_t *owner;         /* [extents] */
-} VgStubState;
 
 /* ---- what the core asks of its host ---- */
 
@@ -145,17 +111,6 @@ static void vg_stub_host_fd_signal(void *opaque, int eventfd)
 static void vg_stub_host_fd_close(void *opaque, int fd)
 {
     close(fd);
-}
-
-/*
- * A toolstack asks before it begins, while the VM runs, and is refused while a
- * program computes.  Once the VM has stopped there is no way back for it: then
- * programs lose the GPU, and the VM is saved.
- */
-static void vg_stub_judge(VgStubState *s)
-{
-    s->vmstate.unmigratable = s->misplaced ||
-        (runstate_is_running() && vg_stub_busy(&s->core));
 }
 
 static void vg_stub_host_event(void *opaque, enum vg_stub_event what,
@@ -287,78 +242,6 @@ static const MemoryRegionOps vg_stub_ram_ops = {
     .impl = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
 };
 
-/* The whole BAR: one that something else covers in part stays slow. */
-static bool vg_stub_is_ram(VgStubState *s, MemoryRegionSection *section)
-{
-    return section->mr == &s->ram && section->offset_within_region == 0 &&
-           int128_eq(section->size, int128_make64(s->size));
-}
-
-static void vg_stub_place(VgStubState *s, uint64_t gfn)
-{
-    int rc;
-
-    if (s->core.disabled || s->core.withdrawn) {
-        return;
-    }
-    rc = s->backing.ops->place(&s->backing, gfn);
-    if (rc < 0) {
-        s->misplaced = true;
-        vg_stub_judge(s);
-        vg_stub_disable(&s->core, "cannot move the shared region, no GPU for "
-                        "this VM until it is started again", strerror(-rc));
-        return;
-    }
-    vg_stub_moved(&s->core, s->backing.gfn);
-}
-
-static void vg_stub_mapped(MemoryListener *listener,
-                           MemoryRegionSection *section)
-{
-    VgStubState *s = container_of(listener, VgStubState, listener);
-
-    if (vg_stub_is_ram(s, section)) {
-        vg_stub_place(s, section->offset_within_address_space / 4096);
-    }
-}
-
-static void vg_stub_unmapped(MemoryListener *listener,
-                             MemoryRegionSection *section)
-{
-    VgStubState *s = container_of(listener, VgStubState, listener);
-
-    if (vg_stub_is_ram(s, section)) {
-        vg_stub_place(s, 0);
-    }
-}
-
-/*
- * Whoever saves a guest under Xen saves all its pages, and whoever restores it has
- * no room for ours, which the device over there makes anew.
- */
-static int vg_stub_withdraw_pages(VgStubState *s)
-{
-    int rc;
-
-    if (!s->backing.ops->drop || s->core.withdrawn) {
-        return 0;
-    }
-    rc = s->backing.ops->drop(&s->backing);
-    s->misplaced |= rc < 0;
-    vg_stub_withdraw(&s->core);
-    vg_stub_judge(s);
-    warn_report("vgpu-stub: the VM is being saved or migrated; if it goes on "
-                "here, it has no GPU until it is started again%s%s",
-                rc < 0 ? ": " : "", rc < 0 ? strerror(-rc) : "");
-    return rc;
-}
-
-/* The first that QEMU hears of a migration under Xen. */
-static void vg_stub_migration_begins(MemoryListener *listener)
-{
-    vg_stub_withdraw_pages(container_of(listener, VgStubState, listener));
-}
-
 static void vg_stub_init_ram(VgStubState *s)
 {
     if (!s->backing.ops->place) {
@@ -369,75 +252,7 @@ static void vg_stub_init_ram(VgStubState *s)
     memory_region_init_io(&s->ram, OBJECT(s), &vg_stub_ram_ops, s,
                           "vgpu-stub-region", s->size);
     s->core.region_gfn = s->backing.gfn;
-    s->listener = (MemoryListener) {
-        VG_LISTENER_NAME("vgpu-stub")
-        .region_add = vg_stub_mapped,
-        .region_del = vg_stub_unmapped,
-        .log_global_start = vg_stub_migration_begins,
-        .priority = 20,
-    };
-    memory_listener_register(&s->listener, &address_space_memory);
-}
-
-/* ---- suspend and migration ---- */
-
-static int vg_stub_pre_save(void *opaque)
-{
-    VgStubState *s = opaque;
-
-    vg_stub_save(&s->core, &s->saved, s->owner);
-    return s->misplaced ? -EIO : vg_stub_withdraw_pages(s);
-}
-
-static int vg_stub_post_load(void *opaque, int version_id)
-{
-    VgStubState *s = opaque;
-
-    vg_stub_restore(&s->core, &s->saved, s->owner);
-    return 0;
-}
-
-/* GPU state lives in executors on this host and does not travel. */
-static const VMStateDescription vg_stub_vmstate = {
-    .name = TYPE_VG_STUB,
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .pre_save = vg_stub_pre_save,
-    .post_load = vg_stub_post_load,
-    .fields = (VMStateField[]) {
-        VMSTATE_PCI_DEVICE(parent_obj, VgStubState),
-        VMSTATE_UINT32(saved.epoch, VgStubState),
-        VMSTATE_UINT16_ARRAY(saved.generation, VgStubState, VG_SLOTS_MAX),
-        VMSTATE_UINT8_ARRAY(saved.held, VgStubState, VG_SLOTS_MAX),
-        VMSTATE_UINT32_EQUAL(extents, VgStubState,
-                             "vgpu-stub: size and slots differ"),
-        VMSTATE_VARRAY_UINT32(owner, VgStubState, extents, 1,
-                              vmstate_info_uint8, uint8_t),
-        VMSTATE_END_OF_LIST()
-    },
-};
-
-static void vg_stub_run_changed(void *opaque, VG_RUNNING running, RunState state)
-{
-    vg_stub_judge(opaque);
-}
-
-/* A description of its own: whether it can be saved changes. */
-static void vg_stub_init_vmstate(VgStubState *s)
-{
-    s->extents = s->core.layout.extent_count;
-    s->owner = g_malloc0(s->extents);
-    s->vmstate = vg_stub_vmstate;
-    s->on_run = qemu_add_vm_change_state_handler(vg_stub_run_changed, s);
-    vmstate_register(VG_VMSTATE_OF(s), VMSTATE_INSTANCE_ID_ANY, &s->vmstate, s);
-}
-
-static void vg_stub_fini_vmstate(VgStubState *s)
-{
-    vmstate_unregister(VG_VMSTATE_OF(s), &s->vmstate, s);
-    qemu_del_vm_change_state_handler(s->on_run);
-    g_free(s->owner);
-    s->owner = NULL;
+    vg_stub_init_listener(s);
 }
 
 /* ---- device life ---- */
@@ -459,6 +274,15 @@ static const struct vg_stub_backing_ops *vg_stub_backing_here(void)
     return &vg_stub_backing_memfd;
 }
 
+/* The toolstack gives QEMU's -m all that the guest may ever have. */
+static uint64_t vg_stub_memory_top(void)
+{
+    X86MachineState *m = X86_MACHINE(qdev_get_machine());
+
+    return (m->above_4g_mem_size ? 4 * GiB + m->above_4g_mem_size
+                                 : m->below_4g_mem_size) / 4096;
+}
+
 static bool vg_stub_open_region(VgStubState *s, Error **errp)
 {
     const char *name;
@@ -471,6 +295,7 @@ static bool vg_stub_open_region(VgStubState *s, Error **errp)
     s->backing.ops = vg_stub_backing_here();
     s->backing.try_parking = s->try_parking / 4096;
     s->backing.fail_place = s->fail_place;
+    s->backing.memory_top = vg_stub_memory_top();
     rc = s->backing.ops->open(&s->backing, s->size);
     if (rc < 0) {
         error_setg_errno(errp, -rc, "cannot make the shared region");

@@ -7,6 +7,7 @@
 #define VGPU_STUB_COMPAT_H
 
 #include "exec/address-spaces.h"
+#include "hw/i386/x86.h"
 #include "hw/pci/pci.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
@@ -46,8 +47,9 @@
 #define VMSTATE_INSTANCE_ID_ANY -1
 #endif
 
-/* device_class_set_props() came with 5.0. */
+/* device_class_set_props() came with 5.0, and additions that cannot fail with 5.1. */
 #if QEMU_VERSION_MAJOR < 5
+#define object_property_try_add object_property_add
 static inline void device_class_set_props(DeviceClass *dc, Property *props)
 {
     dc->props = props;

@@ -99,6 +99,7 @@ struct vg_stub {
     bool refused;
     bool disabled;          /* for good: the region is lost */
     bool withdrawn;         /* for good: only programs that run can use it */
+    bool moving;            /* for now: the VM is being saved, nobody can */
     unsigned retry_ms;
     uint32_t epoch;         /* connections to a mediator so far */
     uint32_t traps;
@@ -164,6 +165,18 @@ void vg_stub_disable(struct vg_stub *s, const char *what, const char *detail);
  * uses it goes on, by way of vg_stub_region_read and _write; nobody else gets it.
  */
 void vg_stub_withdraw(struct vg_stub *s);
+
+/*
+ * The region is about to leave the guest's frames for a while, because the VM is
+ * being saved or migrated: new programs are refused, and those that have wardens
+ * are held by them.  vg_stub_is_parked is true once all of them are.  That is the
+ * guest's word: to be waited for in patience, but not for ever.
+ */
+void vg_stub_move_begins(struct vg_stub *s);
+bool vg_stub_is_parked(const struct vg_stub *s);
+
+/* The region is back where the guest looks for it: everything goes on. */
+void vg_stub_move_ends(struct vg_stub *s);
 
 /* Makes an attempt to reach the mediator, if there is no link. */
 void vg_stub_connect(struct vg_stub *s);

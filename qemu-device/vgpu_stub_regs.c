@@ -27,7 +27,7 @@ static uint32_t read_features(struct vg_stub *s)
 /* To programs that would like to begin. */
 static bool is_closed(const struct vg_stub *s)
 {
-    return s->refused || s->disabled || s->withdrawn;
+    return s->refused || s->disabled || s->withdrawn || s->moving;
 }
 
 static uint32_t read_status(struct vg_stub *s)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is left of the device vgpu-stub when its VM goes on elsewhere: who has
- * slots, so that he is told what he has lost.  See vgpu_stub_core.c.
+ * The device vgpu-stub while its VM is saved or migrated: programs stand still
+ * while the region is away.  What is left of it when the VM goes on elsewhere is
+ * who has slots, so that he is told what he has lost.  See vgpu_stub_core.c.
  */
 #include "vgpu_stub_int.h"
 
@@ -88,4 +89,44 @@ void vg_stub_restore(struct vg_stub *s, const struct vg_stub_saved *saved,
             vg_store_relaxed(&owners(s)[e], owner[e]);
         }
     }
+}
+
+/* Also in the copy from which a reset restores the header. */
+static void set_moving(struct vg_stub *s, bool moving)
+{
+    struct vg_region_header *header = s->region;
+
+    s->moving = moving;
+    s->header.moving = moving;
+    vg_store_release(&header->moving, moving);
+}
+
+void vg_stub_move_begins(struct vg_stub *s)
+{
+    unsigned i;
+
+    for (i = 0; i < s->layout.slot_count; i++) {
+        vg_store_relaxed(&vg_region_slot(s->region, &s->layout, i)->parked, 0);
+    }
+    set_moving(s, true);
+}
+
+bool vg_stub_is_parked(const struct vg_stub *s)
+{
+    const struct vg_slot *shared;
+    unsigned i;
+
+    for (i = 0; i < s->layout.slot_count; i++) {
+        shared = vg_region_slot(s->region, &s->layout, i);
+        if (is_held(&s->slot[i]) && vg_load_relaxed(&shared->parks) &&
+            !vg_load_acquire(&shared->parked)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void vg_stub_move_ends(struct vg_stub *s)
+{
+    set_moving(s, false);
 }

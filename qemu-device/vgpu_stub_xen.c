@@ -21,13 +21,6 @@
 #define PAGE        4096ull
 #define CHUNK_PAGES 65536u
 
-/*
- * Above the guest's memory and, as firmware gives large BARs the room right above
- * it, out of the way of ours.  Not higher: whoever saves the guest looks at all
- * frames below the highest that ever was.
- */
-#define ABOVE_MEMORY ((4ull << 30) / PAGE)
-
 static uint64_t pages_of(const struct vg_stub_backing *b)
 {
     return b->size / PAGE;
@@ -91,7 +84,8 @@ static int populate_at(uint64_t gfn, uint64_t count)
 
 /*
  * Xen would replace what the guest has there by our pages and say nothing.
- * Above the domain's highest frame there is nothing, whatever memory it has.
+ * Above the domain's highest frame there is nothing, and above the memory that it
+ * may get there will be nothing.
  */
 static int park_at(struct vg_stub_backing *b, uint64_t gfn)
 {
@@ -101,26 +95,27 @@ static int park_at(struct vg_stub_backing *b, uint64_t gfn)
     if (xc_domain_maximum_gpfn(xen_xc, xen_domid, &highest) < 0) {
         return -errno;
     }
-    if (gfn <= highest) {
+    if (gfn <= highest || gfn < b->memory_top) {
         return -EADDRINUSE;
     }
     rc = populate_at(gfn, pages_of(b));
     if (rc == 0) {
         b->parking = b->gfn = gfn;
+        b->top = gfn + pages_of(b);
     }
     return rc;
 }
 
 static int populate(struct vg_stub_backing *b)
 {
-    uint64_t room = MAX(ABOVE_MEMORY, 4 * pages_of(b));
     xen_pfn_t highest;
     int rc = b->try_parking ? park_at(b, b->try_parking) : -EINVAL;
 
     if (rc < 0 && xc_domain_maximum_gpfn(xen_xc, xen_domid, &highest) < 0) {
         return -errno;
     }
-    return rc < 0 ? park_at(b, ROUND_UP(highest, pages_of(b)) + room) : rc;
+    return rc < 0 ? park_at(b, vg_stub_parking(highest, b->memory_top,
+                                               pages_of(b))) : rc;
 }
 
 /* What a balloon gave back is not scrubbed by Xen, so it is done here. */
@@ -235,6 +230,50 @@ static int xen_backing_place(struct vg_stub_backing *b, uint64_t gfn)
     return 0;
 }
 
+/* One that cannot be mapped is not there. */
+static bool is_empty(uint64_t gfn, uint64_t count)
+{
+    g_autofree xen_pfn_t *frames = g_new(xen_pfn_t, count);
+    g_autofree int *errors = g_new0(int, count);
+    uint64_t i;
+    void *p;
+
+    number_frames(frames, gfn, count);
+    p = xenforeignmemory_map(xen_fmem, xen_domid, PROT_READ, count, frames,
+                             errors);
+    if (!p) {
+        return true;
+    }
+    for (i = 0; i < count && errors[i]; i++) {
+    }
+    xenforeignmemory_unmap(xen_fmem, p, count);
+    return i == count;
+}
+
+/*
+ * Who saves a guest asks for its highest frame, tells us, and looks at all frames
+ * up to there, in this order.  Each time has a place of its own: the last one
+ * counts in the next saver's answer.
+ */
+static int xen_backing_hide(struct vg_stub_backing *b)
+{
+    uint64_t n = pages_of(b);
+    int rc;
+
+    if (!b->gfn) {
+        return 0;
+    }
+    while (!is_empty(b->top, n)) {
+        b->top += n;
+    }
+    rc = relocate(b, b->top);
+    if (rc == 0) {
+        b->gfn = b->top;
+        b->top += n;
+    }
+    return rc;
+}
+
 /*
  * A page that another is moved onto leaves the guest, and this is the only way to
  * that which -xen-domid-restrict has left: the upper half onto the lower, until
@@ -267,5 +306,6 @@ const struct vg_stub_backing_ops vg_stub_backing_xen = {
     .open = xen_backing_open,
     .close = xen_backing_close,
     .place = xen_backing_place,
+    .hide = xen_backing_hide,
     .drop = xen_backing_drop,
 };

@@ -191,6 +191,12 @@ void vg_futex_wait(void *word, uint32_t value, unsigned us)
     syscall(SYS_futex, word, FUTEX_WAIT, value, &t, NULL, 0);
 }
 
+/* A guest that is being saved stands still, and may go on here all the same. */
+static bool is_moving(const struct vg_guest *g)
+{
+    return vg_load_relaxed(&((const struct vg_region_header *)g->base)->moving) != 0;
+}
+
 bool vg_guest_alive(struct vg_guest *g, uint64_t now)
 {
     uint32_t beat;
@@ -198,7 +204,7 @@ bool vg_guest_alive(struct vg_guest *g, uint64_t now)
     if (!g->has_warden)
         return true;
     beat = vg_load_relaxed(&g->slot->heartbeat);
-    if (beat != g->beat || g->beat_ns == 0) {
+    if (beat != g->beat || g->beat_ns == 0 || is_moving(g)) {
         g->beat = beat;
         g->beat_ns = now;
     }

@@ -2,6 +2,7 @@
 /* What a suspended or migrated VM's processes find on the device that it goes on with. */
 #include <string.h>
 
+#include "qemu-device/vgpu_stub_backing.h"
 #include "tests/protocol/vg_test.h"
 #include "tests/qemu/stub_host.h"
 #include "vg_atomic.h"
@@ -187,6 +188,76 @@ START_TEST(a_withdrawn_region_is_for_those_who_have_it)
 }
 END_TEST
 
+/* The region is away for a while: those who have it stand still, nobody else begins. */
+START_TEST(who_can_stand_still_is_waited_for)
+{
+    int fd;
+
+    stub_come_up();
+    uint32_t live = stub_attached(&fd), idle = stub_claim(), mute = stub_claim();
+    stub_shared(live)->parks = stub_shared(idle)->parks = 1;
+    stub_shared(idle)->parked = 1;      /* of an earlier time */
+    vg_stub_move_begins(&stub);
+    ck_assert_uint_eq(((struct vg_region_header *)region)->moving, 1);
+    ck_assert(!vg_stub_is_parked(&stub));
+    stub_shared(live)->parked = 1;
+    ck_assert(!vg_stub_is_parked(&stub));
+    stub_shared(idle)->parked = 1;
+    ck_assert(vg_stub_is_parked(&stub));    /* one cannot, and is not waited for */
+
+    ck_assert_uint_eq(stub_reg(VG_REG_STATUS), VG_STATUS_MEDIATOR | VG_STATUS_REFUSED);
+    stub_set(VG_REG_ATTACH, mute);
+    stub_ck_gone(mute, VG_GONE_REFUSED);
+    vg_stub_reset(&stub);
+    ck_assert_uint_eq(((struct vg_region_header *)region)->moving, 1);
+
+    vg_stub_move_ends(&stub);
+    ck_assert_uint_eq(((struct vg_region_header *)region)->moving, 0);
+    ck_assert_uint_eq(stub_reg(VG_REG_STATUS), VG_STATUS_MEDIATOR);
+}
+END_TEST
+
+START_TEST(who_stood_still_goes_on)
+{
+    int fd;
+
+    stub_come_up();
+    uint32_t live = stub_attached(&fd);
+    vg_stub_move_begins(&stub);
+    vg_stub_moved(&stub, 0x12345);
+    ck_assert_uint_eq(stub_host.last.region_gfn, 0x12345);
+    vg_stub_link_lost(&stub, -1);       /* the mediator's trouble is another matter */
+    vg_stub_connect(&stub);
+    ck_assert_uint_eq(stub_host.opens, 2);
+    stub_say(VG_MSG_WELCOME, 0, -1);
+    vg_stub_move_ends(&stub);
+    stub_ck_gone(live, VG_GONE_MEDIATOR);
+    ck_assert_uint_ne(stub_attached(&fd), live);
+}
+END_TEST
+
+#define GIB (1ull << 30)
+#define FRAME 4096u
+
+/* Above all that the guest may have, not only what it has. */
+START_TEST(parking_is_above_all_memory_to_come)
+{
+    static const struct { uint64_t highest, top, pages, parking; } cases[] = {
+        { 0xfefff, 0x14000, 4096, 0xff000 + 4 * GIB / FRAME },
+        { 0xff000, 0x14000, 4096, 0x100000 + 4 * GIB / FRAME },
+        /* ballooned to less than 4 GiB, of 64 */
+        { 0xfefff, 68 * GIB / FRAME, 65536, 72 * GIB / FRAME },
+        { 70 * GIB / FRAME - 1, 68 * GIB / FRAME, 65536, 74 * GIB / FRAME },
+        /* four times the region's own size, for firmware that puts BARs above memory */
+        { 0xfefff, 0x14000, 16 * GIB / FRAME, 16 * GIB / FRAME + 64 * GIB / FRAME },
+    };
+
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        ck_assert_uint_eq(vg_stub_parking(cases[i].highest, cases[i].top, cases[i].pages),
+                          cases[i].parking);
+}
+END_TEST
+
 TCase *stub_saved_tests(void)
 {
     TCase *tc = tcase_create("saved");
@@ -199,5 +270,8 @@ TCase *stub_saved_tests(void)
     tcase_add_test(tc, a_strange_state_is_survived);
     tcase_add_test(tc, only_who_computes_keeps_a_vm_here);
     tcase_add_test(tc, a_withdrawn_region_is_for_those_who_have_it);
+    tcase_add_test(tc, who_can_stand_still_is_waited_for);
+    tcase_add_test(tc, who_stood_still_goes_on);
+    tcase_add_test(tc, parking_is_above_all_memory_to_come);
     return tc;
 }
