@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The guest's libcuda and its helper process. Depends on the C library only.
 shlibs += libvgpu-cuda.so
-libvgpu-cuda.so-src := $(filter-out guest-shim/warden.c,$(wildcard guest-shim/*.c))
+libvgpu-cuda.so-src := $(wildcard guest-shim/*.c)
 libvgpu-cuda.so-libs := libvgproto.a
 libvgpu-cuda.so-map = $(vg-api-map)
 libvgpu-cuda.so-soname := libcuda.so.1
@@ -9,7 +9,7 @@ libvgpu-cuda.so-soname := libcuda.so.1
 libvgpu-cuda.so-ldlibs := -Wl,-z,nodelete -Wl,-z,defs -ldl
 
 progs += vgpu-warden
-vgpu-warden-src := guest-shim/warden.c
+vgpu-warden-src := $(wildcard guest-shim/warden/*.c)
 vgpu-warden-libs := libvgproto.a
 
 # What programs look for, in a directory of its own: build tools must not find it by -L$(B)/lib.

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@ struct child {
     char *const *argv;
     char *stack;    /* of the second child; the first one's lies above */
     int pipe_read;
+    int warden;     /* its process */
     int error;      /* the children run in our memory until exec, so they can tell */
 };
 
@@ -51,7 +53,8 @@ static int first_main(void *arg)
 {
     struct child *c = arg;
 
-    if (clone(warden_main, c->stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, c) < 0)
+    c->warden = clone(warden_main, c->stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, c);
+    if (c->warden < 0)
         c->error = errno;
     _exit(0);
 }
@@ -101,9 +104,9 @@ static int run_children(struct child *c)
 
 int vg_warden_spawn(const char *device, uint32_t token, uint64_t slot_off)
 {
-    char path[PATH_MAX], word[16], off[24], dir[PATH_MAX];
+    char path[PATH_MAX], word[16], off[24], pid[16], dir[PATH_MAX];
     char name[] = "vgpu-warden";
-    char *const argv[] = {name, dir, word, off, NULL};
+    char *const argv[] = {name, dir, word, off, pid, NULL};
     int ends[2];
 
     int e = find_warden(path, sizeof(path));
@@ -112,6 +115,7 @@ int vg_warden_spawn(const char *device, uint32_t token, uint64_t slot_off)
     snprintf(dir, sizeof(dir), "%s", device);
     snprintf(word, sizeof(word), "%u", token);
     snprintf(off, sizeof(off), "%llu", (unsigned long long)slot_off);
+    snprintf(pid, sizeof(pid), "%d", (int)getpid());
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
     struct child c = {.path = path, .argv = argv, .pipe_read = ends[0]};
@@ -121,5 +125,7 @@ int vg_warden_spawn(const char *device, uint32_t token, uint64_t slot_off)
         close(ends[1]);
         return e;
     }
+    /* It may hold us; where Yama guards processes it is nobody's parent. Fails without Yama. */
+    prctl(PR_SET_PTRACER, (unsigned long)c.warden, 0, 0, 0);
     return ends[1];
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The shim's objects are linked in, so that the tests reach what the library hides.
 tests += check-shim check-shim-alone
-shim-objects := $(filter-out guest-shim/warden.c,$(wildcard guest-shim/*.c))
+shim-objects := $(wildcard guest-shim/*.c)
 check-shim-src  := $(addprefix tests/shim/,check_shim.c check_shim_api.c check_shim_lend.c fake_host.c) \
     $(shim-objects)
 check-shim-libs := libvgproto.a
@@ -13,6 +13,10 @@ check-shim-alone-pkgs   := check
 check-shim-alone-ldlibs := -ldl
 
 # Parts that stand alone.
+tests += check-warden
+check-warden-src      := tests/shim/check_warden.c guest-shim/warden/hold.c guest-shim/warden/keep.c
+check-warden-libs     := libvgproto.a
+check-warden-pkgs     := check
 tests += check-image check-handle-map check-launch check-jitcache
 check-image-src       := tests/shim/check_image.c guest-shim/image.c
 check-handle-map-src  := tests/shim/check_handle_map.c guest-shim/handle_map.c guest-shim/lock.c
