@@ -157,13 +157,21 @@ class Hooks(Case):
         heard = self.qemu([ok, b'{"event": "RTC_CHANGE", "data": {}}\r\n' + ok])
         self.assertEqual(self.hook('vm-pre-migrate', 'source', more=('-vmdomid', '7')), 0, self.said)
         self.assertEqual(heard, [{'execute': 'qmp_capabilities'},
-                                 {'execute': 'xen-set-global-dirty-log', 'arguments': {'enable': True}}])
+                                 {'execute': 'qom-set', 'arguments': {
+                                     'path': '/machine', 'property': 'vgpu-leaving', 'value': True}}])
+
+    def test_an_older_device_hears_of_it_in_other_words(self):
+        ok = b'{"return": {}}\r\n'
+        heard = self.qemu([ok, b'{"error": {"class": "GenericError"}}\r\n', ok])
+        self.assertEqual(self.hook('vm-pre-migrate', 'source'), 0, self.said)
+        self.assertEqual(heard[2], {'execute': 'xen-set-global-dirty-log', 'arguments': {'enable': True}})
 
     def test_a_qemu_that_refuses_or_hangs_is_told_of(self):
-        heard = self.qemu([b'{"return": {}}\r\n', b'{"error": {"class": "GenericError"}}\r\n'])
+        no = b'{"error": {"class": "GenericError"}}\r\n'
+        heard = self.qemu([b'{"return": {}}\r\n', no, no])
         self.assertEqual(self.hook('vm-pre-migrate', 'source'), 1)
         self.assertIn('domain 7', self.said)
-        self.assertEqual(len(heard), 2)
+        self.assertEqual(len(heard), 3)
         self.assertEqual(self.hook('vm-pre-migrate', 'source'), 1)      # it hears nobody any more
 
     def test_a_qemu_without_the_device_is_left_alone(self):

@@ -16,8 +16,12 @@
 #define DEVICE   "vgpu-stub"
 #define LINE_MAX_BYTES 16384u
 
+#define GREETING "{\"execute\": \"qmp_capabilities\"}\n"
+
+/* The device's own word; one of an older version understands libxl's, in the same sense. */
 static const char *const words[] = {
-    "{\"execute\": \"qmp_capabilities\"}\n",
+    "{\"execute\": \"qom-set\", \"arguments\": {\"path\": \"/machine\", "
+    "\"property\": \"vgpu-leaving\", \"value\": true}}\n",
     "{\"execute\": \"xen-set-global-dirty-log\", \"arguments\": {\"enable\": true}}\n",
 };
 
@@ -73,17 +77,22 @@ static int hear_answer(FILE *f)
     return -1;
 }
 
+static int ask(int fd, FILE *f, const char *word)
+{
+    if (send(fd, word, strlen(word), MSG_NOSIGNAL) != (ssize_t)strlen(word))
+        return -1;
+    return hear_answer(f);
+}
+
 /* Takes the socket. Its greeting is no answer, so it is passed over like an event. */
 static int converse(int fd)
 {
     FILE *f = fdopen(fd, "r");
-    int rc = f ? 0 : -1;
+    int rc = -1;
 
-    for (unsigned i = 0; rc == 0 && i < VG_ARRAY_LEN(words); i++) {
-        if (send(fd, words[i], strlen(words[i]), MSG_NOSIGNAL) != (ssize_t)strlen(words[i]) ||
-            hear_answer(f) < 0)
-            rc = -1;
-    }
+    if (f && ask(fd, f, GREETING) == 0)
+        for (unsigned i = 0; rc < 0 && i < VG_ARRAY_LEN(words); i++)
+            rc = ask(fd, f, words[i]);
     if (f)
         fclose(f);
     else
