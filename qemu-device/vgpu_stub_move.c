@@ -156,7 +156,8 @@ void vg_stub_init_listener(VgStubState *s)
 /*
  * For toolstacks that do not tell QEMU of a migration (xenopsd): a hook of theirs
  * does, before they ask for the guest's highest frame.  What is hidden then would
- * be found, so the pages leave the guest for good.
+ * be found, so the pages leave the guest for good.  Refused while a program
+ * computes: there would be no way to have it stand still just as long.
  */
 static void leave(VgStubState *s)
 {
@@ -186,14 +187,17 @@ static void get_leaving(Object *obj, Visitor *v, const char *name, void *opaque,
 static void set_leaving(Object *obj, Visitor *v, const char *name, void *opaque,
                         Error **errp)
 {
+    VgStubState *s = opaque;
     Error *wrong = NULL;
     bool leaving;
 
     visit_type_bool(v, name, &leaving, &wrong);
     if (wrong) {
         error_propagate(errp, wrong);
+    } else if (leaving && vg_stub_busy(&s->core)) {
+        error_setg(errp, "a program of this VM uses the GPU");
     } else if (leaving) {
-        leave(opaque);
+        leave(s);
     }
 }
 

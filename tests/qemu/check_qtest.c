@@ -436,6 +436,8 @@ START_TEST(a_toolstack_that_says_that_it_leaves_is_heard)
     snprintf(command, sizeof(command), leaving, "[]");
     ck_assert(!qmp_takes(command, "Invalid parameter type"));
     attach(&doorbell);
+    snprintf(command, sizeof(command), leaving, "true");
+    ck_assert(!qmp_takes(command, "uses the GPU"));
     close(doorbell);
 }
 END_TEST
