@@ -162,16 +162,17 @@ class Hooks(Case):
 
     def test_an_older_device_hears_of_it_in_other_words(self):
         ok = b'{"return": {}}\r\n'
-        heard = self.qemu([ok, b'{"error": {"class": "GenericError"}}\r\n', ok])
+        no = b'{"error": {"class": "GenericError", "desc": "Property \'.vgpu-leaving\' not found"}}\r\n'
+        heard = self.qemu([ok, no, ok])
         self.assertEqual(self.hook('vm-pre-migrate', 'source'), 0, self.said)
         self.assertEqual(heard[2], {'execute': 'xen-set-global-dirty-log', 'arguments': {'enable': True}})
 
     def test_a_qemu_that_refuses_or_hangs_is_told_of(self):
-        no = b'{"error": {"class": "GenericError"}}\r\n'
-        heard = self.qemu([b'{"return": {}}\r\n', no, no])
+        no = b'{"error": {"class": "GenericError", "desc": "a program of this VM uses the GPU"}}\r\n'
+        heard = self.qemu([b'{"return": {}}\r\n', no])
         self.assertEqual(self.hook('vm-pre-migrate', 'source'), 1)
         self.assertIn('domain 7', self.said)
-        self.assertEqual(len(heard), 3)
+        self.assertEqual(len(heard), 2)
         self.assertEqual(self.hook('vm-pre-migrate', 'source'), 1)      # it hears nobody any more
 
     def test_a_qemu_without_the_device_is_left_alone(self):

@@ -58,7 +58,17 @@ static int connect_to(int domid)
     return fd;
 }
 
-/* Events may come before the answer. 0, or -1: refused, or not to be understood. */
+/* An older device does not know the word. */
+static bool is_unknown(json_object *o)
+{
+    json_object *error, *text;
+
+    return json_object_object_get_ex(o, "error", &error) &&
+           json_object_object_get_ex(error, "desc", &text) &&
+           strstr(json_object_get_string(text), "not found") != NULL;
+}
+
+/* Events may come before the answer. 0; 1: unknown; -1: refused, or not to be understood. */
 static int hear_answer(FILE *f)
 {
     char line[LINE_MAX_BYTES];
@@ -69,10 +79,11 @@ static int hear_answer(FILE *f)
                     json_object_object_get_ex(o, "return", NULL);
         bool bad = !json_object_is_type(o, json_type_object) ||
                    json_object_object_get_ex(o, "error", NULL);
+        bool unknown = bad && is_unknown(o);
 
         json_object_put(o);
         if (good || bad)
-            return good ? 0 : -1;
+            return good ? 0 : unknown ? 1 : -1;
     }
     return -1;
 }
@@ -91,8 +102,9 @@ static int converse(int fd)
     int rc = -1;
 
     if (f && ask(fd, f, GREETING) == 0)
-        for (unsigned i = 0; rc < 0 && i < VG_ARRAY_LEN(words); i++)
-            rc = ask(fd, f, words[i]);
+        rc = 1;
+    for (unsigned i = 0; rc == 1 && i < VG_ARRAY_LEN(words); i++)
+        rc = ask(fd, f, words[i]);
     if (f)
         fclose(f);
     else
@@ -111,6 +123,7 @@ int vg_migrate_announce(struct vg_xs *xs, const char *uuid, char *why, size_t ca
     fd = connect_to(domid);
     if (fd >= 0 && converse(fd) == 0)
         return 0;
-    snprintf(why, cap, "QEMU of domain %d cannot be told of the migration", domid);
+    snprintf(why, cap, "QEMU of domain %d refuses the migration, or cannot be told of it: does a "
+             "program use the GPU?", domid);
     return -1;
 }

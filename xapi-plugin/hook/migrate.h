@@ -10,8 +10,8 @@
 #include "xapi-plugin/xs.h"
 
 /*
- * Tells the QEMU of a VM that has the device, in libxl's words; others are left alone.
- * 0, or -1 with the reason in `why`. Blocks as long as QEMU takes.
+ * Tells the QEMU of a VM that has the device; others are left alone.
+ * 0, or -1 with the reason in `why`: a program of the VM uses the GPU, too. Blocks as long as QEMU takes.
  */
 int vg_migrate_announce(struct vg_xs *xs, const char *uuid, char *why, size_t cap);
 
