@@ -375,6 +375,7 @@ static Property vg_stub_properties[] = {
     DEFINE_PROP_UINT32("slots", VgStubState, slots, VG_SLOTS_DEFAULT),
     DEFINE_PROP_SIZE("x-parking", VgStubState, try_parking, 0),
     DEFINE_PROP_UINT32("x-fail-move", VgStubState, fail_place, 0),
+    DEFINE_PROP_UINT32("away", VgStubState, away_max, 1800),
     DEFINE_PROP_END_OF_LIST(),
 };
 

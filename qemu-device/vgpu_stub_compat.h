@@ -43,6 +43,18 @@
 #else
 #define VG_RUNNING bool
 #endif
+/* Whoever asked for a log of dirty memory has died. Since 6.2 there may be others. */
+static inline void vg_stop_dirty_log(void)
+{
+#if QEMU_VERSION_MAJOR < 7
+    memory_global_dirty_log_stop();
+#else
+    if (global_dirty_tracking & GLOBAL_DIRTY_MIGRATION) {
+        memory_global_dirty_log_stop(GLOBAL_DIRTY_MIGRATION);
+    }
+#endif
+}
+
 #ifndef VMSTATE_INSTANCE_ID_ANY
 #define VMSTATE_INSTANCE_ID_ANY -1
 #endif

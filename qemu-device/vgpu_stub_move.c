@@ -18,6 +18,9 @@
 /* Less than toolstacks wait for QEMU, and far more than a warden takes. */
 #define PARK_MS 4000
 
+/* Until all have heard that the VM runs again. */
+#define SETTLE_MS 1000
+
 /*
  * A toolstack asks before it begins, while the VM runs, and is refused while a
  * program computes.  Once the VM has stopped there is no way back for it: then
@@ -98,6 +101,11 @@ static void await_parked(VgStubState *s)
     }
 }
 
+static void look_again_in(VgStubState *s, int64_t ms)
+{
+    timer_mod(s->away, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + ms);
+}
+
 /* 0, or -errno. */
 static int hide(VgStubState *s)
 {
@@ -108,6 +116,7 @@ static int hide(VgStubState *s)
         return 0;
     }
     vg_stub_move_begins(&s->core);
+    look_again_in(s, 1000ll * s->away_max);
     if (runstate_is_running()) {
         await_parked(s);
     }
@@ -127,6 +136,23 @@ static void come_back(VgStubState *s)
     vg_stub_move_ends(&s->core);
 }
 
+/*
+ * Who migrates a VM and dies (libxl's helper does, by SIGPIPE, when the other side
+ * breaks down) tells nobody.  If he lives after all, his migration fails: the
+ * pages come, and the other side has no room for them.
+ */
+static void settle(void *opaque)
+{
+    VgStubState *s = opaque;
+
+    if (!runstate_is_running()) {
+        look_again_in(s, SETTLE_MS);
+        return;
+    }
+    vg_stop_dirty_log();
+    come_back(s);
+}
+
 /* The first that QEMU hears of it from libxl, and the last. */
 static void on_begin(MemoryListener *listener)
 {
@@ -135,7 +161,10 @@ static void on_begin(MemoryListener *listener)
 
 static void on_end(MemoryListener *listener)
 {
-    come_back(container_of(listener, VgStubState, listener));
+    VgStubState *s = container_of(listener, VgStubState, listener);
+
+    timer_del(s->away);
+    come_back(s);
 }
 
 void vg_stub_init_listener(VgStubState *s)
@@ -242,10 +271,13 @@ static const VMStateDescription vmstate = {
 /* A VM that was stopped to be saved and runs here again has not gone. */
 static void run_changed(void *opaque, VG_RUNNING running, RunState state)
 {
-    if (running) {
-        come_back(opaque);
+    VgStubState *s = opaque;
+
+    if (running && s->core.moving) {
+        come_back(s);
+        look_again_in(s, SETTLE_MS);    /* a log may have been forgotten */
     }
-    vg_stub_judge(opaque);
+    vg_stub_judge(s);
 }
 
 /* A description of its own: whether it can be saved changes. */
@@ -254,6 +286,7 @@ void vg_stub_init_vmstate(VgStubState *s)
     s->extents = s->core.layout.extent_count;
     s->owner = g_malloc0(s->extents);
     s->vmstate = vmstate;
+    s->away = timer_new_ms(QEMU_CLOCK_REALTIME, settle, s);
     s->on_run = qemu_add_vm_change_state_handler(run_changed, s);
     vmstate_register(VG_VMSTATE_OF(s), VMSTATE_INSTANCE_ID_ANY, &s->vmstate, s);
     /* A second device of a VM has none; toolstacks make one. */
@@ -265,6 +298,8 @@ void vg_stub_fini_vmstate(VgStubState *s)
 {
     vmstate_unregister(VG_VMSTATE_OF(s), &s->vmstate, s);
     qemu_del_vm_change_state_handler(s->on_run);
+    timer_free(s->away);
+    s->away = NULL;
     g_free(s->owner);
     s->owner = NULL;
 }

@@ -24,6 +24,7 @@ typedef struct VgStubState {
     uint32_t slots;
     uint64_t try_parking;   /* for tests, see vgpu_stub_backing.h */
     uint32_t fail_place;
+    uint32_t away_max;      /* s */
 
     MemoryRegion regs;
     MemoryRegion ram;
@@ -38,6 +39,7 @@ typedef struct VgStubState {
     /* of a VM that is saved: */
     VMStateDescription vmstate;
     VMChangeStateEntry *on_run;
+    QEMUTimer *away;        /* the pages are, and nobody says for how long */
     bool misplaced;         /* some pages are anywhere in the guest's memory */
     struct vg_stub_saved saved;
     uint32_t extents;
