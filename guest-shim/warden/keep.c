@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 #include <time.h>
@@ -30,6 +29,16 @@ static uint64_t slot_off(const struct vg_region_layout *l, unsigned slot)
     return l->slots_off + (uint64_t)slot * VG_SLOT_STRIDE;
 }
 
+/* Word by word: if we are late, each access is emulated, for which not all instructions are good. */
+static void copy_words(void *to, const void *from, size_t bytes)
+{
+    volatile uint32_t *t = to;
+    const volatile uint32_t *f = from;
+
+    for (size_t i = 0; i < bytes / sizeof(*t); i++)
+        t[i] = f[i];
+}
+
 /* Between memory and the region; nothing where that cannot be mapped. */
 static void copy(uint8_t *bytes, int fd, uint64_t off, size_t skip, size_t size, bool back)
 {
@@ -38,9 +47,9 @@ static void copy(uint8_t *bytes, int fd, uint64_t off, size_t skip, size_t size,
     if (p == MAP_FAILED)
         return;
     if (back)
-        memcpy(p + skip, bytes + skip, size - skip);
+        copy_words(p + skip, bytes + skip, size - skip);
     else
-        memcpy(bytes, p, size);
+        copy_words(bytes, p, size);
     munmap(p, size);
 }
 
