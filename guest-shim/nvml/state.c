@@ -69,6 +69,18 @@ static bool is_sound(const struct vg_telemetry *p)
            p->process_count <= VG_TELEMETRY_PROCESSES;
 }
 
+typedef char vg_assert_words[sizeof(struct vg_telemetry) % 4 == 0 ? 1 : -1];
+
+/* While the VM is saved under Xen each access is emulated, for which memcpy's are not good. */
+static void copy_words(void *to, const void *from, size_t bytes)
+{
+    const volatile uint32_t *f = from;
+    uint32_t *t = to;
+
+    for (size_t i = 0; i < bytes / sizeof(*t); i++)
+        t[i] = f[i];
+}
+
 static bool copy_once(void)
 {
     static struct vg_telemetry next;
@@ -76,7 +88,7 @@ static bool copy_once(void)
 
     if (before & 1)
         return false;
-    memcpy(&next, source.page, sizeof(next));
+    copy_words(&next, source.page, sizeof(next));
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (vg_load_relaxed(&source.page->seq) != before)
         return false;
