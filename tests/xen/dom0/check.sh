@@ -88,15 +88,16 @@ qemu_is_confined() {
 has_memory_above_4g() { guest_run "$1" 60 "grep -E '^1[0-9a-f]{8}-.*System RAM' /proc/iomem"; }
 
 # Programs that check their results; BAR1 is the guest's memory all the while.
-works() { # guest
+works() { # guest, how often the device may have served BAR1 so far: 0
     guest_run "$1" 900 "patient vectoradd && patient reduce" || return 1
-    traps_are_none "$1"
+    traps_are "$1" "${2:-0}"
 }
-traps_are_none() {
+traps() { guest_run "$1" 60 vm-probe traps; }
+traps_are() {
     local traps
-    traps=$(guest_run "$1" 60 vm-probe traps)
-    echo "$1: BAR1 was served by the device $traps times"
-    [ "$traps" = 0 ]
+    traps=$(traps "$1")
+    echo "$1: BAR1 was served by the device $traps times, not $2"
+    [ "$traps" = "$2" ]
 }
 both() { # command: with each of the two, at the same time
     local first rc=0
@@ -113,6 +114,8 @@ storm_starts() {
     within 300 guest_run "$1" 60 'grep "storm of" /tmp/storm || ! [ -e /tmp/running ]'
     guest_run "$1" 60 'cat /tmp/storm; [ -e /tmp/running ]'
 }
+storm_rounds() { guest_run "$1" 60 'grep -c "^round" /tmp/storm'; }
+storm_has_done() { [ "$(storm_rounds "$1")" -gt "$2" ]; }
 storm_ends() {
     guest_run "$1" 60 rm /tmp/go
     within 300 guest_run "$1" 60 '! [ -e /tmp/running ]'
@@ -122,7 +125,8 @@ storm_ends() {
 # ---- what is tested ----
 
 two_boot() {
-    guest_start one $one 320 2 || return 1
+    # Parked where who saves it has least to look through.
+    guest_start one $one 256 2 -global vgpu-stub.x-parking=4G || return 1
     # With more than it would have to have for its parking place to be free.
     XEN_GUEST=$XEN_GUEST_MORE guest_start two $two 4000 3 -global vgpu-stub.x-parking=256M || return 1
     guest_boots one && guest_boots two
@@ -154,6 +158,20 @@ checklist() {
     "$xen_here/../../validate_e2e.sh" --vm $two --guest "$xen_here/guest-run two" --program vectoradd \
         --control-socket $run/control.sock --socket $run/mediator.sock --bin "$build/bin" \
         --qemu "$XEN_QEMU" --patience 150 >/mnt/out/checklist 2>&1
+}
+# It stays here, and its program loses nothing.
+checkpoint_loses_nothing() {
+    local before
+    storm_starts one && guest_checkpoints one || return 1
+    before=$(storm_rounds one)
+    within 100 storm_has_done one "$before"
+}
+# To another QEMU: the program is told what it has lost; those that come later have a GPU.
+migrates() {
+    guest_migrates one || return 1
+    within 300 guest_run one 60 '! [ -e /tmp/running ]' || return 1
+    guest_run one 60 'cat /tmp/storm; ! grep "^ok: " /tmp/storm && grep -qi suspended /tmp/storm' &&
+        within 60 is_registered $one && works one "$(traps one)"
 }
 reboots() {
     guest_reboots one && guest_boots one || return 1
@@ -205,6 +223,8 @@ check 'the mediator is killed and replaced while both compute' computing_goes_on
 check 'QEMU finds the next mediator from where it is confined' confined_qemu_comes_back
 check 'a guest is destroyed while its executor hangs' hung_executor_is_no_obstacle
 check 'a guest reboots' reboots
+check 'a guest that computes is saved, and goes on' checkpoint_loses_nothing
+check 'and is migrated: it is told, and has a GPU' migrates
 check 'a region that is lost half-way costs a guest its GPU only' lost_region_costs_only_the_gpu
 check 'the guests are destroyed' eval 'destroyed one && destroyed three'
 check 'no domain and no executor is left' within 60 eval 'executors_are 0 && no_guests'

@@ -83,6 +83,18 @@ guest_reboots() {
     within 900 is_another "$1" "$id"
 }
 
+# guest_checkpoints NAME: what could be resumed is thrown away, and the guest goes on.
+guest_checkpoints() (
+    set -o pipefail
+    xl save -c "$1" /dev/stdout | cat >/dev/null
+)
+
+# guest_migrates NAME: live, to this very host.
+guest_migrates() {
+    ln -sfn "$(basename "$(guest_log "$1")")" "$(guest_log "$1--incoming")"
+    xl migrate -s "$xen_here/receive" "$1" localhost
+}
+
 # guest_run NAME SECONDS COMMAND: its output, and its exit status.
 guest_run() {
     local name=$1 seconds=$2 number log
