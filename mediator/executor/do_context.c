@@ -201,6 +201,7 @@ static CUresult make(struct vg_exec *x, struct vg_req *r, const struct making *h
         return rc;
     }
     x->quota.contexts_coming += m->counted;
+    vg_quota_settle(x); /* who asks next sees it as held */
     if (m->primary)
         x->retaining |= 1ull << m->dev;
     return x->overhead.library ? make_measured(x, r, m) : vg_aside_run(x, r, &m->aside);

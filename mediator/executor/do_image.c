@@ -281,7 +281,8 @@ static CUresult load_checked(struct vg_exec *x, struct vg_req *r, struct load *l
     if (r->call.arg[0] & VG_IMAGE_UNITS)
         return load_end(r, l, vg_link_units(x, l->image, &l->jit, load_linked, l->kind,
                                             &l->handle));
-    if (is_slow(l->image, l->len))
+    /* Behind contexts that are being made: they would be taken for part of it. */
+    if (is_slow(l->image, l->len) || x->quota.contexts_coming > 0)
         return vg_aside_run(x, r, &l->aside);
     load_work(x, &l->aside);
     return load_finish(x, r, &l->aside);

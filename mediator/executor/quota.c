@@ -80,20 +80,22 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-static uint64_t claim(const struct vg_exec *x)
+static uint64_t claim_but_contexts(const struct vg_exec *x)
 {
     const struct vg_quota *q = &x->quota;
 
     return x->ranges.charged + max_u64(x->ranges.pooled, q->pools) +
            max_u64(x->ranges.of_graphs, q->graphs) + x->vmm.held + x->array_bytes +
-           x->module_bytes + (q->contexts + q->contexts_coming) * vg_overhead_bytes(x) +
-           q->context_limits;
+           x->module_bytes + q->context_limits;
 }
 
 void vg_quota_settle(struct vg_exec *x)
 {
-    uint64_t held = claim(x);
+    const struct vg_quota *q = &x->quota;
+    uint64_t rest = claim_but_contexts(x);
+    uint64_t held = rest + (q->contexts + q->contexts_coming) * vg_overhead_bytes(x);
 
+    vg_store_relaxed(&x->quota.but_contexts, rest);
     vg_account_settle(x->account, x->seat, held);
     VG_STAT_SET(x, memory_claimed, held);
 }
@@ -227,14 +229,17 @@ CUresult vg_quota_recheck(struct vg_exec *x)
     return refuse_memory(x, 0);
 }
 
-/* What is claimed meanwhile is somebody's already. */
+/*
+ * What is claimed meanwhile is somebody's already. Not so with contexts: they are counted before
+ * they take anything, and while something is loaded aside none is made and none ends.
+ */
 uint64_t vg_quota_gpu_left(const struct vg_exec *x)
 {
     size_t left = 0, total = 0;
 
     if (!is_limited(x) || x->cuda.cuMemGetInfo_v2(&left, &total) != CUDA_SUCCESS)
         return 0;
-    return left + vg_load_relaxed(&x->account->seat[x->seat].held);
+    return left + vg_load_relaxed(&x->quota.but_contexts);
 }
 
 uint64_t vg_quota_gpu_taken(const struct vg_exec *x, uint64_t before)

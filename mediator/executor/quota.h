@@ -27,6 +27,7 @@ struct vg_quota {
     uint64_t contexts;      /* number of contexts, but for green ones */
     uint64_t context_limits;    /* bytes by cuCtxSetLimit beyond the driver's own values */
     uint64_t contexts_coming;   /* that are being made, beside the serve thread */
+    uint64_t but_contexts;      /* bytes held at the latest settling, without contexts; any thread */
     unsigned coming[VG_QUOTA_KINDS];    /* things, the same */
     bool counting;          /* one that may be made is in the account already */
     uint64_t told_memory, told_objects; /* minute of the latest line in the log, 0: none */

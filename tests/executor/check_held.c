@@ -14,6 +14,8 @@
 
 #define NODES    300u   /* enough to be called large ... */
 #define MANY     2100u  /* ... and for an update, too */
+#define CONTEXT  (64ull << 20) /* bytes that one is said to cost */
+#define BIG      (48ull << 20) /* of a module's variable */
 #define HELD     1u     /* cell of the thread that is held up */
 #define OTHER    2u
 #define SHORT_MS 50     /* in which what must not happen would */
@@ -59,6 +61,7 @@ static void begin(void)
     word = (uint32_t *)(void *)guest_at(&h, guest_extents(&h, 1));
     snprintf(at, sizeof(at), "%p", (void *)word);
     setenv("VG_TEST_HOLD", at, 1);
+    h.orders->terms.context_bytes = CONTEXT;
     setenv("VGPU_SOFT_DEVICES", "2", 1);
     host_driver = "libheld-cuda.so";
     ck_assert_msg(host_start(&h), "executor: %s", h.said.text);
@@ -161,7 +164,7 @@ START_TEST(primary_contexts_are_made_beside)
     ck_assert_int_eq(vg_slot_cell(h.slot, OTHER)->result.result, CUDA_SUCCESS);
     ck_assert_uint_eq(vg_slot_cell(h.slot, OTHER)->result.val[0], res.val[0]);
     ck_assert_uint_eq(vg_load_relaxed(&h.stats->memory_claimed) - before,
-                      vg_load_relaxed(&h.orders->terms.context_bytes));
+                      CONTEXT);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SET_CONTEXT, res.val[0]), CUDA_SUCCESS);
     stop_cleanly();
 }
@@ -206,6 +209,52 @@ START_TEST(limits_count_what_is_on_its_way)
     ck_assert_int_eq(let_go(seq[0]).result, CUDA_SUCCESS);
     ck_assert(guest_done(&h, OTHER, seq[1], TEST_WAIT_MS));
     ck_assert_int_eq(vg_slot_cell(h.slot, OTHER)->result.result, CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
+static uint64_t claimed(void)
+{
+    return vg_load_relaxed(&h.stats->memory_claimed);
+}
+
+/* And holds memory from when it is asked for: there is room for one and a half. */
+START_TEST(contexts_on_their_way_hold_memory)
+{
+    begin();
+    vg_store_relaxed(&h.orders->terms.memory, claimed() + CONTEXT + CONTEXT / 2);
+    uint32_t seq = hold_up(VG_CALL_cuCtxCreate_v2, WORDS(1, 0, 0), NULL, 0);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuCtxCreate_v2, 1, 0, 0), CUDA_ERROR_OUT_OF_MEMORY);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemAlloc_v2, 1, CONTEXT), CUDA_ERROR_OUT_OF_MEMORY);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemAlloc_v2, 1, 4096), CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuCtxCreate_v2, 1, 0, 0), CUDA_ERROR_OUT_OF_MEMORY);
+    ck_assert_int_eq(let_go(seq).result, CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
+/* A module is measured while contexts are counted that have not taken anything yet. */
+START_TEST(contexts_on_their_way_do_not_hide_a_module)
+{
+    char text[sizeof(ptx) + 100];
+    uint32_t made_later[2];
+
+    begin();
+    uint64_t off = guest_extents(&h, 1), before = claimed();
+    vg_store_relaxed(&h.orders->terms.memory, before + 1024 * (1ull << 20));
+    int n = snprintf(text, sizeof(text), "%s.global .align 4 .b8 big[%llu];\n", ptx, BIG);
+    memcpy(guest_at(&h, off), text, (size_t)n + 1);
+    uint32_t seq = hold_up(VG_CALL_IMAGE_LOAD, WORDS(VG_IMAGE_MODULE, off, (uint64_t)n + 1, 0), NULL, 0);
+    for (uint16_t i = 0; i < 2; i++)
+        made_later[i] = guest_send(&h, VG_CALL_cuCtxCreate_v2, WORDS(1, 0, 0), NULL, 0, VG_F_REPLY,
+                                   (uint16_t)(OTHER + i));
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemAlloc_v2, 1, 4096), CUDA_SUCCESS);
+    ck_assert_uint_ge(claimed(), before + 2 * CONTEXT);
+    ck_assert_int_eq(let_go(seq).result, CUDA_SUCCESS);
+    for (uint16_t i = 0; i < 2; i++)
+        ck_assert(guest_done(&h, (uint16_t)(OTHER + i), made_later[i], TEST_WAIT_MS));
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_NOP), CUDA_SUCCESS);
+    ck_assert_uint_ge(claimed(), before + 2 * CONTEXT + BIG);
     stop_cleanly();
 }
 END_TEST
@@ -336,6 +385,8 @@ TCase *held_cases(void)
     tcase_add_test(t, a_failure_is_told);
     tcase_add_test(t, a_session_ends_while_the_driver_is_held_up);
     tcase_add_test(t, limits_count_what_is_on_its_way);
+    tcase_add_test(t, contexts_on_their_way_hold_memory);
+    tcase_add_test(t, contexts_on_their_way_do_not_hide_a_module);
     tcase_add_test(t, large_graphs_are_instantiated_beside);
     tcase_add_test(t, what_is_instantiated_does_not_change);
     tcase_add_test(t, a_graph_is_destroyed_after_its_instantiation);

@@ -56,6 +56,9 @@ HELD(cuGraphInstantiateWithParams,
      (CUgraphExec *exec, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PARAMS *params), exec, graph, params)
 HELD(cuGraphExecUpdate_v2, (CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo *info),
      exec, graph, info)
+HELD(cuModuleLoadDataEx,
+     (CUmodule *module, const void *image, unsigned n, CUjit_option *option, void **value), module,
+     image, n, option, value)
 HELD(cuGraphUpload, (CUgraphExec exec, CUstream stream), exec, stream)
 HELD(cuLinkComplete, (CUlinkState state, void **image, size_t *size), state, image, size)
 
