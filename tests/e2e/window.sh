@@ -27,5 +27,5 @@ mediator_stop
 mediator_start --set region_mib=64 --set pin_region=no || { echo "no mediator"; exit 1; }
 check 'a region that the GPU does not see' host "$build/client/pins" 24 hidden
 check 'copies there' host "$build/client/copies" 4
-check 'copies there that wait for nothing but their stream' host "$build/client/knots"
+check 'copies there that wait for nothing but their stream' host "$build/client/knots" streams
 [ $failures = 0 ]
