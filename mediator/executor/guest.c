@@ -191,6 +191,8 @@ void vg_futex_wait(void *word, uint32_t value, unsigned us)
     syscall(SYS_futex, word, FUTEX_WAIT, value, &t, NULL, 0);
 }
 
+#define THAW_MS 60000u      /* beyond the lease, for a guest's kernel that comes back from a save */
+
 /* A guest that is being saved stands still, and may go on here all the same. */
 static bool is_moving(const struct vg_guest *g)
 {
@@ -206,9 +208,9 @@ bool vg_guest_alive(struct vg_guest *g, uint64_t now)
     beat = vg_load_relaxed(&g->slot->heartbeat);
     if (beat != g->beat || g->beat_ns == 0 || is_moving(g)) {
         g->beat = beat;
-        g->beat_ns = now;
+        g->beat_ns = now + (is_moving(g) ? THAW_MS * 1000000ull : 0);
     }
-    return now - g->beat_ns < VG_LEASE_MS * 1000000ull;
+    return now < g->beat_ns + VG_LEASE_MS * 1000000ull;
 }
 
 void *vg_guest_data(const struct vg_guest *g, uint64_t off, uint64_t len)
