@@ -105,20 +105,22 @@ typedef char vg_assert_places[VG_CELLS * VG_REPLY_MAX <= VG_EXTENT_SIZE ? 1 : -1
 static uint8_t *places;
 static bool no_places;          /* asked for in vain: that costs more than chunks do */
 
+/* Pinned unlocked, as chunks are: what the GPU does not see yet is copied all the same. */
 static uint8_t *make_places(void)
 {
     size_t size;
 
     pthread_mutex_lock(&lock);
     uint8_t *p = vg_load_relaxed(&places);
-    if (!p && !no_places) {
+    bool fresh = !p && !no_places;
+    if (fresh) {
         p = vg_window_get(VG_EXTENT_SIZE, VG_EXTENT_SIZE, &size);
-        if (p && vg_window_pin(p, size) != CUDA_SUCCESS)
-            vg_log(3, "the places of reply cells are not pinned");
         vg_store_relaxed(&no_places, !p);
         vg_store_release(&places, p);
     }
     pthread_mutex_unlock(&lock);
+    if (fresh && p && vg_window_pin(p, size) != CUDA_SUCCESS)
+        vg_log(3, "the places of reply cells are not pinned");
     return p;
 }
 
@@ -134,6 +136,7 @@ void vg_stage_reserve(void)
     struct vg_stage stage = {0};
     bool fresh = false;
 
+    vg_stage_places();  /* no later than chunks: nobody pins for a graph that runs */
     pthread_mutex_lock(&lock);
     if (reserved == VG_STAGE_CHUNKS && ((fresh = add_chunk_locked()) || chunk_count > 1)) {
         reserved = chunk_count - 1;

@@ -53,7 +53,7 @@ void vg_image_drop(struct vg_exec *x, uint64_t library)
 struct load {
     struct vg_aside aside;
     unsigned kind;
-    CUcontext home;
+    CUcontext ctx, home; /* current, and the one that it belongs to */
     uint8_t *image;
     uint64_t handle;
     uint64_t bytes; /* of GPU memory that it took */
@@ -143,6 +143,9 @@ static CUresult own_or_again(struct vg_exec *x, struct load *l)
         return rc;
     unmake(x, l->kind, l->handle);
     l->handle = 0;
+    /* Another wait of this round may have made its own context current. */
+    if (vg_context_set(x, l->ctx) != CUDA_SUCCESS)
+        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
     rc = make_measured(x, l->kind, l->image, l->stays != NULL, NULL, &l->handle, &l->bytes);
     if (rc != CUDA_SUCCESS)
         return rc;
@@ -329,6 +332,7 @@ CUresult vg_do_IMAGE_LOAD(struct vg_exec *x, struct vg_req *r)
     }
     l->kind = (unsigned)vg_image_kind(r);
     l->keep = take_digest(r, l->digest);
+    l->ctx = x->ctx;
     l->home = x->home;
     l->aside.work = load_work;
     l->aside.finish = load_finish;
