@@ -125,14 +125,23 @@ bool vg_aside_bars(const struct vg_exec *x, const struct vg_call *call)
     return (does[call->call] & ENDS) || (x->asides.on_graphs && (does[call->call] & GRAPHS));
 }
 
+#define BYTES_MAX (1ull << 30)  /* the last one may go beyond: VG_IMAGE_MAX */
+
+bool vg_asides_are_full(const struct vg_exec *x)
+{
+    return x->asides.bytes >= BYTES_MAX;
+}
+
 static void begin_use(struct vg_exec *x, const struct vg_aside *a)
 {
+    x->asides.bytes += a->bytes;
     x->asides.on_objects += a->uses >= VG_ASIDE_OBJECTS;
     x->asides.on_graphs += a->uses == VG_ASIDE_GRAPHS;
 }
 
 void vg_aside_over(struct vg_exec *x, const struct vg_aside *a)
 {
+    x->asides.bytes -= a->bytes;
     x->asides.on_objects -= a->uses >= VG_ASIDE_OBJECTS;
     x->asides.on_graphs -= a->uses == VG_ASIDE_GRAPHS;
 }

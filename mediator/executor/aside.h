@@ -27,6 +27,7 @@ struct vg_aside {
     struct vg_aside *next;
     enum vg_aside_uses uses;
     uint64_t object;                /* the link state or executable graph that is changed, or 0 */
+    uint64_t bytes;                 /* of the image that it holds until it is done, or 0 */
     CUcontext ctx;                  /* current for work() */
     void (*work)(struct vg_exec *x, struct vg_aside *a);
     /* Makes the reply; of a call that the table decodes it sets r->answered. */
@@ -38,6 +39,9 @@ struct vg_aside {
 CUresult vg_aside_run(struct vg_exec *x, struct vg_req *r, struct vg_aside *a);
 
 /* ---- for serve.c and wait.c ---- */
+
+/* They hold so much that no record is taken until one is done: Dom0's memory is not the guest's. */
+bool vg_asides_are_full(const struct vg_exec *x);
 
 /* True if the record must wait until what is done aside is done. */
 bool vg_aside_bars(const struct vg_exec *x, const struct vg_call *call);

@@ -151,11 +151,21 @@ static void make_work(struct vg_exec *x, struct vg_aside *a)
         x->cuda.cuCtxPopCurrent_v2(NULL);
 }
 
+/* One that the guest cannot use would cost GPU memory that nobody counts. */
 static CUresult own_made(struct vg_exec *x, const struct making *m)
 {
-    if (m->primary)
-        return own_primary(x, m->ctx, m->dev);
-    return vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)m->ctx, 0, (uint32_t)m->dev);
+    CUresult rc = CUDA_SUCCESS;
+
+    if (m->primary) {
+        rc = own_primary(x, m->ctx, m->dev);
+        if (rc != CUDA_SUCCESS)
+            x->cuda.cuDevicePrimaryCtxRelease_v2(m->dev);
+        return rc;
+    }
+    rc = vg_own_add(x, VG_OBJ_CUcontext, (uintptr_t)m->ctx, 0, (uint32_t)m->dev);
+    if (rc != CUDA_SUCCESS)
+        x->cuda.cuCtxDestroy_v2(m->ctx);
+    return rc;
 }
 
 static CUresult make_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
@@ -216,10 +226,11 @@ static CUresult retain_at_once(struct vg_exec *x, CUcontext *ret_ctx, CUdevice d
         return x->cuda.cuDevicePrimaryCtxRetain(ret_ctx, dev);
     rc = vg_quota_reserve_context(x);
     if (rc == CUDA_SUCCESS) {
-        *ret_ctx = x->warm; /* our reference becomes the guest's */
-        x->warm = NULL;
+        *ret_ctx = x->warm;
         rc = own_primary(x, *ret_ctx, dev);
     }
+    if (rc == CUDA_SUCCESS)
+        x->warm = NULL; /* our reference has become the guest's */
     vg_quota_settle(x);
     return rc;
 }

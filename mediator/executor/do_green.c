@@ -190,8 +190,13 @@ CUresult vg_do_cuGreenCtxCreate(struct vg_exec *x, struct vg_req *r,
     if (!primary)
         return CUDA_ERROR_INVALID_CONTEXT;
     CUresult rc = x->cuda.cuGreenCtxCreate(&a->phCtx, a->desc, a->dev, a->flags);
-    return rc ? rc : vg_own_add(x, VG_OBJ_CUgreenCtx, (uintptr_t)a->phCtx, (uintptr_t)primary,
-                                (uint32_t)a->dev);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    rc = vg_own_add(x, VG_OBJ_CUgreenCtx, (uintptr_t)a->phCtx, (uintptr_t)primary,
+                    (uint32_t)a->dev);
+    if (rc != CUDA_SUCCESS)
+        x->cuda.cuGreenCtxDestroy(a->phCtx);
+    return rc;
 }
 
 CUresult vg_do_cuCtxFromGreenCtx(struct vg_exec *x, struct vg_req *r,
@@ -255,6 +260,10 @@ CUresult vg_do_cuGreenCtxStreamCreate(struct vg_exec *x, struct vg_req *r,
         return CUDA_ERROR_INVALID_CONTEXT;
     uint64_t primary = green->parent;
     CUresult rc = x->cuda.cuGreenCtxStreamCreate(&a->phStream, a->greenCtx, a->flags, a->priority);
-    return rc ? rc : vg_own_add(x, VG_OBJ_CUstream, (uintptr_t)a->phStream, primary,
-                                VG_STREAM_NON_BLOCKING);
+    if (rc != CUDA_SUCCESS)
+        return rc;
+    rc = vg_own_add(x, VG_OBJ_CUstream, (uintptr_t)a->phStream, primary, VG_STREAM_NON_BLOCKING);
+    if (rc != CUDA_SUCCESS)
+        x->cuda.cuStreamDestroy_v2(a->phStream);
+    return rc;
 }

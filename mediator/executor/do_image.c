@@ -285,6 +285,7 @@ static CUresult load_checked(struct vg_exec *x, struct vg_req *r, struct load *l
         return load_end(r, l, vg_link_units(x, l->image, &l->jit, load_linked, l->kind,
                                             &l->handle));
     /* Behind contexts that are being made: they would be taken for part of it. */
+    l->aside.bytes = l->len;
     if (is_slow(l->image, l->len) || x->quota.contexts_coming > 0)
         return vg_aside_run(x, r, &l->aside);
     load_work(x, &l->aside);

@@ -192,6 +192,7 @@ static struct linking *linking_new(struct vg_exec *x, struct vg_req *r)
     l->type = (CUjitInputType)(uint32_t)r->call.arg[5];
     l->name = strdup(name);
     l->image = vg_image_take(x, r, &l->len);
+    l->aside.bytes = l->image ? l->len : 0;
     return l;
 }
 

@@ -11,8 +11,12 @@
 
 static CUresult keep_stream(struct vg_exec *x, CUstream stream, unsigned flags)
 {
-    return vg_own_add(x, VG_OBJ_CUstream, (uintptr_t)stream, (uintptr_t)x->home,
-                      flags & CU_STREAM_NON_BLOCKING ? VG_STREAM_NON_BLOCKING : 0);
+    CUresult rc = vg_own_add(x, VG_OBJ_CUstream, (uintptr_t)stream, (uintptr_t)x->home,
+                             flags & CU_STREAM_NON_BLOCKING ? VG_STREAM_NON_BLOCKING : 0);
+
+    if (rc != CUDA_SUCCESS)
+        x->cuda.cuStreamDestroy_v2(stream);
+    return rc;
 }
 
 CUresult vg_do_cuStreamCreate(struct vg_exec *x, struct vg_req *r, struct vg_args_cuStreamCreate *a)

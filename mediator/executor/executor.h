@@ -83,8 +83,9 @@ struct vg_exec {
     struct vg_kept *kept;  /* images of its libraries (do_image.c) */
     struct vg_managed *managed; /* variables of libraries (managed.h) */
     struct {
-        unsigned on_objects, on_graphs;
-    } asides;              /* how many are under way that use these, see aside.h */
+        unsigned on_objects, on_graphs; /* how many are under way that use these */
+        uint64_t bytes;    /* of guests' images that they hold */
+    } asides;              /* see aside.h */
     uint64_t retaining;    /* devices whose primary context is being made, a bit each */
     bool alone;            /* starts no thread of its own for calls: a fuzzer repeats itself */
     bool no_write_value;   /* the driver refused stream memory operations */

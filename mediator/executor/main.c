@@ -212,6 +212,7 @@ int main(int argc, char **argv)
     if (x->opt.software)
         x->ranges.page = VG_RANGE_PAGE_SOFT;
     signal(SIGTERM, on_terminate);
+    vg_sandbox_offer();
     int rc = prepare(x, device, sizeof(device));
     if (rc == 0)
         rc = await_job(x, device);

@@ -12,6 +12,12 @@
 int vg_sandbox_enter(bool software, bool own_user);
 
 /*
+ * First of all, while it is root: where Dom0 runs out of memory, a guest's process shall end and
+ * no other.
+ */
+void vg_sandbox_offer(void);
+
+/*
  * For who stays root: gives up the rights by which it opens what its owner has closed, and looks
  * into other processes. Before the driver starts threads, each of which has rights of its own.
  * 0 or -errno.

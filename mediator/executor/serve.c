@@ -90,11 +90,17 @@ static bool serve_current(struct vg_exec *x, const char **why)
     return ok;
 }
 
+/* What has been taken and is not done yet is as much as may be. */
+static bool is_full(const struct vg_exec *x)
+{
+    return x->waits.count >= VG_WAITS_MAX || vg_asides_are_full(x);
+}
+
 /* Takes up to BATCH records. How many, or -1 with *why if the guest broke the protocol. */
 static int serve_ring(struct vg_exec *x, const char **why)
 {
     for (unsigned n = 0; n < BATCH; n++) {
-        if (x->waits.count >= VG_WAITS_MAX)
+        if (is_full(x))
             return (int)n;
         switch (current(x, why)) {
         case VG_RING_EMPTY:
@@ -148,7 +154,7 @@ static uint64_t nap(const struct vg_exec *x, const struct loop *l)
 /* True if nothing has come that would be slept over: no record, no grant. */
 static bool may_sleep(struct vg_exec *x)
 {
-    bool takes = !x->keeper.held && !x->limiter.holds && x->waits.count < VG_WAITS_MAX;
+    bool takes = !x->keeper.held && !x->limiter.holds && !is_full(x);
 
     return vg_gate_sleepy(x) && (!takes || vg_ring_sleepy(&x->ring));
 }

@@ -114,6 +114,22 @@ START_TEST(gives_up_its_privileges)
 }
 END_TEST
 
+START_TEST(goes_first_when_memory_runs_out)
+{
+    char path[64];
+    int score = 0;
+
+    host_ready(&h);
+    snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)h.pid);
+    FILE *f = fopen(path, "r");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fscanf(f, "%d", &score), 1);
+    fclose(f);
+    ck_assert_int_eq(score, 1000);
+    stop_cleanly();
+}
+END_TEST
+
 /* Whoever sleeps on an answer must learn of the end: by hang-up, and by the signal. */
 START_TEST(says_that_the_mediator_is_gone)
 {
@@ -442,6 +458,7 @@ int main(void)
     tcase_add_test(life, takes_its_job_once);
     tcase_add_test(life, ends_when_the_mediator_hangs_up);
     tcase_add_test(life, gives_up_its_privileges);
+    tcase_add_test(life, goes_first_when_memory_runs_out);
     tcase_add_loop_test(life, says_that_the_mediator_is_gone, 0, 2);
     tcase_add_test(life, refuses_another_version);
     tcase_add_test(life, refuses_another_table);

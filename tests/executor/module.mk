@@ -42,6 +42,11 @@ check-waits-src  := tests/executor/check_waits.c
 check-waits-libs := libvgexec.a libvgproto.a
 check-waits-pkgs := check
 check-waits-ldlibs := -ldl
+tests += check-kept
+check-kept-src  := tests/executor/check_kept.c
+check-kept-libs := libvgexec.a libvgproto.a
+check-kept-pkgs := check
+check-kept-ldlibs := -ldl
 
 # Not tests themselves: cost.sh counts the instructions of the serve loop with gate and meter, and
 # without. vg_now is theirs.
