@@ -151,14 +151,34 @@ confined_qemu_comes_back() {
     mediator_restart "$(pgrep -x vgpu-keeper)" || return 1
     within 60 link_is one 'up 2' && works one
 }
+# What XCP-ng has besides Xen: a XAPI (the tests'), its plugin, what is published to it, plots,
+# xenopsd's setting.
+toolstack() {
+    local host=aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee tests=$xen_here/../..
+    export VGPU_XAPI_SOCKET=$run/xapi VGPU_CONTROL_SOCKET=$run/control.sock VG_PLUGIN=$build/bin/vgpu \
+        VGPU_PLUGIN_LOCK=$run/lock VGPU_PLUGIN_DEADLINE_MS=120000 VGPU_INVENTORY=$run/host/etc/xensource-inventory
+    mkdir -p $run/host/etc/xenopsd.conf.d $run/host/dev/shm/metrics $run/tools
+    echo "INSTALLATION_UUID='$host'" >$VGPU_INVENTORY
+    ln -s "$tests/xapi/xe.py" $run/tools/xe
+    ln -s "$tests/../qemu-device/wrapper/vgpu-qemu-setup" $run/tools/
+    xenstore-write /vm/$two/domains/"$(guest_id two)" '' # as xenopsd, by which the plugin finds it
+    PYTHONDONTWRITEBYTECODE=1 "$tests/xapi/serve.py" $run/xapi $two two platform:gpu_enabled=true >/mnt/out/xapi.log 2>&1 &
+    stack=$!
+    "$build/bin/vgpu-rrdd" --file $run/host/dev/shm/metrics/vgpu --socket $run/control.sock >/mnt/out/rrdd.log 2>&1 &
+    stack="$stack $!"
+    $run/tools/vgpu-qemu-setup enable --root $run/host && within 120 test -S $run/xapi &&
+        "$build/bin/vgpu-publish" && within 60 test -e $run/host/dev/shm/metrics/vgpu
+}
 # The mission's list, as on a deployed host, filled in.
 checklist() {
     local made='mkdir -p /etc/ld.so.conf.d /etc/udev/rules.d; echo "include /etc/ld.so.conf.d/*.conf" >/etc/ld.so.conf'
     guest_run two 600 "$made; sh /product/install.sh" || return 1
     "$xen_here/../../validate_e2e.sh" --vm $two --guest "$xen_here/guest-run two" --program vectoradd \
         --control-socket $run/control.sock --socket $run/mediator.sock --bin "$build/bin" \
-        --qemu "$XEN_QEMU" --patience 150 >/mnt/out/checklist 2>&1
+        --qemu "$XEN_QEMU" --patience 150 --root $run/host >/mnt/out/checklist 2>&1
 }
+# Here is no systemd, and no GPU.
+checklist_is_whole() { [ "$(grep -c '^not here' /mnt/out/checklist)" = 2 ]; }
 # It stays here, and its program loses nothing.
 checkpoint_loses_nothing() {
     local before
@@ -215,8 +235,12 @@ check 'one has memory above 4 GiB' has_memory_above_4g two
 check 'its region was parked where it has none' not_parked_in_memory
 check 'CUDA programs in both' both works
 admin list
-check 'the checklist of a deployed host' checklist
+check 'a toolstack beside it' toolstack
+check 'the checklist of a deployed host' eval 'PATH=$run/tools:$PATH checklist'
 sed 's/^/        /' /mnt/out/checklist
+check 'of which all is there but a unit and a driver' checklist_is_whole
+# shellcheck disable=SC2086 # two
+kill $stack
 check 'a change of policy' eval 'policy $one weight 33; within 60 weight_is $one 33'
 check 'the guest gives BAR1 another place' bar1_moves
 check 'the mediator is killed and replaced while both compute' computing_goes_on
