@@ -134,6 +134,7 @@ bool vg_asides_are_full(const struct vg_exec *x)
 
 static void begin_use(struct vg_exec *x, const struct vg_aside *a)
 {
+    x->asides.count++;
     x->asides.bytes += a->bytes;
     x->asides.on_objects += a->uses >= VG_ASIDE_OBJECTS;
     x->asides.on_graphs += a->uses == VG_ASIDE_GRAPHS;
@@ -141,6 +142,7 @@ static void begin_use(struct vg_exec *x, const struct vg_aside *a)
 
 void vg_aside_over(struct vg_exec *x, const struct vg_aside *a)
 {
+    x->asides.count--;
     x->asides.bytes -= a->bytes;
     x->asides.on_objects -= a->uses >= VG_ASIDE_OBJECTS;
     x->asides.on_graphs -= a->uses == VG_ASIDE_GRAPHS;

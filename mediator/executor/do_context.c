@@ -132,7 +132,6 @@ struct making {
     bool primary;
     unsigned flags;     /* of one that is not */
     bool wanted;        /* the guest wants the handle */
-    bool counted;       /* in quota.contexts_coming */
     CUcontext ctx;
     CUresult rc;
 };
@@ -168,13 +167,23 @@ static CUresult own_made(struct vg_exec *x, const struct making *m)
     return rc;
 }
 
+/* Of several that make the same one the first reserves; if it fails, that is for the others. */
+static void come(struct vg_exec *x, const struct making *m)
+{
+    if (m->primary) {
+        x->retaining[m->dev].calls--;
+        if (!x->retaining[m->dev].reserved || (m->rc && x->retaining[m->dev].calls > 0))
+            return;
+        x->retaining[m->dev].reserved = false;
+    }
+    x->quota.contexts_coming--;
+}
+
 static CUresult make_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
 {
     struct making *m = (struct making *)a;
 
-    x->quota.contexts_coming -= m->counted;
-    if (m->primary)
-        x->retaining &= ~(1ull << m->dev);
+    come(x, m);
     CUresult rc = m->rc ? m->rc : own_made(x, m);
     vg_quota_settle(x);
     x->cuda.cuCtxSetCurrent(x->ctx); /* it may have run on this very thread */
@@ -198,22 +207,24 @@ static CUresult make_measured(struct vg_exec *x, struct vg_req *r, struct making
 static CUresult make(struct vg_exec *x, struct vg_req *r, const struct making *how)
 {
     struct making *m = malloc(sizeof(*m));
+    bool counted = !how->primary || !x->retaining[how->dev].reserved;
 
     if (!m)
         return CUDA_ERROR_OUT_OF_MEMORY;
     *m = *how;
     m->aside.work = make_work;
     m->aside.finish = make_finish;
-    m->counted = !m->primary || !(x->retaining >> m->dev & 1u);
-    CUresult rc = m->counted ? vg_quota_reserve_context(x) : CUDA_SUCCESS;
+    CUresult rc = counted ? vg_quota_reserve_context(x) : CUDA_SUCCESS;
     if (rc != CUDA_SUCCESS) {
         free(m);
         return rc;
     }
-    x->quota.contexts_coming += m->counted;
+    x->quota.contexts_coming += counted;
     vg_quota_settle(x); /* who asks next sees it as held */
-    if (m->primary)
-        x->retaining |= 1ull << m->dev;
+    if (m->primary) {
+        x->retaining[m->dev].calls++;
+        x->retaining[m->dev].reserved = true;
+    }
     return x->overhead.library ? make_measured(x, r, m) : vg_aside_run(x, r, &m->aside);
 }
 

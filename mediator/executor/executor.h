@@ -83,10 +83,14 @@ struct vg_exec {
     struct vg_kept *kept;  /* images of its libraries (do_image.c) */
     struct vg_managed *managed; /* variables of libraries (managed.h) */
     struct {
-        unsigned on_objects, on_graphs; /* how many are under way that use these */
+        unsigned count;    /* under way, or done and not finished yet */
+        unsigned on_objects, on_graphs; /* of them, those that use these */
         uint64_t bytes;    /* of guests' images that they hold */
     } asides;              /* see aside.h */
-    uint64_t retaining;    /* devices whose primary context is being made, a bit each */
+    struct {
+        unsigned calls;
+        bool reserved;     /* what it costs, by the first of them */
+    } retaining[VG_DEVICES_MAX]; /* primary contexts that are being made aside */
     bool alone;            /* starts no thread of its own for calls: a fuzzer repeats itself */
     bool no_write_value;   /* the driver refused stream memory operations */
     uint64_t touches;      /* calls that named a stream */

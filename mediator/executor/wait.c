@@ -265,15 +265,6 @@ bool vg_wait_redo_later(struct vg_exec *x, struct vg_wait *w, struct vg_req *r)
     return true;
 }
 
-bool vg_waits_have_asides(const struct vg_exec *x)
-{
-    const struct vg_wait *w = x->waits.first;
-
-    while (w && w->kind != WAIT_ASIDE)
-        w = w->next;
-    return w != NULL;
-}
-
 bool vg_waits_have_aside_on(const struct vg_exec *x, uint64_t object)
 {
     const struct vg_wait *w = x->waits.first;
@@ -424,7 +415,7 @@ static CUresult look(struct vg_exec *x, struct vg_wait *w)
     case WAIT_CONSOLE:
         return console_look(x, w);
     default:
-        if ((w->after_asides && vg_waits_have_asides(x)) ||
+        if ((w->after_asides && x->asides.count > 0) ||
             (w->kind == WAIT_REDO && vg_aside_bars(x, &w->req.call)))
             return CUDA_ERROR_NOT_READY;
         vg_context_set(x, w->ctx);

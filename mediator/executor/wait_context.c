@@ -165,7 +165,7 @@ bool vg_wait_context_end(struct vg_exec *x, struct vg_req *r)
 {
     if (!vg_wait_drained(x, r))
         return false;
-    struct vg_wait *w = vg_waits_have_asides(x) ? vg_wait_new(x, WAIT_REDO, 0) : NULL;
+    struct vg_wait *w = x->asides.count > 0 ? vg_wait_new(x, WAIT_REDO, 0) : NULL;
     if (!w)
         return true;
     w->after_asides = true;

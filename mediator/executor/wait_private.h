@@ -59,9 +59,7 @@ void vg_wait_answer_later(struct vg_exec *x, struct vg_wait *w, struct vg_req *r
 /* The second, with a copy of the payload. False: no memory for that; the wait has gone. */
 bool vg_wait_redo_later(struct vg_exec *x, struct vg_wait *w, struct vg_req *r);
 
-/* Whether anything is done aside (aside.h) at this moment. */
-bool vg_waits_have_asides(const struct vg_exec *x);
-/* And whether that changes the object. */
+/* Whether what is done aside (aside.h) at this moment changes the object. */
 bool vg_waits_have_aside_on(const struct vg_exec *x, uint64_t object);
 
 #endif

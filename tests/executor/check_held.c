@@ -75,16 +75,21 @@ static bool is_done(uint16_t cell, uint32_t seq)
     return vg_load_acquire(&vg_slot_cell(h.slot, cell)->done) == seq;
 }
 
+static void await_inside(void)
+{
+    uint64_t end = now_ms() + TEST_WAIT_MS;
+
+    while (vg_load_acquire(word) != HOLD_INSIDE)
+        ck_assert_msg(now_ms() < end, "the driver was not called");
+}
+
 /* Sends the call and waits until the driver is in it. */
 static uint32_t hold_up(uint32_t call, const uint64_t *arg, unsigned args, const void *payload,
                         uint32_t len)
 {
-    uint64_t end = now_ms() + TEST_WAIT_MS;
-
     vg_store_release(word, HOLD_NEXT);
     uint32_t seq = guest_send(&h, call, arg, args, payload, len, VG_F_REPLY, HELD);
-    while (vg_load_acquire(word) != HOLD_INSIDE)
-        ck_assert_msg(now_ms() < end, "the driver was not called");
+    await_inside();
     return seq;
 }
 
@@ -229,6 +234,27 @@ START_TEST(contexts_on_their_way_hold_memory)
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuMemAlloc_v2, 1, 4096), CUDA_SUCCESS);
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuCtxCreate_v2, 1, 0, 0), CUDA_ERROR_OUT_OF_MEMORY);
     ck_assert_int_eq(let_go(seq).result, CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
+/* Two ask for the same one: if the first is refused, the second has to pay for it. */
+START_TEST(who_asks_for_the_same_one_pays_if_the_first_fails)
+{
+    begin();
+    vg_store_relaxed(&h.orders->terms.memory, claimed() + CONTEXT + CONTEXT / 2);
+    uint32_t seq = hold_up(VG_CALL_cuDevicePrimaryCtxRetain, WORDS(1, 1), NULL, 0);
+    uint32_t again = guest_send(&h, VG_CALL_cuDevicePrimaryCtxRetain, WORDS(1, 1), NULL, 0,
+                                VG_F_REPLY, OTHER);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_NOP), CUDA_SUCCESS);
+    vg_store_release(word, HOLD_FAIL);
+    ck_assert(guest_done(&h, HELD, seq, TEST_WAIT_MS));
+    ck_assert_int_eq(vg_slot_cell(h.slot, HELD)->result.result, CUDA_ERROR_OUT_OF_MEMORY);
+    await_inside();
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuCtxCreate_v2, 1, 0, 0), CUDA_ERROR_OUT_OF_MEMORY);
+    vg_store_release(word, HOLD_NONE);
+    ck_assert(guest_done(&h, OTHER, again, TEST_WAIT_MS));
+    ck_assert_int_eq(vg_slot_cell(h.slot, OTHER)->result.result, CUDA_SUCCESS);
     stop_cleanly();
 }
 END_TEST
@@ -387,6 +413,7 @@ TCase *held_cases(void)
     tcase_add_test(t, limits_count_what_is_on_its_way);
     tcase_add_test(t, contexts_on_their_way_hold_memory);
     tcase_add_test(t, contexts_on_their_way_do_not_hide_a_module);
+    tcase_add_test(t, who_asks_for_the_same_one_pays_if_the_first_fails);
     tcase_add_test(t, large_graphs_are_instantiated_beside);
     tcase_add_test(t, what_is_instantiated_does_not_change);
     tcase_add_test(t, a_graph_is_destroyed_after_its_instantiation);

@@ -2,7 +2,8 @@
 /*
  * A driver for check_held.c: the software GPU, some of whose calls take as long as the test wants.
  * VG_TEST_HOLD is the address of a word of the region. While that is HOLD_NEXT, the next of these
- * calls makes it HOLD_INSIDE and stays until it is HOLD_NONE. Loaded by the executor.
+ * calls makes it HOLD_INSIDE and stays until it is HOLD_NONE, or HOLD_FAIL: then it fails, and the
+ * one after it is held. Loaded by the executor.
  */
 #include <dlfcn.h>
 #include <sched.h>
@@ -14,15 +15,17 @@
 #include "vg_atomic.h"
 #include "vg_cuda.h"
 
-static void hold(void)
+/* False: the call is to fail. */
+static bool hold(void)
 {
     const char *where = getenv("VG_TEST_HOLD");
     uint32_t *word = where ? (uint32_t *)(uintptr_t)strtoull(where, NULL, 0) : NULL;
 
     if (!word || !vg_cas(word, HOLD_NEXT, HOLD_INSIDE))
-        return;
-    while (vg_load_acquire(word) != HOLD_NONE)
+        return true;
+    while (vg_load_acquire(word) == HOLD_INSIDE)
         sched_yield();
+    return !vg_cas(word, HOLD_FAIL, HOLD_NEXT);
 }
 
 /* ISO C has no cast from object to function pointer. */
@@ -42,8 +45,8 @@ static void find(const char *symbol, void *ret_entry)
         CUresult(*real) params;                                                                    \
                                                                                                    \
         find(#symbol, &real);                                                                      \
-        if (may_hold)                                                                              \
-            hold();                                                                                \
+        if ((may_hold) && !hold())                                                                 \
+            return CUDA_ERROR_OUT_OF_MEMORY;                                                       \
         return real(__VA_ARGS__);                                                                  \
     }
 

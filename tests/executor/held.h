@@ -3,6 +3,6 @@
 #ifndef VG_TEST_EXECUTOR_HELD_H
 #define VG_TEST_EXECUTOR_HELD_H
 
-enum hold { HOLD_NONE, HOLD_NEXT, HOLD_INSIDE };
+enum hold { HOLD_NONE, HOLD_NEXT, HOLD_INSIDE, HOLD_FAIL };
 
 #endif
