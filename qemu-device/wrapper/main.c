@@ -31,7 +31,7 @@
 
 static struct vg_wrapper_settings settings = VG_WRAPPER_DEFAULTS;
 static sigset_t mask;           /* of signals, as we got it */
-static bool no_pipe;            /* SIGPIPE was ignored then */
+static bool no_pipe, no_alarm;  /* SIGPIPE, SIGALRM were ignored then */
 static char **given;            /* argv, from which nothing is taken away */
 
 /* ---- the toolstack's own wrapper ---- */
@@ -53,32 +53,55 @@ static const int deadly[] = {
     SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGPIPE,
 };
 
+/* Our successor finds ignored and blocked what we did: exec resets only what is caught. */
+static void unguard(void)
+{
+    alarm(0);
+    signal(SIGALRM, no_alarm ? SIG_IGN : SIG_DFL);
+    /* libxenstore ignores it while it waits, and QEMU would inherit that. */
+    signal(SIGPIPE, no_pipe ? SIG_IGN : SIG_DFL);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
 /* Only system calls: we may be in the middle of anything. */
 static void give_up(int signo)
 {
     (void)signo;
-    alarm(0);
-    /* libxenstore ignores it while it waits, and QEMU would inherit that. */
-    signal(SIGPIPE, no_pipe ? SIG_IGN : SIG_DFL);
-    sigprocmask(SIG_SETMASK, &mask, NULL);
+    unguard();
     go_on(given);
     _exit(127);
 }
 
-/* What our successor would find ignored stays so: exec resets only what is caught. */
+static bool is_ignored(int signo)
+{
+    struct sigaction old;
+
+    return sigaction(signo, NULL, &old) == 0 && old.sa_handler == SIG_IGN;
+}
+
+/*
+ * Whatever was blocked when we were started ends us no less. The stack is for
+ * a handler that is called because there is no more of the usual one.
+ */
 static void guard(void)
 {
-    struct sigaction action = { .sa_handler = give_up }, old;
+    static char room[16384];
+    stack_t stack = { .ss_sp = room, .ss_size = sizeof(room) };
+    struct sigaction action = { .sa_handler = give_up, .sa_flags = SA_ONSTACK };
+    sigset_t ours;
 
-    sigprocmask(SIG_BLOCK, NULL, &mask);
+    no_pipe = is_ignored(SIGPIPE);
+    no_alarm = is_ignored(SIGALRM);
+    sigaltstack(&stack, NULL);
     sigfillset(&action.sa_mask);
+    sigemptyset(&ours);
     for (unsigned i = 0; i < VG_ARRAY_LEN(deadly); i++) {
-        if (sigaction(deadly[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+        sigaddset(&ours, deadly[i]);
+        if (deadly[i] == SIGALRM || !is_ignored(deadly[i])) {
             sigaction(deadly[i], &action, NULL);
-        } else if (deadly[i] == SIGPIPE) {
-            no_pipe = true;
         }
     }
+    sigprocmask(SIG_UNBLOCK, &ours, &mask);
     alarm(PATIENCE_S);
 }
 
@@ -200,7 +223,7 @@ int main(int argc, char **argv)
     guard();
     vg_wrapper_settings_load(&settings);
     chosen = choose(argc);
-    alarm(0);
+    unguard();
     if (chosen) {
         go_on(chosen);
     }

@@ -124,6 +124,10 @@ for kind in xenstored oxenstored; do
     settings "qemu = $work/qemu"
     kill -STOP "$xenstored_pid"
     runs 'a xenstored that hangs: unchanged, in time' "$same" 5 --syslog -m size=1024
+    trap '' ALRM # which a program inherits
+    runs 'and where SIGALRM is ignored: unchanged, in time' "$given$("$work/qemu-wrapper" 7</dev/null)" \
+        5 --syslog -m size=1024
+    trap - ALRM
     # Linux' numbers less one. libxenstore ignores SIGPIPE while it waits.
     for signal in SEGV:10 BUS:6 ABRT:5 FPE:7 ILL:3 SYS:30; do
         holds "SIG${signal%:*} meanwhile: unchanged" survives "${signal%:*}" "${signal#*:}"
