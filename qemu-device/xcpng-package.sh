@@ -58,7 +58,8 @@ configure() {
         --enable-trace-backend=log --disable-docs --disable-guest-agent --disable-tools \
         --disable-user --disable-sdl --disable-gtk --disable-curses --disable-curl \
         --disable-gnutls --disable-nettle --disable-gcrypt --disable-vhost-net \
-        --disable-vhost-user --disable-virtfs --disable-slirp --disable-capstone --disable-fdt
+        --disable-vhost-user --disable-virtfs --disable-slirp --disable-capstone --disable-fdt \
+        --disable-vgt
 }
 
 try() {
