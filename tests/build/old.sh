@@ -12,6 +12,7 @@ complain() { echo "$*"; bad=1; }
 # All that `make build` compiles.
 sources=(mediator guest-shim protocol xapi-plugin xenstore-watcher qemu-device tests/client tests/demo)
 lines() { git grep -nE "$@" -- "${sources[@]/%//*.[ch]}"; }
+lines 'int main\(' >/dev/null || { echo 'git finds no sources here'; exit 1; }
 
 # ---- the compiler -----------------------------------------------------------
 
