@@ -57,6 +57,14 @@ void vg_text_puts(struct vg_text *t, const char *text)
     vg_text_put(t, text, strlen(text));
 }
 
+bool vg_text_take(struct vg_text *t, const char *bytes, size_t len, size_t most)
+{
+    if (len > most || t->len > most - len)
+        return false;
+    vg_text_put(t, bytes, len);
+    return vg_text_ok(t);
+}
+
 /* ---- XML ---- */
 
 /* Bytes of the UTF-8 sequence that begins at s, and its character; 0: none. */

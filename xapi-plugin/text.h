@@ -20,6 +20,8 @@ void vg_text_fini(struct vg_text *t);
 
 void vg_text_put(struct vg_text *t, const char *bytes, size_t len);
 void vg_text_puts(struct vg_text *t, const char *text);
+/* Of an answer that comes in pieces, and may have `most` bytes. False: enough of it, or no memory. */
+bool vg_text_take(struct vg_text *t, const char *bytes, size_t len, size_t most);
 
 /*
  * As character data of XML: '&', '<' and '>' become entities; what is not UTF-8, or a

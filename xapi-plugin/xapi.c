@@ -78,13 +78,7 @@ static void use_socket(CURL *c, struct vg_xapi *x)
 
 static size_t take(char *bytes, size_t size, size_t count, void *arg)
 {
-    struct vg_text *answer = arg;
-    size_t n = size * count;
-
-    if (answer->len + n > ANSWER_MAX)
-        return 0;
-    vg_text_put(answer, bytes, n);
-    return vg_text_ok(answer) ? n : 0;
+    return vg_text_take(arg, bytes, size * count, ANSWER_MAX) ? size * count : 0;
 }
 
 static CURL *handle(struct vg_xapi *x)

@@ -69,14 +69,20 @@ static nv_result text(nv_device dev, enum vg_nv_item item, unsigned element, cha
     return rc == VG_NV_SUCCESS ? nv_text(buffer, out, length) : rc;
 }
 
-static nv_result versioned(nv_device dev, enum vg_nv_item item, uint32_t *out)
+/* The device comes first, then where the caller wants it. */
+static nv_result check_both(nv_device dev, const uint32_t *out)
 {
     nv_result rc = nv_check_device(dev);
 
+    return rc == VG_NV_SUCCESS && !out ? VG_NV_INVALID_ARGUMENT : rc;
+}
+
+static nv_result versioned(nv_device dev, enum vg_nv_item item, uint32_t *out)
+{
+    nv_result rc = check_both(dev, out);
+
     if (rc != VG_NV_SUCCESS)
         return rc;
-    if (!out)
-        return VG_NV_INVALID_ARGUMENT;
     if (*out != vg_nv_rows[item].version)
         return VG_NV_VERSION_MISMATCH;
     return nv_item_of(dev, item, 0, out);
@@ -85,12 +91,10 @@ static nv_result versioned(nv_device dev, enum vg_nv_item item, uint32_t *out)
 /* Which struct the caller has, its version says: the flag alone, or behind that. */
 static nv_result flag(nv_device dev, enum vg_nv_item item, uint32_t *out)
 {
-    nv_result rc = nv_check_device(dev);
+    nv_result rc = check_both(dev, out);
 
     if (rc != VG_NV_SUCCESS)
         return rc;
-    if (!out)
-        return VG_NV_INVALID_ARGUMENT;
     if (*out == VG_NV_VERSION(2 * sizeof(*out), 1))
         return nv_item_of(dev, item, 0, out + 1);
     return *out == VG_NV_VERSION(sizeof(*out), 1) ? nv_item_of(dev, item, 0, out)

@@ -167,7 +167,8 @@ CUresult vg_do_cuGraphInstantiateWithParams(struct vg_exec *x, struct vg_req *r,
                                             struct vg_args_cuGraphInstantiateWithParams *a)
 {
     const struct building b = {.graph = a->hGraph, .params = a->instantiateParams,
-                               .large = LARGE_NODES, .wanted = a->has_phGraphExec, .nodes = count_nodes(x, a->hGraph)};
+                               .large = LARGE_NODES, .wanted = a->has_phGraphExec,
+                               .nodes = count_nodes(x, a->hGraph)};
 
     if (!a->has_instantiateParams)
         return CUDA_ERROR_INVALID_VALUE;

@@ -6,7 +6,7 @@ import re
 import subprocess
 import time
 
-from sharing import Failure, now
+from sharing import Failure, end_process, now
 
 
 class Host:
@@ -67,14 +67,8 @@ class Host:
             time.sleep(0.2)
 
     def stop_mediator(self):
-        if not self.mediator:
-            return
-        self.mediator.terminate()
-        try:
-            self.mediator.wait(10)
-        except subprocess.TimeoutExpired:
-            self.mediator.kill()
-            self.mediator.wait()
+        if self.mediator:
+            end_process(self.mediator)
         self.mediator = None
 
 

@@ -13,6 +13,16 @@ class Failure(Exception):
     """Something did not do what it should; the text says what."""
 
 
+def end_process(process):
+    """It may end as it likes, but it ends."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def now():
     return time.clock_gettime(time.CLOCK_MONOTONIC)
 
@@ -148,12 +158,7 @@ class Way:
         for client in self.clients:
             client.end()
         if self.mediator:
-            self.mediator.terminate()
-            try:
-                self.mediator.wait(10)
-            except subprocess.TimeoutExpired:
-                self.mediator.kill()
-                self.mediator.wait()
+            end_process(self.mediator)
 
     # ---- administration ----
 

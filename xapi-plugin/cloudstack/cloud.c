@@ -106,13 +106,7 @@ static void put_request(struct vg_text *t, const struct vg_cloud_settings *s, co
 
 static size_t take(char *bytes, size_t size, size_t count, void *arg)
 {
-    struct vg_text *answer = arg;
-    size_t n = size * count;
-
-    if (answer->len + n > ANSWER_MAX)
-        return 0;
-    vg_text_put(answer, bytes, n);
-    return vg_text_ok(answer) ? n : 0;
+    return vg_text_take(arg, bytes, size * count, ANSWER_MAX) ? size * count : 0;
 }
 
 /* The body of CloudStack's own errors says more than their HTTP status; *ret_status is for others'. */
