@@ -165,7 +165,7 @@ static const struct {
     [VG_GONE_MEDIATOR] = {CUDA_ERROR_DEVICE_UNAVAILABLE, "the host's mediator went away"},
     [VG_GONE_CRASHED]  = {CUDA_ERROR_LAUNCH_FAILED, "the executor crashed"},
     [VG_GONE_PROTOCOL] = {CUDA_ERROR_UNKNOWN, "the host found our calls malformed"},
-    [VG_GONE_TIMEOUT]  = {CUDA_ERROR_LAUNCH_TIMEOUT, "a kernel ran longer than the host allows"},
+    [VG_GONE_TIMEOUT]  = {CUDA_ERROR_LAUNCH_TIMEOUT, "a kernel or a compilation took longer than the host allows"},
     [VG_GONE_NO_GPU]   = {CUDA_ERROR_NO_DEVICE, "the host has no usable GPU or driver"},
     [VG_GONE_LEASE]    = {CUDA_ERROR_DEVICE_UNAVAILABLE, "no heartbeat reached the host"},
     [VG_GONE_VERSION]  = {CUDA_ERROR_SYSTEM_DRIVER_MISMATCH,

@@ -51,7 +51,7 @@ struct vg_gate_grant {
     uint32_t reserved[2];
 };
 
-/* ---- The executor writes: how things stand, one line; what it adds up, another ---- */
+/* ---- The executor writes: how things stand, what it adds up, what is done beside; a line each ---- */
 
 struct vg_gate_now {
     uint64_t used_turn;    /* the last turn whose budget it has spent; 0: none */
@@ -79,8 +79,13 @@ struct vg_gate_sum {
     uint32_t reserved[5];
 };
 
+struct vg_gate_beside { /* its thread beside the serve thread, see aside.h, writes it */
+    uint64_t since;    /* it has been at one piece of work since then; 0: at none */
+    uint64_t reserved[7];
+};
+
 struct vg_gate {
-    uint64_t spare0[8];
+    struct vg_gate_beside beside;
     struct vg_gate_now now;
     struct vg_gate_sum sum;
     uint64_t spare[VG_GATE_SIZE / 8 - 3 * 8];
@@ -88,6 +93,7 @@ struct vg_gate {
 
 typedef char vg_assert_gate_grant[sizeof(struct vg_gate_grant) == 64 ? 1 : -1];
 typedef char vg_assert_gate_now[sizeof(struct vg_gate_now) == 64 ? 1 : -1];
+typedef char vg_assert_gate_beside[sizeof(struct vg_gate_beside) == 64 ? 1 : -1];
 typedef char vg_assert_gate_sum[sizeof(struct vg_gate_sum) == 64 ? 1 : -1];
 typedef char vg_assert_gate_size[sizeof(struct vg_gate) == VG_GATE_SIZE ? 1 : -1];
 

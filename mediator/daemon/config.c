@@ -69,7 +69,7 @@ static const struct setting settings[] = {
     NUMBER(prestart, 0, 64), CHOICE(prestart_context, yes_no), CHOICE(prestart_refill, yes_no),
     NUMBER(region_mib, VG_REGION_SIZE_MIN >> 20, VG_REGION_SIZE_MAX >> 20),
     CHOICE(scheduling, schedulings), CHOICE(keep, keeps), NUMBER(keep_s, 1, 1000000),
-    NUMBER(watchdog_s, 0, 86400), NUMBER(stuck_s, 1, 3600), NUMBER(fault_limit, 0, 1000),
+    NUMBER(watchdog_s, 0, 86400), NUMBER(compile_s, 0, 86400), NUMBER(stuck_s, 1, 3600), NUMBER(fault_limit, 0, 1000),
     NUMBER(fault_window_s, 1, 86400), NUMBER(fault_long_limit, 0, 10000),
     NUMBER(fault_long_window_s, 1, 30 * 86400), TEXT(kernel_log),
     CHOICE(gpu_events, yes_no),
@@ -101,6 +101,7 @@ void vg_config_init(struct vg_config *c)
     c->keep_s = 600;
     c->start_timeout_s = 60;
     c->watchdog_s = 30;
+    c->compile_s = 600;
     c->stuck_s = 10;
     c->fault_limit = 3;
     c->fault_window_s = 600;

@@ -61,6 +61,7 @@ struct vg_config {
     uint64_t prestart_refill;       /* bool: those taken are replaced */
     uint64_t start_timeout_s;       /* an executor that is not ready by then is ended */
     uint64_t watchdog_s;            /* GPU residency without progress, 0: no limit */
+    uint64_t compile_s;             /* one call that computes on the host, 0: no limit */
     uint64_t stuck_s;               /* an executor that was killed and lives on is reported then */
     uint64_t fault_limit;           /* faults in fault_window_s that put a VM in quarantine, 0: none */
     uint64_t fault_window_s;

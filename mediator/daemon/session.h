@@ -54,7 +54,7 @@ struct vg_session {
     bool told;                      /* we told it to end */
     bool blameless;                 /* its end is the GPU's fault */
     struct vg_watchdog watchdog;
-    struct vg_pulse pulse;
+    struct vg_pulse pulse, beside;  /* of the executor; of what its second thread is at */
     bool released;                  /* the guest gave the slot back: its state is not ours now */
     uint64_t key;                   /* in the keeper; 0: not there */
     pid_t pid;

@@ -8,10 +8,18 @@
 #include "mediator/base/log.h"
 #include "protocol/vg_atomic.h"
 
+/* The shorter limit that is set; 0: none is. */
+static uint64_t limit_s(const struct vg_config *c)
+{
+    if (c->watchdog_s == 0 || c->compile_s == 0)
+        return c->watchdog_s + c->compile_s;
+    return c->watchdog_s < c->compile_s ? c->watchdog_s : c->compile_s;
+}
+
 /* Eight looks in the limit, but not more than 20 a second and at least one. */
 static uint64_t period_ns(const struct vg_mediator *m)
 {
-    uint64_t ns = m->config.watchdog_s * VG_NS_PER_S / 8;
+    uint64_t ns = limit_s(&m->config) * VG_NS_PER_S / 8;
     const uint64_t least = 50 * VG_NS_PER_MS;
 
     return ns < least ? least : ns > VG_NS_PER_S ? VG_NS_PER_S : ns;
@@ -75,25 +83,43 @@ static bool is_hung(struct vg_session *s, unsigned sharers)
 
 static bool is_silent(struct vg_session *s)
 {
-    uint64_t limit_s = 2 * s->mediator->config.watchdog_s;
+    uint64_t limit = 2 * s->mediator->config.watchdog_s;
 
-    if (limit_s < VG_WATCH_BEAT_S)
-        limit_s = VG_WATCH_BEAT_S;
-    return vg_pulse_look(&s->pulse, vg_now(), vg_load_relaxed(&s->stats->beat),
-                         limit_s * VG_NS_PER_S);
+    if (limit == 0)
+        return false;
+    if (limit < VG_WATCH_BEAT_S)
+        limit = VG_WATCH_BEAT_S;
+    return vg_pulse_look(&s->pulse, vg_now(), vg_load_relaxed(&s->stats->beat), limit * VG_NS_PER_S);
+}
+
+/* At one and the same call: when it began tells it from the next. */
+static bool is_compiling(struct vg_session *s)
+{
+    uint64_t limit = s->mediator->config.compile_s;
+
+    return limit && vg_pulse_look(&s->beside, vg_now(), vg_load_relaxed(&s->gate->beside.since),
+                                  limit * VG_NS_PER_S);
+}
+
+static void end(struct vg_session *s, const char *what, uint64_t limit, unsigned sharers)
+{
+    vg_event(s->mediator, VG_EVENT_WATCHDOG, s->client->vm,
+             "slot=%u pid=%d hung=\"%s\" limit_s=%" PRIu64 " sharers=%u", s->slot, (int)s->pid, what,
+             limit, sharers);
+    vg_session_stop(s, VG_GONE_TIMEOUT);
 }
 
 static void look_at(struct vg_session *s, void *arg)
 {
+    const struct vg_config *c = &s->mediator->config;
     const unsigned *sharers = arg;
-    const char *what = is_hung(s, *sharers) ? "work on the GPU" : is_silent(s) ? "executor" : NULL;
 
-    if (!what)
-        return;
-    vg_event(s->mediator, VG_EVENT_WATCHDOG, s->client->vm,
-             "slot=%u pid=%d hung=\"%s\" limit_s=%" PRIu64 " sharers=%u", s->slot, (int)s->pid, what,
-             s->mediator->config.watchdog_s, *sharers);
-    vg_session_stop(s, VG_GONE_TIMEOUT);
+    if (is_hung(s, *sharers))
+        end(s, "work on the GPU", c->watchdog_s, *sharers);
+    else if (is_silent(s))
+        end(s, "executor", c->watchdog_s, *sharers);
+    else if (is_compiling(s))
+        end(s, "a compilation", c->compile_s, *sharers);
 }
 
 static void look(void *arg)
@@ -110,7 +136,7 @@ void vg_watch_wake(struct vg_mediator *m)
 {
     struct vg_timer *t = &m->health.look_timer;
 
-    if (m->config.watchdog_s == 0 || m->session_count == 0 || t->armed)
+    if (limit_s(&m->config) == 0 || m->session_count == 0 || t->armed)
         return;
     vg_timer_set(&m->loop, t, vg_now() + period_ns(m), look, m);
 }

@@ -9,6 +9,7 @@
 
 #include "mediator/executor/wait_private.h"
 #include "vg_api.h"
+#include "vg_atomic.h"
 #include "vg_wire.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -29,14 +30,22 @@ static struct vg_aside *take(void)
     return a;
 }
 
+/* For the daemon, which ends who computes for too long. */
+static void tell(struct vg_exec *x, uint64_t since)
+{
+    vg_store_relaxed(&x->keeper.page->beside.since, since);
+}
+
 static void *aside_main(void *arg)
 {
     struct vg_exec *x = arg;
 
     for (;;) {
         struct vg_aside *a = take();
+        tell(x, vg_now());
         x->cuda.cuCtxSetCurrent(a->ctx);
         a->work(x, a);
+        tell(x, 0);
         __atomic_store_n(&a->done, 1, __ATOMIC_RELEASE); /* from here on it is the serve thread's */
         vg_doorbell_ring(NULL);
     }

@@ -101,6 +101,11 @@ static struct vg_result let_go(uint32_t seq)
     return vg_slot_cell(h.slot, HELD)->result;
 }
 
+static uint64_t beside_since(void)
+{
+    return vg_load_relaxed(&h.gate->beside.since);
+}
+
 /* Adds 1 to the word of that number. */
 static void launch(uint64_t stream, unsigned number)
 {
@@ -139,10 +144,15 @@ START_TEST(contexts_are_made_beside)
 
     begin();
     others_go_on();
+    ck_assert_uint_eq(beside_since(), 0);
     uint32_t seq = hold_up(VG_CALL_cuCtxCreate_v2, WORDS(1, 0, 0), NULL, 0);
+    uint64_t since = beside_since();
+    ck_assert_uint_ne(since, 0);
     others_go_on();
+    ck_assert_uint_eq(beside_since(), since);
     res = let_go(seq);
     ck_assert_int_eq(res.result, CUDA_SUCCESS);
+    ck_assert_uint_eq(beside_since(), 0);
     others_go_on(); /* in their own context */
     ck_assert_int_eq(ASK(&h, NULL, VG_CALL_SET_CONTEXT, res.val[0]), CUDA_SUCCESS);
     ck_assert_uint_ne(made(VG_CALL_cuMemAlloc_v2, WORDS(1, 4096)), 0);

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mediator/executor/options.h"
 #include "vg_atomic.h"
 #include "vg_regs.h"
 
@@ -121,11 +122,14 @@ void host_init(struct host *h)
     h->orders_fd = new_memfd("orders", VG_ORDERS_SIZE);
     h->orders = mmap(NULL, VG_ORDERS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, h->orders_fd, 0);
     ck_assert(h->orders != MAP_FAILED);
+    h->gate_fd = new_memfd("gate", VG_GATE_SIZE);
+    h->gate = mmap(NULL, VG_GATE_SIZE, PROT_READ, MAP_SHARED, h->gate_fd, 0);
+    ck_assert(h->gate != MAP_FAILED);
     h->shelf_fd = new_memfd("shelf", TEST_SHELF_SIZE);
 }
 
 /* In the child: the descriptors at their numbers, everything else closed. */
-static void become_executor(const int fds[4], int orders)
+static void become_executor(const int fds[4], const struct host *h)
 {
     char exe[4200];
     char *argv[] = {exe,
@@ -143,11 +147,11 @@ static void become_executor(const int fds[4], int orders)
     for (int i = 0; i < 4; i++)
         if (dup2(30 + i, 2 + i) < 0)
             _exit(99);
-    if (dup2(orders, 40) < 0)
+    if (dup2(h->orders_fd, 40) < 0 || dup2(h->gate_fd, 41) < 0)
         _exit(99);
     for (int fd = 6; fd < 40; fd++)
         close(fd);
-    if (dup2(40, 8) < 0)
+    if (dup2(40, VG_FD_ORDERS) < 0 || dup2(41, VG_FD_GATE) < 0 || eventfd(0, 0) != VG_FD_BELL)
         _exit(99);
     for (int fd = 40; fd < 64; fd++)
         close(fd);
@@ -195,7 +199,7 @@ void host_spawn(struct host *h)
     ck_assert_int_ge(h->pid, 0);
     if (h->pid == 0) {
         const int fds[4] = {getenv("VG_TEST_VERBOSE") ? 2 : log[1], sock[1], h->doorbell, stats};
-        become_executor(fds, h->orders_fd);
+        become_executor(fds, h);
     }
     close(sock[1]);
     close(log[1]);

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "mediator/limit/account.h"
+#include "mediator/vg_gate.h"
 #include "mediator/vg_orders.h"
 #include "mediator/vg_stats.h"
 #include "vg_api.h"
@@ -31,8 +32,9 @@ struct host {
     struct vg_slot *slot;
     struct vg_ring_producer ring;
     struct vg_stats *stats;
-    int account_fd, orders_fd;
+    int account_fd, orders_fd, gate_fd;
     struct vg_orders *orders;               /* the executor can only read */
+    const struct vg_gate *gate;             /* what it tells the daemon */
     int shelf_fd;                           /* empty at first */
     uint32_t user;                          /* of the job: whom to become; 0 at first */
     struct vg_account *account;             /* of the VM: no limits; the executor has seat 0 */

@@ -13,6 +13,7 @@
  *   garbage   sends a broken packet
  *   spin      says READY with its last argument as device name
  *   hung      has work on the GPU that does not come to an end
+ *   compiling is at one call that does not come to an end, beside what it serves
  *   steady    has work on the GPU all the time, some of which ends now and then
  *   ill       says that a context of its had a sticky error, and exits
  *   deaf      closes the control socket and lives on
@@ -120,6 +121,16 @@ static int work(bool ends)
     return 0;
 }
 
+static int compile(void)
+{
+    struct vg_gate *g = mmap(NULL, sizeof(*g), PROT_READ | PROT_WRITE, MAP_SHARED, GATE, 0);
+
+    if (g == MAP_FAILED)
+        return 1;
+    __atomic_store_n(&g->beside.since, monotonic(), __ATOMIC_RELAXED);
+    return serve();
+}
+
 static int babble(void)
 {
     for (int i = 0; i < 5000; i++)
@@ -187,6 +198,8 @@ int main(int argc, char **argv)
         return 17;
     if (is(mode, "hung") || is(mode, "steady"))
         return work(is(mode, "steady"));
+    if (is(mode, "compiling"))
+        return compile();
     if (is(mode, "ill"))
         return 0;
     return is(mode, "babble") ? babble() : serve();

@@ -194,6 +194,37 @@ START_TEST(no_watchdog_if_switched_off)
 }
 END_TEST
 
+/* Whatever of the two limits is set, and nothing of the other. */
+START_TEST(a_compilation_has_a_limit)
+{
+    static const char *const settings[] = { "watchdog_s=0", "compile_s=1", "fault_limit=2", NULL };
+    struct peer p;
+
+    daemon_start(&d, "compiling", settings);
+    peer_hello_device(&p, &d, "vm3");
+    attach_and_go(&p, 1, VG_GONE_TIMEOUT);
+    attach_and_go(&p, 2, VG_GONE_TIMEOUT);
+    ck_assert(is_quarantined("vm3"));
+    peer_close(&p);
+    finish();
+}
+END_TEST
+
+START_TEST(no_compilation_is_ended_early)
+{
+    static const char *const settings[] = { "watchdog_s=1", NULL };
+    struct peer p;
+
+    daemon_start(&d, "compiling", settings);
+    peer_hello_device(&p, &d, "vm1");
+    close(peer_attach(&p, TOKEN(0, 1)));
+    sleep_ms(2500);
+    ck_assert_uint_ne(peer_slot_state(&p, 0), VG_SLOT_GONE);
+    peer_close(&p);
+    finish();
+}
+END_TEST
+
 /* An illegal address is a tenth of a fault. */
 START_TEST(kernels_errors_weigh_little)
 {
@@ -564,7 +595,8 @@ END_TEST
 void add_health(Suite *s)
 {
     ADD(s, "faults", third_crash_puts_a_vm_in_quarantine, hung_work_is_ended_and_then_its_vm,
-        work_that_goes_on_is_not_ended, no_watchdog_if_switched_off, kernels_errors_weigh_little,
+        work_that_goes_on_is_not_ended, no_watchdog_if_switched_off, a_compilation_has_a_limit,
+        no_compilation_is_ended_early, kernels_errors_weigh_little,
         breach_of_a_peer_counts_once, executor_that_does_not_end_is_reported);
     ADD(s, "quarantine", administrator_puts_a_vm_in_quarantine, quarantine_survives_the_daemon,
         faults_survive_the_daemon, faults_survive_the_daemon_that_is_killed, quarantine_holds_where_nothing_can_be_written,
