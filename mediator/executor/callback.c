@@ -175,12 +175,10 @@ void vg_callback_stream(CUstream stream, CUresult status, void *arg)
     run(arg, status, VG_CALLBACK_STREAM);
 }
 
-bool vg_callback_is_running(struct vg_callbacks *c)
+void vg_callback_transfers(struct vg_callback *cb)
 {
-    pthread_mutex_lock(&c->lock);
-    bool running = c->running != NULL;
-    pthread_mutex_unlock(&c->lock);
-    return running;
+    cb->transfer = true;
+    cb->owner->transfers = true;
 }
 
 bool vg_callback_is_transferring(struct vg_callbacks *c)

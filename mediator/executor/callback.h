@@ -23,6 +23,7 @@ struct vg_callbacks {
     struct vg_callback_run *running;    /* posted, not done */
     struct vg_callback *gone;           /* ended, and the guest not told yet */
     struct vg_callback *spare;          /* ended; kept, because a late run may still look at one */
+    bool transfers;                     /* one was a graph's copy, ever. Serve thread */
 };
 
 /* What a stream or a graph's node carries; freed after its run unless a graph may run it again. */
@@ -58,9 +59,10 @@ void vg_callback_gone(void *arg);
 /* Tells of those for which there was no room. Serve thread, now and then. */
 void vg_callbacks_flush(struct vg_callbacks *c);
 
-/* Whether the guest runs one now: the driver's thread for host functions is held meanwhile. */
-bool vg_callback_is_running(struct vg_callbacks *c);
-/* The same of a graph's copy of ordinary memory. */
+/* This one is a graph's copy of ordinary memory, which the guest carries out. Serve thread. */
+void vg_callback_transfers(struct vg_callback *cb);
+
+/* Whether the guest runs one of those now. */
 bool vg_callback_is_transferring(struct vg_callbacks *c);
 
 #endif

@@ -75,6 +75,8 @@ void vg_context_gone(struct vg_exec *x, CUcontext ctx)
     vg_meter_drop_context(x, ctx);
     vg_pins_end(x, ctx);
     vg_bounce_end(x, ctx);
+    if (x->graph_copy_in == ctx)
+        x->graph_copy_in = NULL;
     if (x->ctx == ctx || x->home == ctx) {
         x->cuda.cuCtxSetCurrent(NULL);
         x->ctx = x->home = NULL;

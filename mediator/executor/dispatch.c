@@ -316,7 +316,7 @@ bool vg_dispatch(struct vg_exec *x, struct vg_req *r)
         vg_timing_taken(x, r);
     if (h)
         rc = vg_memset_is(&r->call) ? vg_memset_owned(x, &r->call) : vg_quota_check_object(x, &r->call);
-    if (h && rc == CUDA_SUCCESS)
+    if (h && rc == CUDA_SUCCESS && vg_wait_to_load(x, r))
         rc = carry_out(x, r, h);
     if (x->quota.counting && !r->later)
         vg_quota_count(x);

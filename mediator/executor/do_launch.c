@@ -152,9 +152,8 @@ static CUresult host_func(struct vg_exec *x, CUstream stream, struct vg_callback
     CUgraph graph = cb->once ? NULL : vg_capture_graph(x, stream);
     CUresult rc;
 
-    cb->transfer = kind == VG_CALLBACK_TRANSFER;
-    if (cb->transfer)
-        vg_graph_copy_prepare(x);
+    if (kind == VG_CALLBACK_TRANSFER)
+        vg_graph_copy_node(x, cb);
     if (kind == VG_CALLBACK_STREAM)
         rc = x->cuda.cuStreamAddCallback(stream, vg_callback_stream, cb, 0);
     else

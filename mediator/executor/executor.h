@@ -103,6 +103,7 @@ struct vg_exec {
     uint64_t module_bytes; /* of live modules and libraries, as far as it was measured */
     bool graph_memory;     /* there may be ranges of kind GRAPH */
     CUkernel graph_copy;   /* copies into and out of them, or NULL (graph_copy.h) */
+    CUcontext graph_copy_in; /* where it was loaded last */
     uint8_t *payload;      /* of the current request, VG_PAYLOAD_MAX, private */
     uint8_t *out;          /* of the current reply, VG_OUT_MAX */
 };
@@ -117,7 +118,7 @@ struct vg_req {
     unsigned class;      /* enum vg_api_class, for counters */
     uint64_t taken;      /* ns, see timing.h; only of a call with an answer */
     CUgraph graph;       /* last graph named: parent of nodes in the answer */
-    bool drained;        /* comes a second time, its context was idle meanwhile */
+    bool drained;        /* comes again, its context was idle meanwhile */
     bool later;          /* a wait answers it */
     bool answered;       /* the reply is made, by hand */
     bool sync;           /* answered after a wait: what kernels printed goes first */

@@ -42,13 +42,11 @@ static const char kernel_ptx[] =
     "add.u64 %row, %row, %step; bra NEXT_ROW;\n"
     "END:\nret;\n}\n";
 
-void vg_graph_copy_prepare(struct vg_exec *x)
+static void load(struct vg_exec *x)
 {
     CUlibrary library;
     CUfunction f;
 
-    if (!x->graph_memory)
-        return;
     /* A library serves all contexts and lives as long as we do. */
     if (!x->graph_copy &&
         (x->cuda.cuLibraryLoadData(&library, kernel_ptx, NULL, NULL, 0, NULL, NULL, 0) ||
@@ -56,6 +54,15 @@ void vg_graph_copy_prepare(struct vg_exec *x)
         x->graph_copy = NULL;
     if (x->graph_copy && x->cuda.cuKernelGetFunction(&f, x->graph_copy) == CUDA_SUCCESS)
         x->cuda.cuFuncLoad(f);
+}
+
+void vg_graph_copy_node(struct vg_exec *x, struct vg_callback *cb)
+{
+    vg_callback_transfers(cb);
+    if (!x->graph_memory || x->graph_copy_in == x->ctx)
+        return;
+    load(x);
+    x->graph_copy_in = x->ctx;
 }
 
 /* ---- What the kernel may touch ---- */

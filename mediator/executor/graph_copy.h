@@ -16,12 +16,14 @@
 
 struct vg_exec;
 
+struct vg_callback;
+
 /*
- * Loads the kernel into the current context, where there is memory of graphs. To be called when
- * a copy becomes a node: while the graph runs, loading could wait for the graph, and the graph
- * waits for the copy. Without the kernel the driver's answer stands.
+ * The callback becomes a node that is a copy. Where there is memory of graphs the kernel is loaded
+ * into the current context now: while a graph runs, loading waits for the graph, and the graph for
+ * the copy. Without the kernel the driver's answer stands.
  */
-void vg_graph_copy_prepare(struct vg_exec *x);
+void vg_graph_copy_node(struct vg_exec *x, struct vg_callback *cb);
 
 /*
  * Copies between the region, where the GPU sees it, and memory of graphs, while a graph waits for a

@@ -133,9 +133,8 @@ static CUresult check_host(struct vg_exec *x, struct vg_node *n)
     n->callback = vg_callback_new(&x->callbacks, (uintptr_t)h->userData, false);
     if (!n->callback)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    n->callback->transfer = n->transfer;
     if (n->transfer)
-        vg_graph_copy_prepare(x);
+        vg_graph_copy_node(x, n->callback);
     h->fn = vg_callback_host_func;
     h->userData = n->callback;
     return CUDA_SUCCESS;

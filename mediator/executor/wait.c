@@ -86,13 +86,13 @@ static void release_events(struct vg_exec *x, struct vg_wait *w)
 /*
  * The software GPU computes on the processors that polling would take from it, so it
  * rings our doorbell instead. A real one would wake a thread of its driver for that:
- * there the poll is quicker and costs nobody anything. While the guest runs a host
- * function it may wait for this very stream (a copy in a graph): a ring would queue up
- * behind that function, and the stream behind the ring.
+ * there the poll is quicker and costs nobody anything. Where the guest carries out copies
+ * of graphs, one of them may wait for this very stream: a ring would queue up behind the
+ * host function that stands for that copy, and the stream behind the ring.
  */
 bool vg_wait_bell(struct vg_exec *x, CUstream stream)
 {
-    return x->opt.software && !vg_callback_is_running(&x->callbacks) &&
+    return x->opt.software && !x->callbacks.transfers &&
            x->cuda.cuLaunchHostFunc(stream, vg_doorbell_ring, NULL) == CUDA_SUCCESS;
 }
 

@@ -49,6 +49,13 @@ CUresult vg_wait_context(struct vg_exec *x, struct vg_req *r);
 bool vg_wait_drained(struct vg_exec *x, struct vg_req *r);
 
 /*
+ * The same for calls in which the driver may load code (work.h): it waits until the context is
+ * idle. Where a graph waits for a copy that the guest carries out, this thread has to serve that
+ * copy first. False: again until no such graph has been launched meanwhile.
+ */
+bool vg_wait_to_load(struct vg_exec *x, struct vg_req *r);
+
+/*
  * The same for calls that end a context; they wait for what is done aside as well, which
  * has the context current or has been made in it.
  */

@@ -6,6 +6,7 @@
 #include "mediator/executor/wait.h"
 
 #include "mediator/executor/wait_private.h"
+#include "mediator/executor/work.h"
 
 /*
  * The streams of the current context. Captured ones execute nothing and must not be
@@ -57,7 +58,7 @@ static void count_stream(struct vg_obj *o, void *arg)
 
 static void take_census(struct vg_exec *x, struct census *c)
 {
-    *c = (struct census){.x = x};
+    *c = (struct census){.x = x, .no_legacy = x->thread_captures > 0};
     if (x->captures > 0)
         vg_obj_each(&x->obj, VG_OBJ_CUstream, find_blocking_capture, c);
     vg_obj_each(&x->obj, VG_OBJ_CUstream, count_stream, c);
@@ -159,6 +160,15 @@ bool vg_wait_drained(struct vg_exec *x, struct vg_req *r)
         return true;
     }
     return !vg_wait_redo_later(x, w, r);
+}
+
+/* Seldom: code is loaded once. */
+bool vg_wait_to_load(struct vg_exec *x, struct vg_req *r)
+{
+    if (!x->callbacks.transfers || !vg_work_loads(&r->call))
+        return true;
+    r->drained = false;
+    return vg_wait_drained(x, r);
 }
 
 bool vg_wait_context_end(struct vg_exec *x, struct vg_req *r)

@@ -17,13 +17,17 @@ struct row {
     uint8_t stream;  /* argument, NO_STREAM: none */
     uint8_t size;    /* argument with the bytes or elements, 0: none */
     uint8_t addresses; /* COPY, linear: its first so many arguments are addresses, then bytes */
+    bool loads;
 };
 
 static struct row rows[VG_CALL_END];
 
 static void set(unsigned call, enum vg_work work, unsigned stream, unsigned size, unsigned addresses)
 {
-    rows[call] = (struct row){(uint8_t)work, (uint8_t)stream, (uint8_t)size, (uint8_t)addresses};
+    rows[call].work = (uint8_t)work;
+    rows[call].stream = (uint8_t)stream;
+    rows[call].size = (uint8_t)size;
+    rows[call].addresses = (uint8_t)addresses;
 }
 
 /* What crosses of the classes that count; those with streams or sizes come again below. */
@@ -65,12 +69,39 @@ static void set_streams(void)
     set(VG_CALL_cuMemAllocFromPoolAsync, VG_WORK_DRIVER, 3, 0, 0);
 }
 
+/*
+ * Functions, modules and libraries are of one class; these use them, or are the shim's own calls.
+ * With a node that is a copy comes a kernel of ours (graph_copy.h).
+ */
+static const uint16_t loading[] = {
+    VG_CALL_LAUNCH, VG_CALL_IMAGE_LOAD, VG_CALL_FUNCTION_GET, VG_CALL_FUNCTION_INFO,
+    VG_CALL_FUNCTION_ATTRS, VG_CALL_cuFuncGetAttribute, VG_CALL_cuKernelGetAttribute,
+    VG_CALL_cuOccupancyMaxActiveBlocksPerMultiprocessor,
+    VG_CALL_cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,
+    VG_CALL_cuOccupancyAvailableDynamicSMemPerBlock, VG_CALL_cuOccupancyMaxPotentialClusterSize,
+    VG_CALL_cuOccupancyMaxActiveClusters, VG_CALL_cuGraphAddKernelNode_v2,
+    VG_CALL_cuGraphKernelNodeSetParams_v2, VG_CALL_cuGraphExecKernelNodeSetParams_v2,
+    VG_CALL_cuGraphAddHostNode, VG_CALL_cuGraphHostNodeSetParams,
+    VG_CALL_cuGraphExecHostNodeSetParams, VG_CALL_cuGraphAddNode, VG_CALL_cuGraphAddNode_v2, VG_CALL_cuGraphNodeSetParams,
+    VG_CALL_cuGraphExecNodeSetParams, VG_CALL_cuGraphInstantiateWithFlags,
+    VG_CALL_cuGraphInstantiateWithParams, VG_CALL_cuGraphExecUpdate_v2, VG_CALL_cuGraphUpload,
+};
+
+static void set_loading(void)
+{
+    for (size_t i = 0; i < VG_API_COUNT; i++)
+        rows[vg_api_rows[i].id].loads = vg_api_rows[i].class == VG_CLASS_MODULE;
+    for (size_t i = 0; i < sizeof(loading) / sizeof(loading[0]); i++)
+        rows[loading[i]].loads = true;
+}
+
 __attribute__((constructor)) static void fill_rows(void)
 {
     for (size_t i = 0; i < VG_API_COUNT; i++)
         if (vg_api_rows[i].crosses)
             set_by_class(&vg_api_rows[i]);
     set_streams();
+    set_loading();
 }
 
 static const struct row *row_of(const struct vg_call *c)
@@ -81,6 +112,13 @@ static const struct row *row_of(const struct vg_call *c)
 enum vg_work vg_work_of(const struct vg_call *c)
 {
     return (enum vg_work)row_of(c)->work;
+}
+
+bool vg_work_loads(const struct vg_call *c)
+{
+    bool copies = c->call == VG_CALL_HOST_FUNC && c->arg[2] == VG_CALLBACK_TRANSFER;
+
+    return (row_of(c)->loads || copies) && c->flags & VG_F_REPLY;
 }
 
 static uint64_t launch_key(const uint64_t *w)

@@ -19,6 +19,12 @@ enum vg_work {
 
 enum vg_work vg_work_of(const struct vg_call *c);
 
+/*
+ * Whether the driver may load code in it, which it does when code is first used. The guest asks for
+ * the answer of a launch where that may be; one that it does not wait for says false.
+ */
+bool vg_work_loads(const struct vg_call *c);
+
 /* Which kind of work the meter takes it for, and a first guess of its length in ns. */
 uint64_t vg_work_key(const struct vg_call *c, uint64_t *ret_first);
 

@@ -15,6 +15,15 @@ __global__ void triple(int *cells, int n)
         cells[i] *= 3;
 }
 
+/* Launched nowhere but behind a graph: then its code is not loaded yet. */
+__global__ void negate_new(int *to, const int *from, int n)
+{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+
+    if (i < n)
+        to[i] = -from[i];
+}
+
 struct world {
     std::vector<int> in, out;
     int *dev;
@@ -324,6 +333,32 @@ static void in_memory_left_by_a_graph(struct world *w)
     RT(cudaGraphDestroy(graph));
 }
 
+/* The driver may wait for the graph to load the kernel, and the graph waits for its copies. */
+static void before_a_new_kernel(struct world *w)
+{
+    const size_t bytes = N * sizeof(int);
+    cudaGraph_t graph;
+    cudaGraphNode_t in;
+    cudaGraphExec_t exec;
+    int *to, last;
+
+    RT(cudaMalloc(&to, bytes));
+    RT(cudaGraphCreate(&graph, 0));
+    RT(cudaGraphAddMemcpyNode1D(&in, graph, NULL, 0, w->dev, w->in.data(), bytes,
+                                cudaMemcpyHostToDevice));
+    RT(cudaGraphInstantiate(&exec, graph, 0));
+    w->in[N - 1] = 4321;
+    RT(cudaGraphLaunch(exec, w->stream));
+    negate_new<<<(N + 255) / 256, 256, 0, w->stream>>>(to, w->dev, N);
+    RT(cudaGetLastError());
+    RT(cudaStreamSynchronize(w->stream));
+    RT(cudaMemcpy(&last, to + N - 1, sizeof(last), cudaMemcpyDeviceToHost));
+    EXPECT(last == -4321, "behind a graph: %d, not -4321", last);
+    RT(cudaGraphExecDestroy(exec));
+    RT(cudaGraphDestroy(graph));
+    RT(cudaFree(to));
+}
+
 int main(void)
 {
     struct world w = {std::vector<int>(N), std::vector<int>(N), NULL, NULL};
@@ -337,6 +372,7 @@ int main(void)
     pitched(&w);
     in_memory_of_its_own(&w);
     in_memory_left_by_a_graph(&w);
+    before_a_new_kernel(&w);
     RT(cudaStreamDestroy(w.stream));
     RT(cudaFree(w.dev));
     return passed("ordinary memory read and written at each launch");

@@ -106,8 +106,8 @@ static uint64_t beside_since(void)
     return vg_load_relaxed(&h.gate->beside.since);
 }
 
-/* Adds 1 to the word of that number. */
-static void launch(uint64_t stream, unsigned number)
+/* Adds 1 to the word of that number. The cell is for an answer, 0: none. */
+static uint32_t launch_in(uint64_t stream, unsigned number, uint16_t cell)
 {
     const uint64_t one = 1ull << 32 | 1u, at = memory + 4ull * number;
     uint64_t arg[8] = {0};
@@ -118,7 +118,12 @@ static void launch(uint64_t stream, unsigned number)
     arg[VG_LAUNCH_BLOCK_YZ] = one;
     arg[VG_LAUNCH_STREAM] = stream;
     arg[VG_LAUNCH_SIZES] = sizeof(at);
-    guest_send(&h, VG_CALL_LAUNCH, arg, 8, &at, sizeof(at), 0, 0);
+    return guest_send(&h, VG_CALL_LAUNCH, arg, 8, &at, sizeof(at), cell ? VG_F_REPLY : 0, cell);
+}
+
+static void launch(uint64_t stream, unsigned number)
+{
+    launch_in(stream, number, 0);
 }
 
 /* What another thread does: a launch and a wait, both while the first one is held up. */
@@ -411,6 +416,86 @@ START_TEST(links_are_made_beside)
 }
 END_TEST
 
+/* ---- Copies of graphs, which the guest carries out ---- */
+
+#define COOKIE 0x1234u
+
+static uint64_t new_stream(void)
+{
+    return made(VG_CALL_cuStreamCreate, WORDS(1, CU_STREAM_NON_BLOCKING));
+}
+
+/* An executable graph of one copy, which the guest is asked to carry out. */
+static uint64_t copying_graph(uint64_t stream)
+{
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuStreamBeginCapture_v2, stream,
+                         CU_STREAM_CAPTURE_MODE_RELAXED),
+                     CUDA_SUCCESS);
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_HOST_FUNC, stream, COOKIE, VG_CALLBACK_TRANSFER),
+                     CUDA_SUCCESS);
+    return instance_of(made(VG_CALL_cuStreamEndCapture, WORDS(stream, 1)));
+}
+
+static void await_copy(uint64_t number)
+{
+    uint64_t end = now_ms() + TEST_WAIT_MS;
+
+    while (vg_load_acquire(&h.slot->callback_head) != number)
+        ck_assert_msg(now_ms() < end, "the graph did not come to its copy");
+}
+
+/* As the guest's thread for it does: over another stream, then the graph goes on. */
+static void carry_out_copy(uint64_t stream)
+{
+    uint64_t from = guest_extents(&h, 1);
+
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_COPY_IN, memory + 64, from, 64, stream, 0), CUDA_SUCCESS);
+    vg_store_release(&h.slot->callback_tail, vg_load_relaxed(&h.slot->callback_tail) + 1);
+}
+
+/* The driver waits for the graph with the code of a kernel, the graph for a copy, and that for us. */
+START_TEST(code_is_loaded_when_copies_of_graphs_are_done)
+{
+    begin();
+    uint64_t stream = new_stream(), beside = new_stream(), exec = copying_graph(stream);
+
+    vg_store_release(word, HOLD_LOADS);
+    for (uint64_t n = 1; n <= 2; n++) {
+        POST(&h, VG_CALL_cuGraphLaunch, exec, stream);
+        uint32_t seq = launch_in(stream, 1, OTHER);
+        await_copy(n);
+        ck_assert_int_eq(ASK(&h, NULL, VG_CALL_NOP), CUDA_SUCCESS);
+        ck_assert_msg(!is_done(OTHER, seq), "code was loaded while a graph waited for a copy");
+        carry_out_copy(beside);
+        ck_assert(guest_done(&h, OTHER, seq, TEST_WAIT_MS));
+        ck_assert_int_eq(vg_slot_cell(h.slot, OTHER)->result.result, CUDA_SUCCESS);
+    }
+    stop_cleanly();
+}
+END_TEST
+
+/* Nor is it while the next such graph is under way, which came when the call was put aside. */
+START_TEST(code_is_loaded_when_no_such_graph_is_left)
+{
+    begin();
+    uint64_t stream[2] = {new_stream(), new_stream()}, beside = new_stream();
+    uint64_t exec[2] = {copying_graph(stream[0]), copying_graph(stream[1])};
+
+    vg_store_release(word, HOLD_LOADS);
+    POST(&h, VG_CALL_cuGraphLaunch, exec[0], stream[0]);
+    uint32_t seq = launch_in(beside, 1, OTHER);
+    POST(&h, VG_CALL_cuGraphLaunch, exec[1], stream[1]);
+    await_copy(1);
+    carry_out_copy(beside);
+    await_copy(2);
+    ck_assert_msg(!guest_done(&h, OTHER, seq, SHORT_MS), "code was loaded while a graph was left");
+    carry_out_copy(beside);
+    ck_assert(guest_done(&h, OTHER, seq, TEST_WAIT_MS));
+    ck_assert_int_eq(vg_slot_cell(h.slot, OTHER)->result.result, CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
 TCase *held_cases(void)
 {
     TCase *t = tcase_create("held");
@@ -429,5 +514,7 @@ TCase *held_cases(void)
     tcase_add_test(t, a_graph_is_destroyed_after_its_instantiation);
     tcase_add_test(t, updates_and_uploads_are_made_beside);
     tcase_add_test(t, links_are_made_beside);
+    tcase_add_test(t, code_is_loaded_when_copies_of_graphs_are_done);
+    tcase_add_test(t, code_is_loaded_when_no_such_graph_is_left);
     return t;
 }

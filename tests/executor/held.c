@@ -3,7 +3,8 @@
  * A driver for check_held.c: the software GPU, some of whose calls take as long as the test wants.
  * VG_TEST_HOLD is the address of a word of the region. While that is HOLD_NEXT, the next of these
  * calls makes it HOLD_INSIDE and stays until it is HOLD_NONE, or HOLD_FAIL: then it fails, and the
- * one after it is held. Loaded by the executor.
+ * one after it is held. While it is HOLD_LOADS, launches wait for the GPU before they load code, as
+ * NVIDIA's driver does; every kernel is taken for one that is not loaded yet. Loaded by the executor.
  */
 #include <dlfcn.h>
 #include <sched.h>
@@ -15,11 +16,17 @@
 #include "vg_atomic.h"
 #include "vg_cuda.h"
 
+static uint32_t *the_word(void)
+{
+    const char *where = getenv("VG_TEST_HOLD");
+
+    return where ? (uint32_t *)(uintptr_t)strtoull(where, NULL, 0) : NULL;
+}
+
 /* False: the call is to fail. */
 static bool hold(void)
 {
-    const char *where = getenv("VG_TEST_HOLD");
-    uint32_t *word = where ? (uint32_t *)(uintptr_t)strtoull(where, NULL, 0) : NULL;
+    uint32_t *word = the_word();
 
     if (!word || !vg_cas(word, HOLD_NEXT, HOLD_INSIDE))
         return true;
@@ -64,6 +71,23 @@ HELD(cuModuleLoadDataEx,
      image, n, option, value)
 HELD(cuGraphUpload, (CUgraphExec exec, CUstream stream), exec, stream)
 HELD(cuLinkComplete, (CUlinkState state, void **image, size_t *size), state, image, size)
+
+CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                        unsigned bz, unsigned shared, CUstream stream, void **params, void **extra)
+    __attribute__((visibility("default")));
+
+CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                        unsigned bz, unsigned shared, CUstream stream, void **params, void **extra)
+{
+    __typeof__(cuLaunchKernel) *real;
+    CUresult (*wait)(void);
+
+    find("cuLaunchKernel", &real);
+    find("cuCtxSynchronize", &wait);
+    if (the_word() && vg_load_acquire(the_word()) == HOLD_LOADS)
+        wait();
+    return real(f, gx, gy, gz, bx, by, bz, shared, stream, params, extra);
+}
 
 /* That of device 0 is made before there is a region. */
 HELD_IF(dev != 0, cuDevicePrimaryCtxRetain, (CUcontext *ctx, CUdevice dev), ctx, dev)
