@@ -15,11 +15,22 @@
 #define FATBIN_HEADER 16u
 #define ENTRY_HEADER  64u /* the least */
 
+/* Options of one input. */
+struct options {
+    struct options *next;
+    struct vg_jit_numbers set;
+};
+
+/*
+ * The driver keeps pointers to the arrays of options as long as the state lives: it writes into
+ * the values, the last time when the state is destroyed.
+ */
 struct vg_link {
     struct vg_link *next;
     CUlinkState state;
     const uint8_t *image; /* NULL: not complete */
     size_t size;
+    struct options *inputs;
     struct vg_jit jit;
 };
 
@@ -37,6 +48,13 @@ static struct vg_link *find_link(struct vg_exec *x, uint64_t state)
     return l;
 }
 
+static void link_free(struct vg_link *l)
+{
+    for (struct options *o; (o = l->inputs) != NULL; free(o))
+        l->inputs = o->next;
+    free(l);
+}
+
 /* Frees notes of states that have ended, on their own or with their context. */
 static void sweep(struct vg_exec *x)
 {
@@ -46,13 +64,13 @@ static void sweep(struct vg_exec *x)
             continue;
         }
         *p = l->next;
-        free(l);
+        link_free(l);
     }
 }
 
 void vg_links_fini(struct vg_exec *x)
 {
-    for (struct vg_link *l; (l = x->links) != NULL; free(l))
+    for (struct vg_link *l; (l = x->links) != NULL; link_free(l))
         x->links = l->next;
 }
 
@@ -141,7 +159,7 @@ struct linking {
     const uint8_t *made;    /* or what came out, the driver's */
     uint64_t len;
     char *name;
-    struct vg_jit jit;      /* options of this input */
+    struct options *options; /* of this input; NULL: none */
     CUresult rc;
 };
 
@@ -149,15 +167,17 @@ static void linking_free(struct linking *l)
 {
     free(l->image);
     free(l->name);
+    free(l->options);
     free(l);
 }
 
 static void add_work(struct vg_exec *x, struct vg_aside *a)
 {
     struct linking *l = (struct linking *)a;
+    struct vg_jit_numbers *n = l->options ? &l->options->set : NULL;
 
     l->rc = x->cuda.cuLinkAddData_v2(l->link->state, l->type, l->image, l->len, l->name,
-                                     l->jit.count, l->jit.option, l->jit.value);
+                                     n ? n->count : 0, n ? n->option : NULL, n ? n->value : NULL);
 }
 
 static CUresult add_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
@@ -167,22 +187,45 @@ static CUresult add_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside 
 
     (void)x;
     vg_jit_send_logs(r, &l->link->jit);
+    if (l->options) {
+        l->options->next = l->link->inputs;
+        l->link->inputs = l->options;
+        l->options = NULL;
+    }
     linking_free(l);
     return rc;
+}
+
+/* The options of an input behind its image. */
+static CUresult take_options(struct vg_req *r, struct linking *l)
+{
+    uint64_t at = vg_image_options_at(r), count = r->call.arg[3];
+
+    if (count == 0)
+        return CUDA_SUCCESS;
+    l->options = malloc(sizeof(*l->options));
+    if (!l->options)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    if (at > r->call.payload_len || !vg_jit_take_numbers(&l->options->set, r->payload + at, count,
+                                                         r->call.payload_len - at))
+        r->breach = "malformed link input";
+    if (r->breach || l->options->set.count == 0) {
+        free(l->options);
+        l->options = NULL;
+    }
+    return CUDA_SUCCESS;
 }
 
 /* Everything that the call says, in memory of its own. */
 static struct linking *linking_new(struct vg_exec *x, struct vg_req *r)
 {
-    uint64_t at = vg_image_options_at(r), count = r->call.arg[3];
     const char *name = input_name(r);
     struct linking *l = calloc(1, sizeof(*l));
 
     if (!l)
         return NULL;
-    if (!name || (count && (at > r->call.payload_len ||
-                            !vg_jit_add_numbers(&l->jit, r->payload + at, count,
-                                                r->call.payload_len - at)))) {
+    l->rc = take_options(r, l);
+    if (!name || r->breach) {
         r->breach = "malformed link input";
         return l;
     }
@@ -204,8 +247,8 @@ CUresult vg_link_input(struct vg_exec *x, struct vg_req *r)
     if (!l)
         return CUDA_ERROR_OUT_OF_MEMORY;
     if (!r->breach)
-        rc = !l->link   ? CUDA_ERROR_INVALID_HANDLE
-             : !l->name ? CUDA_ERROR_OUT_OF_MEMORY
+        rc = !l->link            ? CUDA_ERROR_INVALID_HANDLE
+             : l->rc || !l->name ? CUDA_ERROR_OUT_OF_MEMORY
              : !l->image || !input_ok(l->type, l->image, l->len) ? CUDA_ERROR_INVALID_IMAGE
                                                                  : CUDA_SUCCESS;
     if (rc == CUDA_SUCCESS)

@@ -5,10 +5,10 @@
 #include "mediator/executor/load.h"
 #include "vg_jit.h"
 
-static void add_option(struct vg_jit *j, uint64_t option, uint64_t value)
+static void add_option(struct vg_jit *j, CUjit_option option, void *value)
 {
-    j->option[j->count] = (CUjit_option)option;
-    j->value[j->count++] = (void *)(uintptr_t)value;
+    j->option[j->count] = option;
+    j->value[j->count++] = value;
 }
 
 void vg_jit_add_logs(struct vg_jit *j, size_t capacity)
@@ -17,23 +17,38 @@ void vg_jit_add_logs(struct vg_jit *j, size_t capacity)
 
     if (size < 16)
         return;
-    add_option(j, CU_JIT_INFO_LOG_BUFFER, (uintptr_t)j->info);
-    add_option(j, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES, size - 8);
-    add_option(j, CU_JIT_ERROR_LOG_BUFFER, (uintptr_t)j->error);
-    add_option(j, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, size - 8);
+    void *room = (void *)(uintptr_t)(size - 8);
+    add_option(j, CU_JIT_INFO_LOG_BUFFER, j->info);
+    add_option(j, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES, room);
+    add_option(j, CU_JIT_ERROR_LOG_BUFFER, j->error);
+    add_option(j, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, room);
 }
 
-bool vg_jit_add_numbers(struct vg_jit *j, const uint8_t *p, uint64_t count, size_t room)
+bool vg_jit_take_numbers(struct vg_jit_numbers *n, const uint8_t *p, uint64_t count, size_t room)
 {
     struct vg_jit_option o;
 
+    n->count = 0;
     if (count > VG_JIT_OPTIONS_MAX || count * sizeof(o) > room)
         return false;
     for (uint64_t i = 0; i < count; i++) {
         memcpy(&o, p + i * sizeof(o), sizeof(o));
-        if (vg_jit_is_number(o.option))
-            add_option(j, o.option, o.value);
+        if (!vg_jit_is_number(o.option))
+            continue;
+        n->option[n->count] = (CUjit_option)o.option;
+        n->value[n->count++] = (void *)(uintptr_t)o.value;
     }
+    return true;
+}
+
+bool vg_jit_add_numbers(struct vg_jit *j, const uint8_t *p, uint64_t count, size_t room)
+{
+    struct vg_jit_numbers n;
+
+    if (!vg_jit_take_numbers(&n, p, count, room))
+        return false;
+    for (unsigned i = 0; i < n.count; i++)
+        add_option(j, n.option[i], n.value[i]);
     return true;
 }
 

@@ -19,6 +19,13 @@ struct vg_jit {
     char info[VG_JIT_LOG_MAX], error[VG_JIT_LOG_MAX];
 };
 
+/* Options that are plain numbers, as the driver wants them. */
+struct vg_jit_numbers {
+    unsigned count;
+    CUjit_option option[VG_JIT_OPTIONS_MAX];
+    void *value[VG_JIT_OPTIONS_MAX];
+};
+
 /* Asks for both logs, of half of `capacity` bytes each; too little is none. */
 void vg_jit_add_logs(struct vg_jit *j, size_t capacity);
 
@@ -26,6 +33,10 @@ void vg_jit_add_logs(struct vg_jit *j, size_t capacity);
  * Takes the options that are plain numbers from `count` struct vg_jit_option at p. False: more than
  * VG_JIT_OPTIONS_MAX, or not all of them within `room` bytes.
  */
+bool vg_jit_take_numbers(struct vg_jit_numbers *n, const uint8_t *p, uint64_t count, size_t room)
+    __attribute__((warn_unused_result));
+
+/* The same, to what j has. */
 bool vg_jit_add_numbers(struct vg_jit *j, const uint8_t *p, uint64_t count, size_t room)
     __attribute__((warn_unused_result));
 

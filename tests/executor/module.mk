@@ -82,3 +82,10 @@ tests += check-placing
 check-placing-src  := tests/executor/check_placing.c
 check-placing-libs := libvgexec.a libvgproto.a
 check-placing-ldlibs := -ldl -pthread
+
+# The linker, on a driver that keeps what it is given.
+tests += check-links
+check-links-src  := tests/executor/check_links.c
+check-links-libs := libvgexec.a libvgproto.a
+check-links-pkgs := check
+check-links-ldlibs := -ldl

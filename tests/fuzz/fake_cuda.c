@@ -323,7 +323,7 @@ static CUresult fake_kernel_param(CUkernel k, size_t i, size_t *off, size_t *siz
     return fake_param(i, off, size);
 }
 
-static void jit(const void *image, const CUjit_option *option, void **value, unsigned n)
+void fake_jit(const void *image, const CUjit_option *option, void **value, unsigned n)
 {
     uint32_t magic;
 
@@ -338,7 +338,7 @@ static void jit(const void *image, const CUjit_option *option, void **value, uns
 static CUresult fake_load_module(CUmodule *m, const void *image, unsigned n, CUjit_option *option,
                                  void **value)
 {
-    jit(image, option, value, n);
+    fake_jit(image, option, value, n);
     fake_give_handle(m);
     return fake_outcome();
 }
@@ -349,50 +349,8 @@ static CUresult fake_load_library(CUlibrary *l, const void *image, CUjit_option 
 {
     if (lv || ln > 1 || (ln && *lo != CU_LIBRARY_BINARY_IS_PRESERVED))
         abort();
-    jit(image, option, value, n);
+    fake_jit(image, option, value, n);
     fake_give_handle(l);
-    return fake_outcome();
-}
-
-/* Writes all the room that was given for messages, as long as the state lives. */
-static CUresult fake_link_create(unsigned n, CUjit_option *option, void **value,
-                                 CUlinkState *state)
-{
-    static const char text[8] = "...";
-
-    jit(text, option, value, n);
-    fake_give_handle(state);
-    return fake_outcome();
-}
-
-static CUresult fake_link_add(CUlinkState state, CUjitInputType type, void *data, size_t size,
-                              const char *name, unsigned n, CUjit_option *option, void **value)
-{
-    (void)state;
-    (void)type;
-    (void)option;
-    (void)value;
-    fake_read(data, size);
-    sink ^= (uint8_t)strlen(name);
-    if (n > VG_JIT_OPTIONS_MAX)
-        abort();
-    return fake_outcome();
-}
-
-static CUresult fake_link_complete(CUlinkState state, void **image, size_t *size)
-{
-    static uint8_t linked[70000];
-
-    (void)state;
-    linked[0] = '.';
-    *image = linked;
-    *size = fake_draw() % sizeof(linked);
-    return fake_outcome();
-}
-
-static CUresult fake_link_destroy(CUlinkState state)
-{
-    (void)state;
     return fake_outcome();
 }
 
@@ -570,13 +528,10 @@ void fake_cuda_fill(struct vg_cuda *c)
     c->cuKernelGetParamInfo = fake_kernel_param;
     c->cuModuleLoadDataEx = fake_load_module;
     c->cuLibraryLoadData = fake_load_library;
-    c->cuLinkCreate_v2 = fake_link_create;
-    c->cuLinkAddData_v2 = fake_link_add;
-    c->cuLinkComplete = fake_link_complete;
-    c->cuLinkDestroy = fake_link_destroy;
     c->cuDevSmResourceSplitByCount = fake_split;
     c->cuDevResourceGenerateDesc = fake_desc;
     fake_graph_fill(c);
+    fake_link_fill(c);
     fake_pins_fill(c);
     c->cuStreamQuery = fake_stream_query;
     c->cuEventQuery = fake_event_query;

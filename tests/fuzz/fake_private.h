@@ -19,7 +19,13 @@ void fake_write(void *p, size_t n);
 /* What a driver would free later: freed at the next reset, once. */
 void fake_keep(void *p);
 
+/* Reads the image, and writes all the room that was given for messages. */
+void fake_jit(const void *image, const CUjit_option *option, void **value, unsigned n);
+
 void fake_graph_fill(struct vg_cuda *c);
+
+/* Also forgets all states of links. */
+void fake_link_fill(struct vg_cuda *c);
 
 /* Also forgets what was registered. */
 void fake_pins_fill(struct vg_cuda *c);

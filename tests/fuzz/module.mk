@@ -9,7 +9,7 @@ fuzz-options := -max_len=8192 -timeout=10 -rss_limit_mb=2048 -verbosity=1
 ifeq ($(VARIANT),fuzz)
 progs += fuzz-executor
 fuzz-executor-src    := tests/fuzz/fuzz_executor.c tests/fuzz/fake_cuda.c tests/fuzz/fake_graph.c \
-    tests/fuzz/fake_pins.c
+    tests/fuzz/fake_link.c tests/fuzz/fake_pins.c
 fuzz-executor-libs   := libvgexec.a libvgproto.a
 fuzz-executor-ldlibs := -fsanitize=fuzzer -ldl
 endif
