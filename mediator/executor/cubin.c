@@ -11,6 +11,9 @@
 #define OTHER_MANAGED 0x04u /* in st_other */
 #define RELOC_64      2u    /* the address, 64 bits */
 #define RELOC_G64     4u    /* the generic address: the same */
+#define RELOC_LO32    56u   /* the address' lower half in an instruction, as linked code has it ... */
+#define RELOC_HI32    57u   /* ... and its upper half */
+#define IMMEDIATE     4u    /* where in its 16 bytes an instruction has 32 bits for them */
 #define ALIGN_MIN     16u
 #define ALIGN_MAX     256u
 
@@ -160,23 +163,48 @@ static int place_variables(struct file *f, uint8_t *memory, uint64_t room, uint6
 
 /* ---- what refers to them ---- */
 
+/* The whole address into data. Addends of REL stand there before. */
+static int put_address(uint8_t *at, uint64_t address, const Elf64_Rela *r, bool addend)
+{
+    uint64_t value;
+
+    memcpy(&value, at, sizeof(value));
+    value = address + (addend ? (uint64_t)r->r_addend : value);
+    memcpy(at, &value, sizeof(value));
+    return 1;
+}
+
+/* Half of it into an instruction, where half of an addend says nothing: NVIDIA's tools put none there. */
+static int put_half(uint8_t *at, uint64_t address, const Elf64_Rela *r, bool addend)
+{
+    uint32_t half;
+
+    memcpy(&half, at, sizeof(half));
+    if (!addend && half != 0)
+        return -ENOTSUP;
+    address += addend ? (uint64_t)r->r_addend : 0;
+    half = (uint32_t)(ELF64_R_TYPE(r->r_info) == RELOC_HI32 ? address >> 32 : address);
+    memcpy(at, &half, sizeof(half));
+    return 1;
+}
+
 /* One relocation, already as RELA. 0: not ours, 1: done for good. */
 static int resolve(const struct file *f, const Elf64_Shdr *target, const Elf64_Rela *r, bool addend,
                    const uint64_t *where)
 {
-    uint64_t symbol = ELF64_R_SYM(r->r_info), type = ELF64_R_TYPE(r->r_info), value;
+    uint64_t symbol = ELF64_R_SYM(r->r_info), type = ELF64_R_TYPE(r->r_info);
 
     if (symbol >= f->symbols || !where[symbol] || !(target->sh_flags & SHF_ALLOC))
         return 0;
-    if ((type != RELOC_64 && type != RELOC_G64) || target->sh_type != SHT_PROGBITS)
+    bool halves = type == RELOC_LO32 || type == RELOC_HI32;
+    if ((!halves && type != RELOC_64 && type != RELOC_G64) || target->sh_type != SHT_PROGBITS ||
+        halves != !!(target->sh_flags & SHF_EXECINSTR))
         return -ENOTSUP;
-    if (!inside(r->r_offset, sizeof(value), target->sh_size))
+    if (!inside(r->r_offset, sizeof(uint64_t), target->sh_size))
         return -EINVAL;
     uint8_t *at = f->p + target->sh_offset + r->r_offset;
-    memcpy(&value, at, sizeof(value));
-    value = where[symbol] + (addend ? (uint64_t)r->r_addend : value);
-    memcpy(at, &value, sizeof(value));
-    return 1;
+    return halves ? put_half(at + IMMEDIATE, where[symbol], r, addend)
+                  : put_address(at, where[symbol], r, addend);
 }
 
 /* Takes what is resolved out of a table of relocations; s.sh_size is what is left. */

@@ -142,6 +142,8 @@ static CUresult load_cubin(struct vg_exec *x, const uint8_t *image, struct vg_ji
     if (rc == CUDA_SUCCESS)
         rc = x->cuda.cuLibraryLoadData(ret_library, copy, j ? j->option : NULL,
                                        j ? j->value : NULL, j ? j->count : 0, NULL, NULL, 0);
+    else if (rc == CUDA_ERROR_NOT_SUPPORTED)
+        vg_log(x, "event=no_placing why='code refers to managed variables in a way that is not known'");
     free(copy);
     return rc;
 }

@@ -14,6 +14,7 @@ check-cubin-src  := tests/executor/check_cubin.c
 check-cubin-libs := libvgexec.a libvgproto.a
 check-cubin-pkgs := check
 check-cubin-ldlibs := -ldl
+test-scripts     += tests/executor/cubin.sh
 check-executor-src  := $(addprefix tests/executor/,check_process.c check_work.c check_ahead.c \
     check_array.c check_aside.c check_held.c check_graph.c check_limits.c check_images.c harness.c) \
     mediator/limit/account.c
