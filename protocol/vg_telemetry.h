@@ -112,8 +112,9 @@ struct vg_telemetry_peer {
 };
 
 struct vg_telemetry_fabric {
-    uint32_t known;             /* 0: an older host, which says nothing */
-    uint32_t reserved;
+    uint8_t  known;             /* 0: an older host, which says nothing */
+    uint8_t  beyond[VG_LINK_WHATS];     /* statuses of a link whose number is too large */
+    uint8_t  reserved[2];
     struct vg_telemetry_link link[VG_TELEMETRY_LINKS];
     struct vg_telemetry_peer peer[VG_DEVICES_MAX];      /* by the other device's index */
 };

@@ -10,6 +10,11 @@
 
 #define STATUS_OTHER 255
 
+static nv_result status_of(uint8_t said)
+{
+    return said == STATUS_OTHER ? VG_NV_UNKNOWN : said;
+}
+
 /* The link as the page has it, with the status of `what`. */
 static nv_result find_link(nv_device dev, unsigned link, enum vg_nv_link_what what,
                            struct vg_telemetry_link *ret)
@@ -20,14 +25,13 @@ static nv_result find_link(nv_device dev, unsigned link, enum vg_nv_link_what wh
     if (rc != VG_NV_SUCCESS)
         return rc;
     const struct vg_telemetry_fabric *f = &nv_page.fabric[index];
-    /* A GPU without links has no wrong numbers either. */
-    if (!f->known || (link >= VG_TELEMETRY_LINKS && f->link[0].status[what] == VG_NV_NOT_SUPPORTED)) {
+    if (!f->known) {
         rc = VG_NV_NOT_SUPPORTED;
     } else if (link >= VG_TELEMETRY_LINKS) {
-        rc = VG_NV_INVALID_ARGUMENT;
+        rc = status_of(f->beyond[what]);
     } else {
         *ret = f->link[link];
-        rc = ret->status[what] == STATUS_OTHER ? VG_NV_UNKNOWN : ret->status[what];
+        rc = status_of(ret->status[what]);
     }
     nv_leave();
     return rc;

@@ -17,6 +17,7 @@ enum { TOPOLOGY_INTERNAL = 0, TOPOLOGY_SYSTEM = 50 };
 
 static void clear_links(struct vg_telemetry_fabric *f)
 {
+    memset(f->beyond, VG_NV_NOT_SUPPORTED, sizeof(f->beyond));
     for (unsigned i = 0; i < VG_TELEMETRY_LINKS; i++)
         memset(f->link[i].status, VG_NV_NOT_SUPPORTED, sizeof(f->link[i].status));
 }
@@ -131,6 +132,17 @@ static void ask_link(void *dev, unsigned link, struct vg_telemetry_link *l)
     ask_capabilities(dev, link, l);
 }
 
+/* Which arguments NVML looks at before it finds a GPU without links depends on the function. */
+static void ask_links(void *dev, struct vg_telemetry_fabric *f)
+{
+    struct vg_telemetry_link beyond;
+
+    for (unsigned i = 0; i < VG_TELEMETRY_LINKS; i++)
+        ask_link(dev, i, &f->link[i]);
+    ask_link(dev, VG_TELEMETRY_LINKS, &beyond);
+    memcpy(f->beyond, beyond.status, sizeof(f->beyond));
+}
+
 static void ask_pair(void *a, void *b, struct vg_telemetry_peer *p)
 {
     unsigned value;
@@ -147,8 +159,8 @@ void vg_gauge_fabric_nvml(void *const *devices, struct vg_gauges *g)
 {
     find_all();
     for (unsigned i = 0; i < g->device_count; i++) {
-        for (unsigned k = 0; devices[i] && k < VG_TELEMETRY_LINKS; k++)
-            ask_link(devices[i], k, &g->fabric[i].link[k]);
+        if (devices[i])
+            ask_links(devices[i], &g->fabric[i]);
         for (unsigned k = 0; devices[i] && k < g->device_count; k++) {
             if (devices[k])
                 ask_pair(devices[i], devices[k], &g->fabric[i].peer[k]);

@@ -212,7 +212,13 @@ static int link_answer(void *dev, unsigned link, unsigned what, unsigned *out)
 }
 
 DEFINE(nvmlDeviceGetNvLinkState, (void *d, unsigned l, unsigned *out)) { return link_answer(d, l, 0, out); }
-DEFINE(nvmlDeviceGetNvLinkVersion, (void *d, unsigned l, unsigned *out)) { return link_answer(d, l, 1, out); }
+
+/* Which wrong number a function answers how is its own affair. */
+DEFINE(nvmlDeviceGetNvLinkVersion, (void *d, unsigned l, unsigned *out))
+{
+    return l >= 18 ? VG_NV_NOT_SUPPORTED : link_answer(d, l, 1, out);
+}
+
 DEFINE(nvmlDeviceGetNvLinkRemoteDeviceType, (void *d, unsigned l, unsigned *out)) { return link_answer(d, l, 2, out); }
 
 DEFINE(nvmlDeviceGetNvLinkCapability, (void *d, unsigned l, unsigned capability, unsigned *out))
