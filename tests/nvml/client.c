@@ -235,39 +235,72 @@ static void check_memory(void *dev)
     NEED(v2.total == v2.used + v2.free + v2.reserved && v2.used >= HELD);
 }
 
-/* True once the lists have us with our memory. */
-static bool is_listed(void *dev)
+/*
+ * A whole list, in memory that the caller frees. Natively others are on the GPU, and come meanwhile: so
+ * the room needed is asked for until it is enough.
+ */
+static void *take_list(const char *symbol, void *dev, size_t entry, unsigned *ret_count)
 {
-    struct vg_nv_process list[64];
-    unsigned count = 64;
+    bool samples = strstr(symbol, "Utilization") != NULL;
+    void *list = NULL;
 
-    IS(nv("nvmlDeviceGetComputeRunningProcesses_v3")(dev, &count, list), 0);
-    for (unsigned i = 0; i < count; i++) {
-        if (list[i].pid == (unsigned)getpid())
-            return list[i].memory >= HELD && list[i].memory != VG_NV_NO_VALUE;
+    *ret_count = 0;
+    for (unsigned tries = 0; tries < 20; tries++) {
+        int rc = samples ? nv(symbol)(dev, list, ret_count, 0ull) : nv(symbol)(dev, ret_count, list);
+        if (rc != VG_NV_INSUFFICIENT_SIZE) {
+            is(__LINE__, symbol, rc, 0);
+            return list;
+        }
+        NEED(*ret_count > 0);
+        list = realloc(list, *ret_count * entry);
+        NEED(list);
     }
-    return false;
+    fail(__LINE__, symbol);
+    return NULL;
+}
+
+/* Whether we are in a list of processes, with at least so much memory. */
+static bool is_listed(const char *symbol, void *dev, uint64_t memory)
+{
+    unsigned count;
+    struct vg_nv_process *list = take_list(symbol, dev, sizeof(*list), &count);
+    bool found = false;
+
+    for (unsigned i = 0; i < count; i++)
+        found = found || (list[i].pid == (unsigned)getpid() && list[i].memory >= memory &&
+                          list[i].memory != VG_NV_NO_VALUE);
+    free(list);
+    return found;
+}
+
+static void check_samples(void *dev)
+{
+    unsigned count, timed = 0;
+    struct vg_nv_sample *s = take_list("nvmlDeviceGetProcessUtilization", dev, sizeof(*s), &count);
+
+    for (unsigned i = 0; i < count; i++) {
+        NEED(s[i].sm <= 100);
+        timed += s[i].time > 0;
+    }
+    NEED(timed > 0);
+    IS(nv("nvmlDeviceGetProcessUtilization")(dev, s, &count, ~0ull), VG_NV_NOT_FOUND);
+    free(s);
 }
 
 static void check_processes(void *dev)
 {
-    struct vg_nv_sample samples[64];
+    static const char compute[] = "nvmlDeviceGetComputeRunningProcesses_v3";
     unsigned count = 0;
     char name[256];
 
-    for (int tenths = 0; !is_listed(dev); tenths++) {
+    for (int tenths = 0; !is_listed(compute, dev, HELD); tenths++) {
         NEED(tenths < 50);
         nanosleep(&(struct timespec){0, 100000000}, NULL);
     }
-    IS(nv("nvmlDeviceGetComputeRunningProcesses_v3")(dev, &count, NULL), VG_NV_INSUFFICIENT_SIZE);
+    IS(nv(compute)(dev, &count, NULL), VG_NV_INSUFFICIENT_SIZE);
     NEED(count >= 1);
-    count = 64;
-    IS(nv("nvmlDeviceGetGraphicsRunningProcesses_v3")(dev, &count, room), 0);
-    NEED(count == 0);
-    count = 64;
-    IS(nv("nvmlDeviceGetProcessUtilization")(dev, samples, &count, 0ull), 0);
-    NEED(count >= 1 && samples[0].sm <= 100 && samples[0].time > 0);
-    IS(nv("nvmlDeviceGetProcessUtilization")(dev, samples, &count, ~0ull), VG_NV_NOT_FOUND);
+    NEED(!is_listed("nvmlDeviceGetGraphicsRunningProcesses_v3", dev, 0));
+    check_samples(dev);
     IS(nv("nvmlSystemGetProcessName")((unsigned)getpid(), name, (unsigned)sizeof(name)), 0);
     NEED(strstr(name, "nvml"));
 }
