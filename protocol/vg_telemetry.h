@@ -27,7 +27,7 @@
 
 enum vg_nv_kind {
     VG_NV_N1, VG_NV_N2, VG_NV_N4, VG_NV_W1, VG_NV_W2, VG_NV_A1, VG_NV_E2, VG_NV_E3, VG_NV_ST,
-    VG_NV_BV, VG_NV_VF, VG_NV_TX, VG_NV_AT, VG_NV_TS,
+    VG_NV_BV, VG_NV_TX, VG_NV_AT, VG_NV_TS,
 };
 
 enum vg_nv_item {

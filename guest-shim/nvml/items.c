@@ -69,36 +69,17 @@ static nv_result text(nv_device dev, enum vg_nv_item item, unsigned element, cha
     return rc == VG_NV_SUCCESS ? nv_text(buffer, out, length) : rc;
 }
 
-/* The device comes first, then where the caller wants it. */
-static nv_result check_both(nv_device dev, const uint32_t *out)
+static nv_result versioned(nv_device dev, enum vg_nv_item item, uint32_t *out)
 {
     nv_result rc = nv_check_device(dev);
 
-    return rc == VG_NV_SUCCESS && !out ? VG_NV_INVALID_ARGUMENT : rc;
-}
-
-static nv_result versioned(nv_device dev, enum vg_nv_item item, uint32_t *out)
-{
-    nv_result rc = check_both(dev, out);
-
     if (rc != VG_NV_SUCCESS)
         return rc;
+    if (!out)
+        return VG_NV_INVALID_ARGUMENT;
     if (*out != vg_nv_rows[item].version)
         return VG_NV_VERSION_MISMATCH;
     return nv_item_of(dev, item, 0, out);
-}
-
-/* Which struct the caller has, its version says: the flag alone, or behind that. */
-static nv_result flag(nv_device dev, enum vg_nv_item item, uint32_t *out)
-{
-    nv_result rc = check_both(dev, out);
-
-    if (rc != VG_NV_SUCCESS)
-        return rc;
-    if (*out == VG_NV_VERSION(2 * sizeof(*out), 1))
-        return nv_item_of(dev, item, 0, out + 1);
-    return *out == VG_NV_VERSION(sizeof(*out), 1) ? nv_item_of(dev, item, 0, out)
-                                                  : VG_NV_VERSION_MISMATCH;
 }
 
 static nv_result wides(nv_device dev, enum vg_nv_item item, uint64_t *a, uint64_t *b)
@@ -138,9 +119,6 @@ static nv_result wides(nv_device dev, enum vg_nv_item item, uint64_t *a, uint64_
 #define DEFINE_W2(item, symbol)                                         \
     NV_EXPORT nv_result symbol(nv_device d, uint64_t *a, uint64_t *b);  \
     nv_result symbol(nv_device d, uint64_t *a, uint64_t *b) { return wides(d, item, a, b); }
-#define DEFINE_VF(item, symbol)                                         \
-    NV_EXPORT nv_result symbol(nv_device d, uint32_t *a);               \
-    nv_result symbol(nv_device d, uint32_t *a) { return flag(d, item, a); }
 #define DEFINE_A1(item, symbol)                                         \
     NV_EXPORT nv_result symbol(nv_device d, uint32_t which, uint32_t *a); \
     nv_result symbol(nv_device d, uint32_t which, uint32_t *a)          \

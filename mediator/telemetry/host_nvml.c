@@ -65,20 +65,6 @@ void *vg_gauge_nvml_symbol(const char *symbol)
 
 /* ---- rows ---- */
 
-/* The flag stands behind the version, or takes its place: by NVML's version. */
-static int ask_flag(union nv_call call, nv_device dev, void *out)
-{
-    uint32_t both[2] = { VG_NV_VERSION(sizeof(both), 1), 0 }, one = VG_NV_VERSION(sizeof(one), 1);
-    int rc = call.n1(dev, both);
-
-    if (rc == VG_NV_VERSION_MISMATCH) {
-        both[1] = one;
-        rc = call.n1(dev, &both[1]);
-    }
-    memcpy(out, &both[1], sizeof(both[1]));
-    return rc;
-}
-
 /* One answer of a row into `out`. The result, or FUNCTION_NOT_FOUND. */
 static int ask(const struct vg_nv_row *row, union nv_call call, nv_device dev, unsigned element,
                void *out)
@@ -97,7 +83,6 @@ static int ask(const struct vg_nv_row *row, union nv_call call, nv_device dev, u
     case VG_NV_ST:
     case VG_NV_BV:
     case VG_NV_TS: return call.n1(dev, out);
-    case VG_NV_VF: return ask_flag(call, dev, out);
     case VG_NV_W2: return call.w2(dev, (uint64_t *)out, (uint64_t *)out + 1);
     case VG_NV_N2: return call.n2(dev, &n[0], &n[1]);
     case VG_NV_N4: return call.n4(dev, &n[0], &n[1], &n[2], &n[3]);

@@ -27,19 +27,6 @@ static void *find(const char *symbol)
 
 /* ---- the rows whose answer is the host's ---- */
 
-/* With the version that this NVML takes. */
-static int ask_flag(int (*f)(), void *dev, uint32_t *out)
-{
-    uint32_t both[2] = {VG_NV_VERSION(sizeof(both), 1), 0};
-    int rc = f(dev, both);
-
-    *out = both[1];
-    if (rc != VG_NV_VERSION_MISMATCH)
-        return rc;
-    *out = VG_NV_VERSION(sizeof(*out), 1);
-    return f(dev, out);
-}
-
 static int ask(const struct vg_nv_row *row, void *address, void *dev, uint32_t element, void *out)
 {
     int (*f)();
@@ -49,7 +36,6 @@ static int ask(const struct vg_nv_row *row, void *address, void *dev, uint32_t e
     switch ((enum vg_nv_kind)row->kind) {
     case VG_NV_N2: return f(dev, out, (uint32_t *)out + 1);
     case VG_NV_W2: return f(dev, out, (uint64_t *)out + 1);
-    case VG_NV_VF: return ask_flag(f, dev, out);
     case VG_NV_N4: return f(dev, out, (uint32_t *)out + 1, (uint32_t *)out + 2, (uint32_t *)out + 3);
     case VG_NV_A1: return f(dev, element, out);
     case VG_NV_E2: return f(dev, element >> 1, element & 1, out);

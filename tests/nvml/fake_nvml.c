@@ -80,16 +80,6 @@ static int wides(void *dev, enum vg_nv_item item, uint64_t *a, uint64_t *b)
     return rc;
 }
 
-/* Of the two kinds of NVML that there are, $VG_FAKE_FLAG_ALONE makes it the other one. */
-static int flag(void *dev, enum vg_nv_item item, uint32_t *out)
-{
-    unsigned words = getenv("VG_FAKE_FLAG_ALONE") ? 1 : 2;
-
-    if (*out != VG_NV_VERSION(4 * words, 1))
-        return VG_NV_VERSION_MISMATCH;
-    return answer(dev, item, 0, out + words - 1, 0);
-}
-
 static int words(void *dev, enum vg_nv_item item, uint32_t *const *out, unsigned count)
 {
     uint32_t n[4];
@@ -107,7 +97,6 @@ static int words(void *dev, enum vg_nv_item item, uint32_t *const *out, unsigned
     { return words(d, i, (uint32_t *const[]){a, b, e, f}, 4); }
 #define FAKE_W1(i, s) DEFINE(s, (void *d, void *a)) { return answer(d, i, 0, a, 0); }
 #define FAKE_W2(i, s) DEFINE(s, (void *d, uint64_t *a, uint64_t *b)) { return wides(d, i, a, b); }
-#define FAKE_VF(i, s) DEFINE(s, (void *d, uint32_t *a)) { return flag(d, i, a); }
 #define FAKE_A1(i, s) DEFINE(s, (void *d, uint32_t which, uint32_t *a)) \
     { return answer(d, i, which, a, 0); }
 #define FAKE_E2(i, s) DEFINE(s, (void *d, uint32_t x, uint32_t y, void *a)) \

@@ -56,13 +56,12 @@ check 'several devices in their order' same
 check 'and what connects them' grep -q '^pair 1,0 nvmlDeviceGetP2PStatus' "$work/ours"
 check 'without the driver' test "$(drivers)" = 0
 mediator_stop
-# In another order NVML cannot say which is the first. And it may be one with another struct.
-export VG_FAKE_FLAG_ALONE=1
+# In another order NVML cannot say which is the first.
 CUDA_DEVICE_ORDER=FASTEST_FIRST VGPU_BACKEND=cuda mediator_start --set cuda_library="$fake/libcuda.so.1" --set prestart=0
 check 'the driver says which devices' same
 check 'which was asked' test "$(drivers)" != 0
 mediator_stop
-unset VG_FAKE_DEVICES VGPU_SOFT_DEVICES VG_FAKE_FLAG_ALONE
+unset VG_FAKE_DEVICES VGPU_SOFT_DEVICES
 
 # A private mediator, which is one of many: NVML is started once, and only for who asks.
 mkdir -p "$work/one/bin"
