@@ -28,7 +28,8 @@ static nv_result find_link(nv_device dev, unsigned link, enum vg_nv_link_what wh
     if (!f->known) {
         rc = VG_NV_NOT_SUPPORTED;
     } else if (link >= VG_TELEMETRY_LINKS) {
-        rc = status_of(f->beyond[what]);
+        /* Success, which there is no value for, is a host's that does not tell. */
+        rc = f->beyond[what] ? status_of(f->beyond[what]) : VG_NV_INVALID_ARGUMENT;
     } else {
         *ret = f->link[link];
         rc = status_of(ret->status[what]);

@@ -3,7 +3,8 @@
  * Managed variables of a cubin. The driver would give them memory that only the host sees; the
  * guest needs them in its region. So a private copy of the cubin is changed before it is loaded:
  * what refers to a managed variable gets its address for good, and the variable becomes an ordinary
- * one that nothing refers to. Pure: hostile bytes in, no driver.
+ * one that nothing refers to. What refers are words in data and constants, or, in linked code, the
+ * halves of addresses in instructions. Pure: hostile bytes in, no driver.
  */
 #ifndef VG_CUBIN_H
 #define VG_CUBIN_H
