@@ -22,13 +22,13 @@ check-executor-libs := libvgproto.a
 check-executor-pkgs := check
 check-executor-deps := $(B)/bin/vgpu-executor $(B)/tests/libheld-cuda.so
 
-# The software GPU, with calls that the test can hold up.
-$(B)/tests/libheld-cuda.so: $(OBJ)/tests/executor/held.o $(B)/lib/libvgpu-softcuda.so
+# The software GPU, with calls that the test can hold up, and one that is late.
+$(B)/tests/lib%-cuda.so: $(OBJ)/tests/executor/%.o $(B)/lib/libvgpu-softcuda.so
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared $(LDFLAGS) -Wl,--no-as-needed -Wl,-rpath,'$$ORIGIN/../lib' -o $@ $^ -ldl
-objects          += $(OBJ)/tests/executor/held.o
-extra-test-files += $(B)/tests/libheld-cuda.so
+objects          += $(OBJ)/tests/executor/held.o $(OBJ)/tests/executor/late.o
+extra-test-files += $(B)/tests/libheld-cuda.so $(B)/tests/liblate-cuda.so
 
 # What measures and holds back work, on a driver of the test's own.
 tests += check-gate
