@@ -151,7 +151,17 @@ def mediators():
     expect("ended once", len(rows), 3)
 
 
+def logs():
+    right, wrong = "MUL_MAT(a): OK\n", "[MUL_MAT] ERR = 0.9 > 0.1 MUL_MAT(b): FAIL"
+    said = run.log_of(right * 10 + wrong + "\n" + right * 20000 + "the end")
+    expect("the end is kept", said[-7:], "the end")
+    expect("and what failed long before", said.splitlines()[0], wrong)
+    expect("and nothing else of that", said.splitlines()[1][:5], "[... ")
+    expect("little is kept whole", run.log_of(right * 10), right * 10)
+
+
 judgements()
+logs()
 ratios()
 summaries()
 references()
