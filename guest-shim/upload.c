@@ -10,9 +10,9 @@
 #include <time.h>
 
 #include "guest-shim/call.h"
+#include "guest-shim/digest.h"
 #include "guest-shim/lock.h"
 #include "guest-shim/state.h"
-#include "vg_digest.h"
 #include "vg_error.h"
 
 #define WINDOW_MAX (16u << 20)  /* bytes of the window that one image may take */
@@ -151,23 +151,12 @@ static CUresult load_in_parts(struct load *l, uint8_t *window, size_t room)
 
 /* ---- images that the host knows ---------------------------------------------------- */
 
-static void digest_of(const struct vg_image *m, uint8_t ret_digest[VG_DIGEST_BYTES])
-{
-    struct vg_digest d;
-
-    vg_digest_init(&d);
-    vg_digest_add(&d, m->header, m->header_size);
-    for (unsigned i = 0; i < m->pieces; i++)
-        vg_digest_add(&d, m->piece[i].bytes, m->piece[i].size);
-    vg_digest_end(&d, ret_digest);
-}
-
 /* True if the host had it, with the answer. False: it must be sent, to be kept. */
 static bool load_known(struct load *l, CUresult *ret_result)
 {
     if (l->input || l->placed || !(vg_process.slot->features & VG_HOST_KEEPS_IMAGES))
         return false;
-    digest_of(l->image, l->digest);
+    vg_image_digest(l->image, l->digest);
     l->named = VG_IMAGE_KNOWN;
     l->handle = 0;
     *ret_result = load_call(l, 0, 0);

@@ -3,6 +3,7 @@
 libs += libvgproto.a
 libvgproto.a-src := $(wildcard protocol/*.c)
 # Following variables of vector types, gcc 4.8 dies.
+$(OBJ)/protocol/vg_digest_wide.o: CFLAGS += -O3
 $(OBJ)/protocol/vg_digest.o: CFLAGS += $(if $(findstring clang,$(CC)),,-fno-var-tracking-assignments)
 
 # The version script of a library that exports exactly the table's symbols (and nothing else), from

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * BLAKE3 by its specification (O'Connor, Aumasson, Neves, Wilcox-O'Hearn). No calls but memcpy's.
- * The rounds are written once, on eight numbers at a time: those of eight chunks or nodes,
- * of which some may be idle.
+ * Eight numbers at a time: those of eight chunks or nodes, of which some may be idle.
  */
 #include "vg_digest.h"
 
@@ -10,36 +9,14 @@
 #include <string.h>
 
 #define LANES 8u
-#define BLOCK 64u
-#define CHUNK VG_DIGEST_CHUNK
+#include "vg_digest_rounds.h"
+
 #define MANY  64u       /* chunks of the largest subtree that is made at once */
-
-enum { CHUNK_START = 1, CHUNK_END = 2, PARENT = 4, ROOT = 8 };
-
-typedef uint32_t eight __attribute__((vector_size(32), may_alias));
+#define PART  (VG_DIGEST_PART / CHUNK)  /* chunks of one that is made by itself: 8 times as many */
 
 /* Of each lane: state or message, word by word, so that the lanes stand beside each other. */
 typedef uint32_t state[8][LANES] __attribute__((aligned(32)));
 typedef uint32_t message[16][LANES] __attribute__((aligned(32)));
-
-/* The first 32 bits of the fractions of the square roots of the first eight primes. */
-static const uint32_t start[8] = {
-    0x6a09e667u, 0xbb67ae85u, 0x3c6ef372u, 0xa54ff53au,
-    0x510e527fu, 0x9b05688cu, 0x1f83d9abu, 0x5be0cd19u,
-};
-
-/* Which words of the block a round mixes in. */
-static const uint8_t order[7][16] = {
-    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8},
-    {3, 4, 10, 12, 13, 2, 7, 14, 6, 5, 9, 0, 11, 15, 8, 1},
-    {10, 7, 12, 9, 14, 3, 13, 15, 4, 0, 11, 2, 5, 8, 1, 6},
-    {12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4},
-    {9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7},
-    {11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13},
-};
-
-#define INLINE static inline __attribute__((always_inline))
 
 INLINE uint32_t word(const uint8_t *p)
 {
@@ -52,46 +29,7 @@ INLINE uint32_t word(const uint8_t *p)
     return v;
 }
 
-/* ---- rounds -------------------------------------------------------------------- */
-
-#define ALL(n) {n, n, n, n, n, n, n, n}
-
-/* In place, as vectors are no arguments where the processor's baseline has none so wide. */
-#define ROTATE(x, by)                                                                              \
-    do {                                                                                           \
-        const eight right_ = ALL(by), left_ = ALL(32 - by);                                        \
-        (x) = (x) >> right_ | (x) << left_;                                                        \
-    } while (0)
-
-INLINE void mix(eight *v, unsigned a, unsigned b, unsigned c, unsigned d, const eight *x,
-                const eight *y)
-{
-    v[a] = v[a] + *x + v[b];    /* v[b] comes last, from the step before */
-    v[d] ^= v[a];
-    ROTATE(v[d], 16);
-    v[c] += v[d];
-    v[b] ^= v[c];
-    ROTATE(v[b], 12);
-    v[a] = v[a] + *y + v[b];
-    v[d] ^= v[a];
-    ROTATE(v[d], 8);
-    v[c] += v[d];
-    v[b] ^= v[c];
-    ROTATE(v[b], 7);
-}
-
-/* The order is known to the compiler: all stays in registers. */
-INLINE void mix_round(eight v[16], const eight *m, const uint8_t s[16])
-{
-    mix(v, 0, 4, 8, 12, &m[s[0]], &m[s[1]]);
-    mix(v, 1, 5, 9, 13, &m[s[2]], &m[s[3]]);
-    mix(v, 2, 6, 10, 14, &m[s[4]], &m[s[5]]);
-    mix(v, 3, 7, 11, 15, &m[s[6]], &m[s[7]]);
-    mix(v, 0, 5, 10, 15, &m[s[8]], &m[s[9]]);
-    mix(v, 1, 6, 11, 12, &m[s[10]], &m[s[11]]);
-    mix(v, 2, 7, 8, 13, &m[s[12]], &m[s[13]]);
-    mix(v, 3, 4, 9, 14, &m[s[14]], &m[s[15]]);
-}
+/* ---- eight lanes --------------------------------------------------------------- */
 
 /* What a block of each lane is: the numbers of their chunks, bytes in it, flags. */
 struct about {
@@ -101,29 +39,14 @@ struct about {
 
 INLINE void compress_eight(state h, message words, const struct about *about)
 {
-    const eight *m = (const eight *)words;
-    eight v[16];
+    const vec bytes = ALL(about->bytes), flags = ALL(about->flags);
+    vec v[16];
 
-    for (unsigned i = 0; i < 8; i++)
-        v[i] = *(const eight *)h[i];
-    for (unsigned i = 0; i < 4; i++) {
-        const eight s = ALL(start[i]);
-        v[i + 8] = s;
-    }
-    const eight bytes = ALL(about->bytes), flags = ALL(about->flags);
-    v[12] = *(const eight *)about->low;
-    v[13] = *(const eight *)about->high;
+    v[12] = *(const vec *)about->low;
+    v[13] = *(const vec *)about->high;
     v[14] = bytes;
     v[15] = flags;
-    mix_round(v, m, order[0]);
-    mix_round(v, m, order[1]);
-    mix_round(v, m, order[2]);
-    mix_round(v, m, order[3]);
-    mix_round(v, m, order[4]);
-    mix_round(v, m, order[5]);
-    mix_round(v, m, order[6]);
-    for (unsigned i = 0; i < 8; i++)
-        *(eight *)h[i] = v[i] ^ v[i + 8];
+    mix_block(v, (vec *)h, (const vec *)words);
 }
 
 static void compress_plain(state h, message m, const struct about *about)
@@ -182,7 +105,7 @@ static void end(uint32_t node[][8], state h, unsigned count)
             node[k][i] = h[i][k];
 }
 
-/* Whole chunks, one behind the other, the first of that number. */
+/* Eight whole chunks, one behind the other, the first of that number. */
 static void eight_chunks(uint32_t node[LANES][8], const uint8_t *p, uint64_t number)
 {
     struct about about = {.bytes = BLOCK};
@@ -266,17 +189,29 @@ static void push(struct vg_digest *d, const uint32_t node[8], unsigned chunks)
     d->chunks += chunks;
 }
 
-/* A subtree of so many whole chunks: 8 or MANY. */
-static void add_subtree(struct vg_digest *d, const uint8_t *p, unsigned chunks)
+/* The node above so many whole chunks: 8 or MANY. */
+static void subtree(uint32_t ret_node[8], const uint8_t *p, uint64_t number, unsigned chunks)
 {
     uint32_t node[MANY][8];
 
-    for (unsigned i = 0; i < chunks; i += LANES)
-        eight_chunks(&node[i], p + (size_t)i * CHUNK, d->chunks + i);
+    if (chunks == MANY && vg_digest_is_wide())
+        for (unsigned i = 0; i < MANY; i += VG_DIGEST_WIDE)
+            vg_digest_wide(&node[i], p + (size_t)i * CHUNK, number + i);
+    else
+        for (unsigned i = 0; i < chunks; i += LANES)
+            eight_chunks(&node[i], p + (size_t)i * CHUNK, number + i);
     for (unsigned n = chunks / 2; n > 0; n /= 2)
         for (unsigned i = 0; i < n; i += LANES)
             parents(&node[i], &node[2 * i], n - i < LANES ? n - i : LANES, 0);
-    push(d, node[0], chunks);
+    memcpy(ret_node, node[0], sizeof(node[0]));
+}
+
+static void add_subtree(struct vg_digest *d, const uint8_t *p, unsigned chunks)
+{
+    uint32_t node[8];
+
+    subtree(node, p, d->chunks, chunks);
+    push(d, node, chunks);
 }
 
 /* The largest subtree that may stand here and leaves something behind it: else it would be the last. */
@@ -314,6 +249,25 @@ void vg_digest_add(struct vg_digest *d, const void *bytes, size_t size)
         p += n;
         size -= n;
     }
+}
+
+void vg_digest_part(const void *bytes, uint64_t number, uint32_t ret_node[8])
+{
+    const uint8_t *p = bytes;
+    uint32_t node[PART / MANY][8];
+
+    for (unsigned i = 0; i < PART / MANY; i++)
+        subtree(node[i], p + (size_t)i * MANY * CHUNK, number * PART + i * MANY, MANY);
+    for (unsigned n = PART / MANY / 2; n > 0; n /= 2)
+        parents(node, node, n, 0);
+    memcpy(ret_node, node[0], sizeof(node[0]));
+}
+
+void vg_digest_add_part(struct vg_digest *d, const uint32_t node[8])
+{
+    if (d->fill == CHUNK)
+        flush(d);
+    push(d, node, PART);
 }
 
 void vg_digest_end(struct vg_digest *d, uint8_t ret_digest[VG_DIGEST_BYTES])
