@@ -104,7 +104,7 @@ static const uint16_t allowed[] = {
     SYS_set_robust_list, SYS_rseq, SYS_set_tid_address, SYS_exit,
     SYS_exit_group, SYS_getpid, SYS_gettid, SYS_sched_getaffinity, SYS_getrandom,
     SYS_close, SYS_fstat, SYS_lseek, SYS_writev, SYS_fcntl, SYS_uname, SYS_sysinfo, SYS_getcpu,
-    SYS_memfd_create, SYS_ftruncate, SYS_sendmsg, SYS_recvmsg,
+    SYS_memfd_create, SYS_ftruncate, SYS_sendmsg, SYS_recvmsg, SYS_pread64, SYS_pwrite64,
 };
 
 /* What a vendor's driver is known to do besides: talk to its devices. */
@@ -113,7 +113,7 @@ static const uint16_t allowed_driver[] = {
     SYS_mlock, SYS_munlock, SYS_mbind, SYS_get_mempolicy,
     SYS_prctl, SYS_epoll_wait, SYS_epoll_ctl, SYS_epoll_create1, SYS_readlink, SYS_getdents64,
     SYS_access, SYS_pipe2, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_membarrier,
-    SYS_sched_setaffinity, SYS_pread64, SYS_sched_getparam, SYS_sched_getscheduler,
+    SYS_sched_setaffinity, SYS_sched_getparam, SYS_sched_getscheduler,
     SYS_sched_get_priority_max, SYS_sched_get_priority_min, SYS_unlink, SYS_symlink,
 };
 

@@ -31,6 +31,7 @@ struct vg_shelf_entry {
     uint64_t size;      /* 0: free */
     uint64_t used;      /* clock at its last use */
     uint8_t digest[VG_DIGEST_BYTES];
+    uint32_t then;      /* index plus 1 of the one that was asked for next, or 0; no part of the rest */
 };
 
 /* ---- mapping ---- */
@@ -141,15 +142,62 @@ uint64_t vg_shelf_size(const struct vg_shelf *s, const uint8_t name[VG_DIGEST_BY
     return find(s, name, ANY, &copy) != NONE ? copy.size : 0;
 }
 
+/*
+ * Contents go through the file: a page that a process has not seen yet costs it a fault, which takes
+ * longer than to copy what is in it. Here one that is new need not even be cleared first.
+ */
+static bool read_run(const struct vg_shelf *s, uint32_t block, uint8_t *dst, uint64_t bytes)
+{
+    off_t at = s->block - s->map + (off_t)block * VG_SHELF_BLOCK;
+
+    while (bytes > 0) {
+        ssize_t n = pread(s->fd, dst, bytes, at);
+        if (n <= 0)
+            return false;
+        dst += n;
+        at += n;
+        bytes -= (uint64_t)n;
+    }
+    return true;
+}
+
+static bool write_run(const struct vg_shelf *s, uint32_t block, const uint8_t *src, uint64_t bytes)
+{
+    off_t at = s->block - s->map + (off_t)block * VG_SHELF_BLOCK;
+
+    while (bytes > 0) {
+        ssize_t n = pwrite(s->fd, src, bytes, at);
+        if (n <= 0)
+            return false;
+        src += n;
+        at += n;
+        bytes -= (uint64_t)n;
+    }
+    return true;
+}
+
+/* Bytes from this block on that lie without a gap, at most `size`; *block: the one behind them. */
+static uint64_t run_of(const struct vg_shelf *s, uint32_t *block, uint64_t size)
+{
+    uint64_t run = VG_SHELF_BLOCK;
+    uint32_t at = *block;
+
+    for (; run < size && at < s->blocks; run += VG_SHELF_BLOCK, at++)
+        if (vg_load_relaxed(&s->next[at]) - 1 != at + 1)
+            break;
+    *block = at < s->blocks ? vg_load_relaxed(&s->next[at]) - 1 : NONE;
+    return run < size ? run : size;
+}
+
 /* A chain of exactly so many bytes; each step is checked, and there are no more steps than blocks. */
 static bool copy_chain(const struct vg_shelf *s, uint32_t block, uint64_t size, uint8_t *dst)
 {
     while (size > 0) {
-        uint64_t n = size < VG_SHELF_BLOCK ? size : VG_SHELF_BLOCK;
-        if (block >= s->blocks)
+        uint32_t first = block;
+        uint64_t n = block < s->blocks ? run_of(s, &block, size) : 0;
+        if (n == 0 || n > (uint64_t)(s->blocks - first) * VG_SHELF_BLOCK ||
+            !read_run(s, first, dst, n))
             return false;
-        memcpy(dst, s->block + (size_t)block * VG_SHELF_BLOCK, n);
-        block = vg_load_relaxed(&s->next[block]) - 1;
         dst += n;
         size -= n;
     }
@@ -168,6 +216,32 @@ bool vg_shelf_take(struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTES], ui
     if (vg_load_relaxed(&s->entry[i].seq) != e.seq)
         return false;
     touch(s, i);
+    return true;
+}
+
+/* ---- what is asked for next: a guess, which a wrong number makes worse and no more ---- */
+
+void vg_shelf_follow(struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTES],
+                     const uint8_t then[VG_DIGEST_BYTES])
+{
+    struct vg_shelf_entry copy;
+    uint32_t i = find(s, digest, ANY, &copy), next = find(s, then, ANY, &copy);
+
+    if (i != NONE && next != NONE && vg_load_relaxed(&s->entry[i].then) != next + 1)
+        vg_store_relaxed(&s->entry[i].then, next + 1);
+}
+
+bool vg_shelf_next(const struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTES],
+                   uint8_t ret_then[VG_DIGEST_BYTES], uint64_t *ret_size)
+{
+    struct vg_shelf_entry copy;
+    uint32_t i = find(s, digest, ANY, &copy);
+    uint32_t next = i != NONE ? vg_load_relaxed(&s->entry[i].then) : 0;
+
+    if (next == 0 || next > s->entries || !look(&s->entry[next - 1], &copy) || copy.size == 0)
+        return false;
+    memcpy(ret_then, copy.digest, VG_DIGEST_BYTES);
+    *ret_size = copy.size;
     return true;
 }
 
@@ -193,15 +267,20 @@ static void clear(struct vg_shelf *s)
     memset(s->next, 0, s->blocks * sizeof(*s->next));
 }
 
-static void drop(struct vg_shelf *s, uint32_t index)
+static void free_chain(struct vg_shelf *s, uint32_t block)
 {
-    uint32_t block = s->entry[index].first, next;
-
-    set_entry(&s->entry[index], NULL, NONE, 0);
-    for (; block < s->blocks && s->next[block] != 0; block = next - 1) {
+    for (uint32_t next; block < s->blocks && s->next[block] != 0; block = next - 1) {
         next = s->next[block];
         vg_store_relaxed(&s->next[block], 0);
     }
+}
+
+static void drop(struct vg_shelf *s, uint32_t index)
+{
+    uint32_t block = s->entry[index].first;
+
+    set_entry(&s->entry[index], NULL, NONE, 0);
+    free_chain(s, block);
 }
 
 /* The entry that was used longest ago, or NONE. */
@@ -247,23 +326,34 @@ static uint32_t make_room(struct vg_shelf *s, uint64_t blocks)
     return NONE;
 }
 
-/* Fills free blocks, of which there are enough; the chain's first one, or NONE if they have gone. */
-static uint32_t fill_chain(struct vg_shelf *s, const uint8_t *image, uint64_t size)
+/* Makes a chain of free blocks, of which there are enough; its first one, or NONE if they have gone. */
+static uint32_t make_chain(struct vg_shelf *s, uint64_t size)
 {
     uint32_t first = NONE, *link = &first, at = 0;
 
     for (uint64_t done = 0; done < size; done += VG_SHELF_BLOCK, at++) {
-        uint64_t n = size - done < VG_SHELF_BLOCK ? size - done : VG_SHELF_BLOCK;
         while (at < s->blocks && s->next[at] != 0)
             at++;
         if (at >= s->blocks)
             return NONE;
-        memcpy(s->block + (size_t)at * VG_SHELF_BLOCK, image + done, n);
         vg_store_relaxed(link, link == &first ? at : at + 1);
         link = &s->next[at];
         vg_store_relaxed(link, END);
     }
     return first;
+}
+
+static bool fill_chain(struct vg_shelf *s, uint32_t block, const uint8_t *image, uint64_t size)
+{
+    while (size > 0 && block < s->blocks) {
+        uint32_t first = block;
+        uint64_t n = run_of(s, &block, size);
+        if (n > (uint64_t)(s->blocks - first) * VG_SHELF_BLOCK || !write_run(s, first, image, n))
+            return false;
+        image += n;
+        size -= n;
+    }
+    return size == 0;
 }
 
 static bool lock_file(const struct vg_shelf *s, short type)
@@ -276,10 +366,15 @@ static bool lock_file(const struct vg_shelf *s, short type)
 static uint32_t add(struct vg_shelf *s, const uint8_t *digest, const void *image, uint64_t size)
 {
     uint32_t index = make_room(s, (size + VG_SHELF_BLOCK - 1) / VG_SHELF_BLOCK);
-    uint32_t first = index != NONE ? fill_chain(s, image, size) : NONE;
+    uint32_t first = index != NONE ? make_chain(s, size) : NONE;
 
     if (first == NONE)
         return NONE;
+    if (!fill_chain(s, first, image, size)) {
+        free_chain(s, first);
+        return NONE;
+    }
+    vg_store_relaxed(&s->entry[index].then, 0);
     set_entry(&s->entry[index], digest, first, size);
     return index;
 }

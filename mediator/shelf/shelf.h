@@ -57,6 +57,15 @@ bool vg_shelf_take(struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTES], ui
                    void *dst);
 
 /*
+ * Processes of one program ask for the same images in the same order. follow: `then` was asked for
+ * after the other one, if the shelf has both. next: which that is, or false. Any thread.
+ */
+void vg_shelf_follow(struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTES],
+                     const uint8_t then[VG_DIGEST_BYTES]);
+bool vg_shelf_next(const struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTES],
+                   uint8_t ret_then[VG_DIGEST_BYTES], uint64_t *ret_size);
+
+/*
  * Keeps an image if it has that digest, and takes no more than half of the shelf. False: it was not
  * kept, for these or for somebody else's writing at this moment. Any thread.
  */

@@ -113,6 +113,31 @@ START_TEST(a_wrong_name_is_refused)
 }
 END_TEST
 
+/* A guess: what both names stand for is there, and the last one that was told counts. */
+START_TEST(what_was_asked_for_next)
+{
+    uint8_t a[VG_DIGEST_BYTES], b[VG_DIGEST_BYTES], then[VG_DIGEST_BYTES];
+    uint64_t size = 0;
+
+    ck_assert(put(&shelf, image(1, IMAGE_BYTES)));
+    memcpy(a, image(1, IMAGE_BYTES)->digest, sizeof(a));
+    memcpy(b, image(2, 5000)->digest, sizeof(b));
+    vg_shelf_follow(&shelf, a, b);
+    ck_assert_msg(!vg_shelf_next(&shelf, a, then, &size), "the second is not there");
+    ck_assert(put(&shelf, image(2, 5000)));
+    ck_assert(!vg_shelf_next(&shelf, a, then, &size));
+    vg_shelf_follow(&shelf, a, b);
+    ck_assert(vg_shelf_next(&shelf, a, then, &size));
+    ck_assert_int_eq(memcmp(then, b, sizeof(b)), 0);
+    ck_assert_uint_eq(size, 5000);
+    ck_assert(!vg_shelf_next(&shelf, b, then, &size));
+    vg_shelf_follow(&shelf, a, a);
+    ck_assert(vg_shelf_next(&shelf, a, then, &size));
+    ck_assert_int_eq(memcmp(then, a, sizeof(a)), 0);
+    ck_assert_uint_eq(size, IMAGE_BYTES);
+}
+END_TEST
+
 START_TEST(what_was_used_longest_ago_makes_room)
 {
     for (unsigned i = 0; i < 8; i++)
@@ -255,6 +280,7 @@ int main(void)
     tcase_add_test(c, another_process_finds_what_one_has_kept);
     tcase_add_test(c, sizes_around_a_block);
     tcase_add_test(c, a_wrong_name_is_refused);
+    tcase_add_test(c, what_was_asked_for_next);
     tcase_add_test(c, what_was_used_longest_ago_makes_room);
     tcase_add_test(c, the_same_twice_takes_room_once);
     tcase_add_test(c, one_image_never_takes_all);
