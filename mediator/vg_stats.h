@@ -58,7 +58,7 @@ struct vg_stats {
     uint64_t context_bytes;     /* of GPU memory that a context costs, as measured; 0: was not */
     uint64_t images;            /* modules and libraries that were to be loaded */
     uint64_t images_known;      /* of these, named and not sent: the VM's shelf had them */
-    uint64_t reserved[1];
+    uint64_t images_fetched;    /* of those, copied from it before they were asked for */
 
     uint64_t call[VG_STATS_CALLS];
 

@@ -323,6 +323,7 @@ json_object *vg_report_metrics(struct vg_mediator *m, const struct vg_vm *vm)
     add_number(o, "launches", u.sum.launches);
     add_number(o, "images", u.sum.images);
     add_number(o, "images_known", u.sum.images_known);
+    add_number(o, "images_fetched", u.sum.images_fetched);
     add_number(o, "bytes_in", u.sum.bytes_in);
     add_number(o, "bytes_out", u.sum.bytes_out);
     add_number(o, "memory_bytes", u.sum.memory);

@@ -184,6 +184,8 @@ static const struct {
     { "vgpu_vm_images_total", "counter", "Modules and libraries loaded.", OF_STATS(images), 1, NULL },
     { "vgpu_vm_images_known_total", "counter", "Of these, those that the host had already.",
       OF_STATS(images_known), 1, NULL },
+    { "vgpu_vm_images_fetched_total", "counter", "Of those, copied before they were asked for.",
+      OF_STATS(images_fetched), 1, NULL },
     { "vgpu_vm_launches_total", "counter", "Kernels and graphs launched.", OF_STATS(launches), 1,
       NULL },
     { "vgpu_vm_received_bytes_total", "counter", "From the guest to the GPU.", OF_STATS(bytes_in),

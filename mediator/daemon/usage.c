@@ -35,6 +35,7 @@ void vg_usage_add(struct vg_usage *u, const struct vg_stats *s)
     ADD(launches);
     ADD(images);
     ADD(images_known);
+    ADD(images_fetched);
     ADD(busy_ns);
     ADD(doorbells);
     ADD(gpu_faults);

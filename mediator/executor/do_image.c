@@ -60,6 +60,7 @@ struct load {
     CUresult rc;
     uint64_t len;   /* of image */
     bool keep;      /* on the shelf, if it can be loaded */
+    bool kept;      /* it was */
     struct vg_kept *stays; /* the driver looks at image as long as the library lives; else NULL */
     uint8_t digest[VG_DIGEST_BYTES];
     struct vg_jit jit;
@@ -192,8 +193,8 @@ static void load_work(struct vg_exec *x, struct vg_aside *a)
         l->stays = l->kind == VG_IMAGE_LIBRARY ? malloc(sizeof(*l->stays)) : NULL;
         l->rc = make_measured(x, l->kind, l->image, l->stays != NULL, &l->jit, &l->handle, &l->bytes);
     }
-    if (l->rc == CUDA_SUCCESS && l->keep)
-        vg_shelf_put(&x->shelf, l->digest, l->image, l->len);
+    l->kept = l->rc == CUDA_SUCCESS && l->keep &&
+              vg_shelf_put(&x->shelf, l->digest, l->image, l->len);
 }
 
 /* Answers and frees. */
@@ -212,6 +213,8 @@ static CUresult load_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside
     struct load *l = (struct load *)a;
     CUresult rc = l->rc ? l->rc : own_or_again(x, l);
 
+    if (l->kept)
+        vg_image_was_asked(x, l->digest);
     if (l->stays && l->rc == CUDA_SUCCESS && l->handle) {
         keep_image(x, l->stays, l->handle, l->image);
         l->stays = NULL;

@@ -79,6 +79,7 @@ void vg_exec_fini(struct vg_exec *x)
     vg_ranges_fini(&x->ranges);
     vg_vmm_fini(&x->vmm);
     vg_shares_fini(&x->shares);
+    vg_fetch_fini(&x->fetch);
     vg_shelf_close(&x->shelf);
     free(x->payload);
     free(x->out);

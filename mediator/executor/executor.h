@@ -10,6 +10,7 @@
 #include "mediator/executor/callback.h"
 #include "mediator/executor/console.h"
 #include "mediator/executor/cuda.h"
+#include "mediator/executor/fetch.h"
 #include "mediator/executor/gate.h"
 #include "mediator/executor/guest.h"
 #include "mediator/executor/job.h"
@@ -27,7 +28,6 @@
 #include "mediator/executor/timing.h"
 #include "mediator/executor/vmm.h"
 #include "mediator/executor/wait.h"
-#include "mediator/shelf/shelf.h"
 #include "mediator/vg_orders.h"
 #include "mediator/vg_stats.h"
 #include "vg_codec.h"
@@ -63,6 +63,7 @@ struct vg_exec {
     struct vg_quota quota;
     struct vg_overhead overhead;
     struct vg_shelf shelf;         /* of the VM: images that its processes have sent */
+    struct vg_fetch fetch;         /* of those, the one that is likely to come next */
     CUcontext ctx;                 /* current context, of the guest thread that spoke last */
     CUcontext home;                /* what owns things made in ctx: itself, or a green one's primary */
     CUcontext registrar;           /* context through which the region is registered, or NULL */

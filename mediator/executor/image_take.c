@@ -18,7 +18,7 @@
  * Room for an image. cuBLASLt decompresses its code itself and loads large pieces: to make
  * those of small pages takes longer than to fill them.
  */
-static uint8_t *image_new(uint64_t len)
+uint8_t *vg_image_new(uint64_t len)
 {
     void *p;
 
@@ -49,7 +49,7 @@ static bool begin_upload(struct vg_exec *x, uint64_t total)
     drop_upload(x);
     if (total == 0 || total > VG_IMAGE_MAX)
         return false;
-    x->upload.bytes = image_new(total);
+    x->upload.bytes = vg_image_new(total);
     x->upload.total = total;
     return x->upload.bytes != NULL;
 }
@@ -70,21 +70,41 @@ CUresult vg_do_IMAGE_PART(struct vg_exec *x, struct vg_req *r)
     return CUDA_SUCCESS;
 }
 
-/* One that the guest only names. What is not there takes no memory either. */
+void vg_image_was_asked(struct vg_exec *x, const uint8_t digest[VG_DIGEST_BYTES])
+{
+    if (!x->alone)
+        vg_fetch_after(&x->fetch, &x->shelf, digest);
+}
+
+/* What is not there takes no memory either. */
+static uint8_t *copy_known(struct vg_exec *x, const uint8_t *digest, uint64_t len)
+{
+    uint8_t *p = vg_shelf_has(&x->shelf, digest, len) ? vg_image_new(len) : NULL;
+
+    if (p && vg_shelf_take(&x->shelf, digest, len, p))
+        return p;
+    free(p);
+    return NULL;
+}
+
+/* One that the guest only names. */
 static uint8_t *take_known(struct vg_exec *x, const struct vg_req *r, uint64_t len)
 {
     const uint8_t *digest = vg_image_digest(r);
     uint8_t *p;
 
-    if (!digest || len > VG_IMAGE_MAX || !vg_shelf_has(&x->shelf, digest, len))
+    if (!digest || len > VG_IMAGE_MAX)
         return NULL;
-    p = image_new(len);
-    if (p && vg_shelf_take(&x->shelf, digest, len, p)) {
+    p = vg_fetch_claim(&x->fetch, digest, len);
+    if (p)
+        VG_STAT_ADD(x, images_fetched, 1);
+    else
+        p = copy_known(x, digest, len);
+    if (p) {
         VG_STAT_ADD(x, images_known, 1);
-        return p;
+        vg_image_was_asked(x, digest);
     }
-    free(p);
-    return NULL;
+    return p;
 }
 
 uint8_t *vg_image_take(struct vg_exec *x, struct vg_req *r, uint64_t *ret_len)
@@ -100,7 +120,7 @@ uint8_t *vg_image_take(struct vg_exec *x, struct vg_req *r, uint64_t *ret_len)
         memset(&x->upload, 0, sizeof(x->upload));
     } else if (len != 0 && len <= VG_IMAGE_MAX) {
         const void *src = source(x, r, off, len);
-        p = src ? image_new(len) : NULL;
+        p = src ? vg_image_new(len) : NULL;
         if (p)
             memcpy(p, src, len);
     }

@@ -43,11 +43,17 @@ bool vg_jit_add_numbers(struct vg_jit *j, const uint8_t *p, uint64_t count, size
 /* Makes the two logs the reply, whatever the result, if the guest has asked for them. */
 void vg_jit_send_logs(struct vg_req *r, const struct vg_jit *j);
 
+/* Memory for an image and some zero bytes behind it, which the caller writes and frees. Any thread. */
+uint8_t *vg_image_new(uint64_t len);
+
 /*
  * The image of an IMAGE_LOAD call in private memory, with zero bytes behind it; the caller
  * frees it. NULL: there is none.
  */
 uint8_t *vg_image_take(struct vg_exec *x, struct vg_req *r, uint64_t *ret_len);
+
+/* The guest has named or sent an image that is on the shelf. Serve thread. */
+void vg_image_was_asked(struct vg_exec *x, const uint8_t digest[VG_DIGEST_BYTES]);
 
 /* The library has ended, and its image may go; 0: all have. */
 void vg_image_drop(struct vg_exec *x, uint64_t library);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process with one module of so many KiB of PTX, which writes `number` to memory:
+ * A process with modules of so many KiB of PTX, each of which writes its number to memory:
  *
- *   resend KIB NUMBER [library]
+ *   resend KIB NUMBER[,NUMBER...] [library]
  *
  * The same arguments give the same bytes, others give others. It checks what the kernel wrote.
  */
@@ -46,21 +46,35 @@ static CUfunction load(const char *text, int as_library)
     return (CUfunction)kernel;
 }
 
-int main(int argc, char **argv)
+static void check(const char *text, unsigned number, int as_library)
 {
+    CUdeviceptr memory = vg_drv_alloc(sizeof(number));
+    void *args[] = {&memory};
     uint32_t word = 0;
 
-    if (argc < 3)
-        vg_drv_fail("usage: resend KIB NUMBER [library]");
-    unsigned number = (unsigned)strtoul(argv[2], NULL, 0);
-    char *text = make_ptx((size_t)strtoul(argv[1], NULL, 0) << 10, number);
-    vg_drv_start();
-    CUdeviceptr memory = vg_drv_alloc(sizeof(word));
-    void *args[] = {&memory};
-    VG_CU(cuLaunchKernel(load(text, argc > 3), 1, 1, 1, 1, 1, 1, 0, NULL, args, NULL));
+    VG_CU(cuLaunchKernel(load(text, as_library), 1, 1, 1, 1, 1, 1, 0, NULL, args, NULL));
     VG_CU(cuMemcpyDtoH_v2(&word, memory, sizeof(word)));
     if (word != number)
         vg_drv_fail("the kernel wrote %u", word);
+    VG_CU(cuMemFree_v2(memory));
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 3)
+        vg_drv_fail("usage: resend KIB NUMBER[,NUMBER...] [library]");
+    size_t bytes = (size_t)strtoul(argv[1], NULL, 0) << 10;
+    vg_drv_start();
+    for (char *at = argv[2]; *at; at += *at == ',') {
+        char *end;
+        unsigned number = (unsigned)strtoul(at, &end, 0);
+        if (end == at)
+            vg_drv_fail("not a number: %s", at);
+        at = end;
+        char *text = make_ptx(bytes, number);
+        check(text, number, argc > 3);
+        free(text);
+    }
     printf("resend: ok\n");
     return 0;
 }
