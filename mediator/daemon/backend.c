@@ -55,12 +55,17 @@ static const char *const watcher_places[] = {
 
 const char *const vg_backend_env[] = {
     "PATH", "HOME", "LANG", "TZ", "CUDA_*", "NVIDIA_*", "VG_*", "VGPU_*", "ASAN_OPTIONS",
-    "UBSAN_OPTIONS", "TSAN_OPTIONS", NULL,
+    "UBSAN_OPTIONS", "TSAN_OPTIONS", "GLIBC_TUNABLES", NULL,
 };
 
 char *vg_backend_order(void)
 {
     return getenv("CUDA_DEVICE_ORDER") ? NULL : (char *)"CUDA_DEVICE_ORDER=PCI_BUS_ID";
+}
+
+char *vg_backend_pages(void)
+{
+    return getenv("GLIBC_TUNABLES") ? NULL : (char *)"GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
 }
 
 static bool own_directory(char *dir, size_t cap)

@@ -22,6 +22,12 @@ extern const char *const vg_backend_env[];
  */
 char *vg_backend_order(void);
 
+/*
+ * What drivers make of large images they put into memory of malloc's, where one page costs as
+ * much as to fill it: C libraries from 2.35 on can take large pages. As above.
+ */
+char *vg_backend_pages(void);
+
 struct vg_backend {
     bool software;
     char library[PATH_MAX];     /* what the executor passes to dlopen */

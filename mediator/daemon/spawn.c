@@ -153,19 +153,32 @@ static bool keeps_code(const struct vg_session *s)
                                     (vg_users_start(s) || !getenv("HOME")));
 }
 
+/* Written behind each other: the first NULL ends the list. */
+static char **extra_env(char *visible, char *extra[4])
+{
+    char *const all[] = { vg_backend_order(), vg_backend_pages(), visible };
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < VG_ARRAY_LEN(all); i++)
+        if (all[i])
+            extra[n++] = all[i];
+    extra[n] = NULL;
+    return extra;
+}
+
 static int spawn(struct vg_session *s, const struct vg_spawn *sp)
 {
     const struct vg_config *config = &s->mediator->config;
     uint32_t user = vg_users_start(s);
     char spin[24], user_text[16], visible[sizeof(s->gpus) + 32], nvml[PATH_MAX];
-    char *order = vg_backend_order(), *limit = s->gpus[0] ? visible : NULL;
-    char *extra[] = { order ? order : limit, order ? limit : NULL, NULL };
+    char *extra[4];
     char *argv[16] = { (char *)"vgpu-executor", (char *)"--backend",
                       (char *)(uintptr_t)vg_backend_name(&s->backend),
                       (char *)"--driver", s->backend.library };
     const int fds[] = { -1, -1, sp->log, sp->control, s->doorbell_fd, s->stats_fd, s->gate_fd,
                         s->bell_fd, sp->orders };
-    vg_auto_free char **envp = vg_proc_env(vg_backend_env, extra);
+    vg_auto_free char **envp = vg_proc_env(vg_backend_env,
+                                           extra_env(s->gpus[0] ? visible : NULL, extra));
     /*
      * No death signal: at the end of its control socket it tells its guest, then goes. Device
      * pointers are addresses of its own space, and must be free in the guest's, whose stacks

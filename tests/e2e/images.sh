@@ -17,7 +17,17 @@ at_most() { [ "$1" -le "$2" ] || { echo "$1 is more than $2"; return 1; }; }
 # counted VM: "images loaded / known", of executors that have ended.
 counted() { within 20 no_executors && echo "$(metric "$1" images)/$(metric "$1" images_known)"; }
 
-mediator_start --set region_mib=16 --set image_cache_mib=16
+# Whether an executor was started with this in its environment.
+environment() {
+    local pid
+    for pid in $(pgrep -P "$mediator" -f vgpu-executor); do
+        tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "$1" && return
+    done
+    return 1
+}
+
+mediator_start --set region_mib=16 --set image_cache_mib=16 --set prestart=1
+check 'executors take large pages' within 20 environment GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 
 check 'a module of 300 KiB' as one "$client" 300 7
 check 'was sent' is "$(counted one)" 1/0
@@ -53,9 +63,20 @@ check 'two processes at once' twice 2000
 check 'a third' as four "$client" 2000 1
 check 'names what one of them sent' eval 'case $(counted four) in 3/[12]) ;; *) counted four; false;; esac'
 
+# Which image comes next is known from the process before, and fetched while this one has work of its own.
+ahead() {
+    as five "$client" 1000 1,2,3,4 && within 20 no_executors && [ "$(metric five images_fetched)" -gt 0 ]
+}
+check 'four modules, one after the other' as five "$client" 1000 1,2,3,4
+check 'were fetched by nobody' is "$(counted five) $(metric five images_fetched)" '4/0 0'
+check 'in other processes the next one is there before it is asked for' within 30 ahead
+check 'in another order they are right, too' as five "$client" 1000 3,1,4,2
+check 'all of them were named' eval 'set -- $(counted five | tr / " "); [ $(($1 - $2)) = 4 ]'
+
 # A daemon that takes over begins with empty shelves; what runs keeps the ones it has.
 mediator_stop
-mediator_start --set image_cache_mib=0
+GLIBC_TUNABLES=glibc.malloc.hugetlb=0 mediator_start --set image_cache_mib=0 --set prestart=1
+check 'or what they are told' within 20 environment GLIBC_TUNABLES=glibc.malloc.hugetlb=0
 check 'no cache' as one "$client" 300 7
 check 'no cache, again' as one "$client" 300 7
 check 'sends each time' is "$(counted one)" 2/0
