@@ -8,6 +8,8 @@
 
 typedef unsigned __int128 u128;
 
+#define SLICE_UNIT 1024u    /* ns: the hardware counts slices in that, and calls it a microsecond */
+
 static uint64_t part(uint64_t x, uint64_t num, uint64_t den)
 {
     return (uint64_t)((u128)x * num / den);
@@ -305,10 +307,32 @@ static struct vg_sched_proc *next_user(struct vg_sched *s, const struct vg_sched
     return q;
 }
 
+static uint64_t slice_ns(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return vg_sched_slice(s, p) * SLICE_UNIT;
+}
+
+/* A switch to it once the other has drained is not of its slice. */
 static void put_on(struct vg_sched *s, struct vg_sched_proc *p)
 {
+    bool clean = s->on && s->on != p && !s->on->use;
+
     s->on = p;
-    s->on_left = vg_sched_slice(s, p) * 1000ull;
+    s->on_left = slice_ns(s, p) + (clean ? s->tuning.handover : 0);
+}
+
+/*
+ * It had the GPU to itself. The hardware counts slices all the same, so that one who comes gets in when
+ * the present one ends, and not a whole one later: what is left of a turn may wait for him that long.
+ */
+static void pass_slices(struct vg_sched *s, struct vg_sched_proc *p, uint64_t ns)
+{
+    uint64_t slice = slice_ns(s, p);
+
+    if (s->on != p)
+        put_on(s, p);
+    s->on_left = vg_min64(s->on_left, slice + s->tuning.handover);
+    s->on_left = ns < s->on_left ? s->on_left - ns : slice - (ns - s->on_left) % slice;
 }
 
 /*
@@ -325,7 +349,7 @@ static void charge_round(struct vg_sched *s, uint64_t len, unsigned users)
         if (!s->on || !s->on->use || !s->on_left)
             put_on(s, next_user(s, s->on));
         p = s->on;
-        s->on_left = vg_min64(s->on_left, vg_sched_slice(s, p) * 1000ull);
+        s->on_left = vg_min64(s->on_left, slice_ns(s, p) + s->tuning.handover);
         ns = vg_min64(vg_min64(p->use, s->on_left), len);
         charge(s, p, ns);
         p->use -= ns;
@@ -343,10 +367,12 @@ static void settle_segment(struct vg_sched *s, uint64_t from, uint64_t to)
     if (users > 1) {
         charge_round(s, to - from, users);
     } else if (users) {
+        pass_slices(s, last, last->use);
         charge(s, last, last->use);
-        put_on(s, last);
     } else {
         charge_gap(s, from, to - from);
+        if (s->on)
+            put_on(s, s->on);
     }
 }
 

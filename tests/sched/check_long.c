@@ -76,6 +76,37 @@ static void take_turns(void)
     }
 }
 
+/* ---- whose time it is ---- */
+
+/* The hardware's unit of slices. */
+static uint64_t slices(unsigned tenths)
+{
+    return sched.tuning.slice_found_us * 1024ull * tenths / 10;
+}
+
+/* Process 0 has had the GPU for three slices and a half when the other's kernel comes beside its own. */
+START_TEST(slices_are_counted_while_one_is_alone)
+{
+    uint64_t before;
+
+    two(50, 50, false);
+    for (unsigned i = 0; i < 7; i++) {
+        now += slices(5);
+        tell(0, slices(5), 1, 1, MS);
+        tell(1, 0, 0, 0, 0);
+        vg_sched_settle(&sched, now, 0);
+    }
+    before = proc[0].charged_ns;
+    now += slices(10);
+    tell(0, slices(10), 0, 1, MS);
+    tell(1, slices(10), 0, 1, MS);
+    vg_sched_settle(&sched, now, 0);
+    ck_assert_uint_ge(proc[0].charged_ns - before, slices(4));
+    ck_assert_uint_le(proc[0].charged_ns - before, slices(6));
+    ck_assert_uint_ge(proc[1].charged_ns, slices(4));
+}
+END_TEST
+
 /* ---- kernels of 50 ms ---- */
 
 /* Process 0 has had kernels of 50 ms, one by one, in its turns; the other short ones. */
@@ -260,6 +291,7 @@ static Suite *suite(void)
     TCase *c = tcase_create("kernels");
 
     tcase_add_checked_fixture(c, setup, NULL);
+    tcase_add_test(c, slices_are_counted_while_one_is_alone);
     tcase_add_test(c, one_is_waited_for_without_slices);
     tcase_add_test(c, one_is_divided_by_slices);
     tcase_add_test(c, one_is_not_divided_where_somebody_comes_and_goes);

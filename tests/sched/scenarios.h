@@ -13,7 +13,7 @@ struct world {
 
 /* What a case must keep; 0: not asked. Errors in points, wasted in per cent, waits in us. */
 struct limits {
-    double error_1s, relative, jain_1s, jain_100ms, wasted, p50, p99, gap_ms;
+    double error_1s, relative, jain_1s, jain_100ms, wasted, p50, p99, gap_ms, told;
 };
 
 struct scenario {
