@@ -76,41 +76,109 @@ void vg_links_fini(struct vg_exec *x)
 
 /* ---- The guest's links ---- */
 
-static CUresult create(struct vg_exec *x, struct vg_link *l)
-{
-    CUresult rc = x->cuda.cuLinkCreate_v2(l->jit.count, l->jit.option, l->jit.value, &l->state);
+/*
+ * The driver compiles what is added and links at the end, beside the serve thread (aside.h). No
+ * state can end meanwhile, so its note stays. All calls about states are made there, also those
+ * that take no time: most applications make them all by one thread.
+ */
+struct linking {
+    struct vg_aside aside;
+    struct vg_link *link;
+    CUcontext home;         /* of a new one */
+    CUjitInputType type;
+    uint8_t *image;         /* what is added */
+    const uint8_t *made;    /* or what came out, the driver's */
+    uint64_t len;
+    char *name;
+    struct options *options; /* of this input; NULL: none */
+    CUresult rc;
+};
 
-    if (rc != CUDA_SUCCESS)
-        return rc;
-    rc = vg_own_add(x, VG_OBJ_CUlinkState, (uintptr_t)l->state, (uintptr_t)x->home, 0);
-    if (rc != CUDA_SUCCESS)
+static void linking_free(struct linking *l)
+{
+    free(l->image);
+    free(l->name);
+    free(l->options);
+    free(l);
+}
+
+static struct linking *linking_on(struct vg_exec *x, struct vg_link *link)
+{
+    struct linking *l = calloc(1, sizeof(*l));
+
+    if (!l)
+        return NULL;
+    l->aside.uses = VG_ASIDE_OBJECTS;
+    l->aside.object = link ? (uintptr_t)link->state : 0;
+    l->link = link;
+    l->home = x->home;
+    return l;
+}
+
+static CUresult linking_run(struct vg_exec *x, struct vg_req *r, struct linking *l,
+                            void (*work)(struct vg_exec *x, struct vg_aside *a),
+                            CUresult (*finish)(struct vg_exec *x, struct vg_req *r,
+                                               struct vg_aside *a))
+{
+    if (!l)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    l->aside.work = work;
+    l->aside.finish = finish;
+    return vg_aside_run(x, r, &l->aside);
+}
+
+static void create_work(struct vg_exec *x, struct vg_aside *a)
+{
+    struct linking *l = (struct linking *)a;
+    struct vg_jit *j = &l->link->jit;
+
+    l->rc = x->cuda.cuLinkCreate_v2(j->count, j->option, j->value, &l->link->state);
+}
+
+static CUresult own(struct vg_exec *x, struct vg_link *l, CUcontext home)
+{
+    CUresult rc = vg_own_add(x, VG_OBJ_CUlinkState, (uintptr_t)l->state, (uintptr_t)home, 0);
+
+    if (rc != CUDA_SUCCESS) {
         x->cuda.cuLinkDestroy(l->state);
+        return rc;
+    }
+    l->next = x->links;
+    x->links = l;
+    return CUDA_SUCCESS;
+}
+
+static CUresult create_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
+{
+    struct linking *l = (struct linking *)a;
+    CUresult rc = l->rc ? l->rc : own(x, l->link, l->home);
+
+    if (rc == CUDA_SUCCESS)
+        vg_enc_word(&r->enc, (uintptr_t)l->link->state);
+    else
+        link_free(l->link);
+    linking_free(l);
     return rc;
 }
 
 /* Word: number of options, which are the payload. */
 CUresult vg_do_cuLinkCreate_v2(struct vg_exec *x, struct vg_req *r)
 {
-    struct vg_link *l = calloc(1, sizeof(*l));
+    struct vg_link *link = calloc(1, sizeof(*link));
+    struct linking *l = link ? linking_on(x, link) : NULL;
 
-    if (!l)
+    if (!l) {
+        free(link);
         return CUDA_ERROR_OUT_OF_MEMORY;
+    }
     sweep(x);
-    vg_jit_add_logs(&l->jit, 2 * VG_JIT_LOG_MAX);
-    if (!vg_jit_add_numbers(&l->jit, r->payload, r->call.arg[0], r->call.payload_len)) {
-        r->breach = "malformed link options";
-        free(l);
-        return CUDA_ERROR_INVALID_VALUE;
-    }
-    CUresult rc = create(x, l);
-    if (rc != CUDA_SUCCESS) {
-        free(l);
-        return rc;
-    }
-    l->next = x->links;
-    x->links = l;
-    vg_enc_word(&r->enc, (uintptr_t)l->state);
-    return CUDA_SUCCESS;
+    vg_jit_add_logs(&link->jit, 2 * VG_JIT_LOG_MAX);
+    if (vg_jit_add_numbers(&link->jit, r->payload, r->call.arg[0], r->call.payload_len))
+        return linking_run(x, r, l, create_work, create_finish);
+    r->breach = "malformed link options";
+    linking_free(l);
+    free(link);
+    return CUDA_ERROR_INVALID_VALUE;
 }
 
 /* What names a type of file must be that, and keep its parts inside. */
@@ -145,30 +213,6 @@ static const char *input_name(const struct vg_req *r)
         len > r->call.payload_len - at || r->payload[at + len - 1] != '\0')
         return NULL;
     return (const char *)r->payload + at;
-}
-
-/*
- * The driver compiles what is added and links at the end, beside the serve thread (aside.h). No
- * state can end meanwhile, so its note stays.
- */
-struct linking {
-    struct vg_aside aside;
-    struct vg_link *link;
-    CUjitInputType type;
-    uint8_t *image;         /* what is added */
-    const uint8_t *made;    /* or what came out, the driver's */
-    uint64_t len;
-    char *name;
-    struct options *options; /* of this input; NULL: none */
-    CUresult rc;
-};
-
-static void linking_free(struct linking *l)
-{
-    free(l->image);
-    free(l->name);
-    free(l->options);
-    free(l);
 }
 
 static void add_work(struct vg_exec *x, struct vg_aside *a)
@@ -220,7 +264,7 @@ static CUresult take_options(struct vg_req *r, struct linking *l)
 static struct linking *linking_new(struct vg_exec *x, struct vg_req *r)
 {
     const char *name = input_name(r);
-    struct linking *l = calloc(1, sizeof(*l));
+    struct linking *l = linking_on(x, find_link(x, r->call.arg[4]));
 
     if (!l)
         return NULL;
@@ -229,9 +273,6 @@ static struct linking *linking_new(struct vg_exec *x, struct vg_req *r)
         r->breach = "malformed link input";
         return l;
     }
-    l->aside = (struct vg_aside){.work = add_work, .finish = add_finish,
-                                 .uses = VG_ASIDE_OBJECTS, .object = r->call.arg[4]};
-    l->link = find_link(x, r->call.arg[4]);
     l->type = (CUjitInputType)(uint32_t)r->call.arg[5];
     l->name = strdup(name);
     l->image = vg_image_take(x, r, &l->len);
@@ -252,7 +293,7 @@ CUresult vg_link_input(struct vg_exec *x, struct vg_req *r)
              : !l->image || !input_ok(l->type, l->image, l->len) ? CUDA_ERROR_INVALID_IMAGE
                                                                  : CUDA_SUCCESS;
     if (rc == CUDA_SUCCESS)
-        return vg_aside_run(x, r, &l->aside);
+        return linking_run(x, r, l, add_work, add_finish);
     if (!r->breach && l->link)
         vg_jit_send_logs(r, &l->link->jit);
     linking_free(l);
@@ -290,16 +331,9 @@ static CUresult complete_finish(struct vg_exec *x, struct vg_req *r, struct vg_a
 CUresult vg_do_cuLinkComplete(struct vg_exec *x, struct vg_req *r)
 {
     struct vg_link *link = find_link(x, r->call.arg[0]);
-    struct linking *l = link ? calloc(1, sizeof(*l)) : NULL;
 
-    if (!link)
-        return CUDA_ERROR_INVALID_HANDLE;
-    if (!l)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    l->aside = (struct vg_aside){.work = complete_work, .finish = complete_finish,
-                                 .uses = VG_ASIDE_OBJECTS, .object = r->call.arg[0]};
-    l->link = link;
-    return vg_aside_run(x, r, &l->aside);
+    return link ? linking_run(x, r, linking_on(x, link), complete_work, complete_finish)
+                : CUDA_ERROR_INVALID_HANDLE;
 }
 
 CUresult vg_do_LINK_READ(struct vg_exec *x, struct vg_req *r)
@@ -318,12 +352,33 @@ CUresult vg_do_LINK_READ(struct vg_exec *x, struct vg_req *r)
     return CUDA_SUCCESS;
 }
 
+static void destroy_work(struct vg_exec *x, struct vg_aside *a)
+{
+    struct linking *l = (struct linking *)a;
+
+    l->rc = x->cuda.cuLinkDestroy(l->link->state);
+}
+
+static CUresult destroy_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
+{
+    struct linking *l = (struct linking *)a;
+    CUresult rc = l->rc;
+
+    r->answered = true;
+    if (rc == CUDA_SUCCESS) {
+        vg_own_remove(x, VG_OBJ_CUlinkState, (uintptr_t)l->link->state);
+        sweep(x);
+    }
+    linking_free(l);
+    return rc;
+}
+
 CUresult vg_do_cuLinkDestroy(struct vg_exec *x, struct vg_req *r, struct vg_args_cuLinkDestroy *a)
 {
     struct vg_link *l = find_link(x, (uintptr_t)a->state);
 
-    (void)r;
-    return l ? x->cuda.cuLinkDestroy(a->state) : CUDA_ERROR_INVALID_HANDLE;
+    return l ? linking_run(x, r, linking_on(x, l), destroy_work, destroy_finish)
+             : CUDA_ERROR_INVALID_HANDLE;
 }
 
 /* ---- Units of a program that was compiled in parts ---- */

@@ -7,6 +7,7 @@
  * NVIDIA's driver does; every kernel is taken for one that is not loaded yet. Loaded by the executor.
  */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -70,7 +71,39 @@ HELD(cuModuleLoadDataEx,
      (CUmodule *module, const void *image, unsigned n, CUjit_option *option, void **value), module,
      image, n, option, value)
 HELD(cuGraphUpload, (CUgraphExec exec, CUstream stream), exec, stream)
-HELD(cuLinkComplete, (CUlinkState state, void **image, size_t *size), state, image, size)
+
+/* As most applications do, the executor makes all calls about links by one thread; else they fail. */
+static bool is_the_linker(void)
+{
+    static pthread_t linker;
+    static bool known;
+
+    if (!known)
+        linker = pthread_self();
+    known = true;
+    return pthread_equal(linker, pthread_self()) != 0;
+}
+
+#define LINKS(symbol, params, ...)                                                                 \
+    CUresult symbol params __attribute__((visibility("default")));                                 \
+    CUresult symbol params                                                                         \
+    {                                                                                              \
+        CUresult(*real) params;                                                                    \
+                                                                                                   \
+        find(#symbol, &real);                                                                      \
+        if (!is_the_linker())                                                                      \
+            return CUDA_ERROR_NOT_PERMITTED;                                                       \
+        return hold() ? real(__VA_ARGS__) : CUDA_ERROR_OUT_OF_MEMORY;                              \
+    }
+
+LINKS(cuLinkCreate_v2, (unsigned n, CUjit_option *option, void **value, CUlinkState *state), n,
+      option, value, state)
+LINKS(cuLinkAddData_v2,
+      (CUlinkState state, CUjitInputType type, void *data, size_t size, const char *name,
+       unsigned n, CUjit_option *option, void **value), state, type, data, size, name, n, option,
+      value)
+LINKS(cuLinkComplete, (CUlinkState state, void **image, size_t *size), state, image, size)
+LINKS(cuLinkDestroy, (CUlinkState state), state)
 
 CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                         unsigned bz, unsigned shared, CUstream stream, void **params, void **extra)
