@@ -24,6 +24,7 @@
 #define ENTRY_HEADER   64u      /* the least */
 #define KIND_PTX       1u
 #define KIND_CUBIN     2u
+#define FLAG_COMPRESSED 0xa000u     /* by LZ4 or zstd */
 #define FLAG_EXACT     0x100000u    /* sm_90a: runs on this architecture alone */
 #define FLAG_FAMILY    0x200000u    /* sm_100f: on later ones of the same family too */
 
@@ -160,13 +161,18 @@ static bool runs_on(const struct entry *e, unsigned cc)
     return e->arch <= cc;
 }
 
+static bool is_cubin_for(const struct entry *e, const struct vg_image_target *t)
+{
+    return e->kind == KIND_CUBIN && !t->software && !(t->plain && (e->flags & FLAG_COMPRESSED));
+}
+
 /* The higher the better, 0: of no use. A cubin beats PTX, then the nearest and most special wins. */
 static unsigned rank(const struct entry *e, const struct vg_image_target *t)
 {
     unsigned special = e->flags & FLAG_EXACT ? 2 : e->flags & FLAG_FAMILY ? 1 : 0;
 
-    if ((e->kind != KIND_PTX && (e->kind != KIND_CUBIN || t->software)) || e->arch == 0 ||
-        e->arch > 0xffff || !runs_on(e, t->cc))
+    if ((e->kind != KIND_PTX && !is_cubin_for(e, t)) || e->arch == 0 || e->arch > 0xffff ||
+        !runs_on(e, t->cc))
         return 0;
     return (e->kind == KIND_CUBIN ? 1u << 24 : 0) + e->arch * 4 + special;
 }

@@ -19,6 +19,7 @@
 struct vg_image_target {
     unsigned cc;                /* compute capability, 10 * major + minor */
     bool software;              /* runs PTX only */
+    bool plain;                 /* takes machine code only where it is not compressed */
 };
 
 /* The chosen bytes: `header` first, if there is one, then the pieces. */

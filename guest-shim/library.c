@@ -65,6 +65,16 @@ static CUresult load_late(struct vg_library *l)
     return r;
 }
 
+/* PTX beside compressed machine code, which the host cannot change, is code that it can. */
+static CUresult load_plain(struct vg_library *l)
+{
+    struct vg_image image;
+
+    if (!l->code || vg_module_choose_plain(l->code, &image))
+        return CUDA_ERROR_NOT_SUPPORTED;
+    return load_now(l, &image);
+}
+
 CUlibrary vg_library_handle(const struct vg_library *library)
 {
     return (CUlibrary)(uintptr_t)library;
@@ -80,7 +90,7 @@ static CUresult load_managed(struct vg_library *l, uint64_t *ret_host)
     if (!l->host) {
         l->managed = true;
         CUresult r = load_late(l);
-        if (r == CUDA_ERROR_NOT_SUPPORTED)
+        if (r == CUDA_ERROR_NOT_SUPPORTED && load_plain(l))
             l->managed = false;
     }
     vg_unlock(&l->loading);

@@ -162,6 +162,14 @@ CUresult vg_module_choose(const void *image, size_t size, struct vg_image *ret_i
     return r;
 }
 
+CUresult vg_module_choose_plain(const void *image, struct vg_image *ret_image)
+{
+    struct vg_image_target target = module_target();
+
+    target.plain = true;
+    return vg_image_select(image, &target, ret_image);
+}
+
 void vg_module_blame(const char *why)
 {
     if (*why)

@@ -54,6 +54,8 @@ CUresult vg_module_ask_global(uint32_t id, uint64_t host, const char *name,
 #define VG_WHY_MAX 256u
 CUresult vg_module_choose(const void *image, size_t size, struct vg_image *ret_image,
                           char why[VG_WHY_MAX]);
+/* The same among PTX and what is not compressed, from an image whose headers tell its length. */
+CUresult vg_module_choose_plain(const void *image, struct vg_image *ret_image);
 void vg_module_blame(const char *why);
 
 /* The bytes of a file with a NUL behind them, to be freed. CUDA's errors. */

@@ -110,6 +110,27 @@ START_TEST(nearest_cubin)
 }
 END_TEST
 
+START_TEST(plain_code)
+{
+    const struct vg_image_target plain = {.cc = 90, .plain = true};
+    struct builder b;
+
+    fatbin_begin(&b);
+    entry(&b, CUBIN, 90, 0x8000, 'z');
+    chooses(&b, &hopper, "z");
+    chooses(&b, &plain, "");
+    entry(&b, PTX, 75, 0x8000, 'p');
+    chooses(&b, &hopper, "z");
+    chooses(&b, &plain, "p");
+    entry(&b, CUBIN, 90, 0x2000, 'l');
+    chooses(&b, &plain, "p");
+    entry(&b, CUBIN, 80, 0x11, 'a');
+    chooses(&b, &plain, "p");       /* not for this GPU */
+    entry(&b, CUBIN, 90, 0x11, 'b');
+    chooses(&b, &plain, "b");
+}
+END_TEST
+
 static void lists(const void *image, size_t size, size_t room, const char *want)
 {
     char text[128];
@@ -421,6 +442,7 @@ int main(void)
     TCase *t = tcase_create("image");
 
     tcase_add_test(t, nearest_cubin);
+    tcase_add_test(t, plain_code);
     tcase_add_test(t, list_of_code);
     tcase_add_test(t, exact_and_family);
     tcase_add_test(t, family_of_ptx_stays_in_it);

@@ -82,6 +82,44 @@ START_TEST(what_is_idle_is_waited_for_every_other_time)
 }
 END_TEST
 
+/* A fat binary of compressed machine code for sm_90 and, if wanted, PTX. */
+static void compressed_image(uint8_t image[16 + 2 * 72], bool ptx)
+{
+    const uint32_t magic = 0xba55ed50u, version = 1 | 16 << 16, header = 64, arch = 90;
+    const uint64_t body = 8, flags = 0x8011, payload = ptx ? 2 * 72 : 72;
+
+    memset(image, 0, 16 + 2 * 72);
+    memcpy(image, &magic, 4);
+    memcpy(image + 4, &version, 4);
+    memcpy(image + 8, &payload, 8);
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *entry = image + 16 + i * 72;
+        entry[0] = i ? 1 : 2;
+        memcpy(entry + 4, &header, 4);
+        memcpy(entry + 8, &body, 8);
+        memcpy(entry + 28, &arch, 4);
+        memcpy(entry + 40, &flags, 8);
+    }
+}
+
+START_TEST(managed_variables_are_seen_by_the_ptx)
+{
+    CUlibraryOption preserved = CU_LIBRARY_BINARY_IS_PRESERVED;
+    uint8_t image[16 + 2 * 72];
+    CUlibrary l;
+    size_t bytes;
+
+    retain();
+    compressed_image(image, true);
+    ck_assert_int_eq(cuLibraryLoadData(&l, image, NULL, NULL, 0, &preserved, NULL, 1), CUDA_SUCCESS);
+    ck_assert_int_eq(cuLibraryGetManaged(NULL, &bytes, l, "v"), CUDA_SUCCESS);
+    compressed_image(image, false);
+    ck_assert_int_eq(cuLibraryLoadData(&l, image, NULL, NULL, 0, &preserved, NULL, 1), CUDA_SUCCESS);
+    ck_assert_int_eq(cuLibraryGetManaged(NULL, &bytes, l, "v"), CUDA_ERROR_NOT_SUPPORTED);
+    ck_assert_int_eq(cuLibraryGetManaged(NULL, &bytes, l, "v"), CUDA_ERROR_NOT_SUPPORTED);
+}
+END_TEST
+
 START_TEST(streams_are_described_locally)
 {
     CUstream s;
@@ -222,6 +260,7 @@ void add_api_tests(TCase *core)
     tcase_add_test(core, contexts_stack_per_thread);
     tcase_add_test(core, the_ring_follows_the_threads_context);
     tcase_add_test(core, what_is_idle_is_waited_for_every_other_time);
+    tcase_add_test(core, managed_variables_are_seen_by_the_ptx);
     tcase_add_test(core, streams_are_described_locally);
 #ifndef __SANITIZE_THREAD__
     tcase_add_test(core, memsets_are_checked_at_the_call);

@@ -69,6 +69,8 @@ static void snapshot(struct fake_host *h, const struct vg_call *c)
     s->device[0].attr_known[CU_DEVICE_ATTRIBUTE_WARP_SIZE] = 1;
     s->device[0].attr[CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS] = 1;
     s->device[0].attr_known[CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS] = 1;
+    s->device[0].attr[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR] = 9;
+    s->device[0].attr_known[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR] = 1;
     cell->result = (struct vg_result){.payload_len = (uint32_t)size, .seq = (uint16_t)c->seq};
     publish(cell, c->seq);
 }
@@ -79,8 +81,22 @@ static void wait_while_held(const struct fake_host *h)
         usleep(1000);
 }
 
-static void serve_record(struct fake_host *h, const struct vg_call *c)
+/* The host changes no machine code that is compressed; the library has no managed variables. */
+static CUresult load_image(const struct vg_call *c, const uint8_t *fatbin)
 {
+    const uint8_t cubin = 2;
+    const uint64_t compressed = 0xa000;
+    uint64_t flags;
+
+    memcpy(&flags, fatbin + 16 + 40, sizeof(flags));
+    return c->arg[0] & VG_IMAGE_MANAGED && fatbin[16] == cubin && (flags & compressed)
+               ? CUDA_ERROR_NOT_SUPPORTED
+               : CUDA_SUCCESS;
+}
+
+static void serve_record(struct fake_host *h, const struct vg_call *c, const uint8_t *payload)
+{
+    static const uint64_t library[4] = {0x7000};
     static const uint64_t handle[4] = {0xc0de0000};
     static const uint64_t memory[4] = {0x300000000000};
     static const uint64_t capturing[4] = {CU_STREAM_CAPTURE_STATUS_ACTIVE};
@@ -111,6 +127,9 @@ static void serve_record(struct fake_host *h, const struct vg_call *c)
     case VG_CALL_cuDevicePrimaryCtxRetain:
         reply(h->slot, c, 0, handle);
         break;
+    case VG_CALL_IMAGE_LOAD:
+        reply(h->slot, c, load_image(c, payload), library);
+        break;
     case VG_CALL_cuMemAlloc_v2:
         reply(h->slot, c, 0, memory);
         break;
@@ -138,7 +157,7 @@ static void serve(struct fake_host *h, int sock)
         if (v == VG_RING_BROKEN)
             abort();
         if (v == VG_RING_RECORD) {
-            serve_record(h, &call);
+            serve_record(h, &call, payload);
             idle = 0;
             continue;
         }
