@@ -14,7 +14,11 @@ CUresult vg_copy_answer(struct vg_exec *x, struct vg_req *r, CUresult rc, CUstre
 {
     if (r->later || rc != CUDA_SUCCESS || !(r->call.flags & VG_F_REPLY) || vg_own_is_capturing(x, stream))
         return rc;
-    return vg_wait_stream(x, r, stream);
+    rc = vg_wait_stream(x, r, stream);
+    /* No room for an event, say: after the answer the guest uses that memory for something else. */
+    if (rc != CUDA_SUCCESS)
+        x->cuda.cuStreamSynchronize(stream);
+    return rc;
 }
 
 /* ---- Staging ---- */

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a wait costs besides looking: when the driver is asked to pass on what kernels printed, and
- * that the guest has its answer before anything else is done. On a driver whose events pass when
- * the test says so.
+ * that the guest has its answer before anything else is done, but not before a copy is over. On a
+ * driver whose events pass when the test says so.
  */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "mediator/executor/copy.h"
 #include "mediator/executor/executor.h"
 
 #define EVENTS 64u
 
-static unsigned made, asked;
+static unsigned made, asked, drained;
+static CUresult no_events;
 static CUstream stream_of[EVENTS];
 static bool passed[EVENTS];
 static struct vg_exec x;
@@ -32,6 +34,8 @@ static CUresult event_create(CUevent *event, unsigned flags)
 
 static CUresult event_record(CUevent event, CUstream stream)
 {
+    if (no_events)
+        return no_events;
     stream_of[(uintptr_t)event] = stream;
     passed[(uintptr_t)event] = false;
     return CUDA_SUCCESS;
@@ -49,6 +53,13 @@ static CUresult event_synchronize(CUevent event)
     return CUDA_SUCCESS;
 }
 
+static CUresult stream_synchronize(CUstream stream)
+{
+    ck_assert_ptr_eq(stream, some);
+    drained++;
+    return CUDA_SUCCESS;
+}
+
 static void all_pass(CUstream stream)
 {
     for (unsigned i = 0; i < EVENTS; i++)
@@ -57,7 +68,8 @@ static void all_pass(CUstream stream)
 
 static void setup(void)
 {
-    made = asked = 0;
+    made = asked = drained = 0;
+    no_events = CUDA_SUCCESS;
     memset(passed, 0, sizeof(passed));
     memset(stream_of, 0, sizeof(stream_of));
     memset(&stats, 0, sizeof(stats));
@@ -70,6 +82,7 @@ static void setup(void)
     x.cuda.cuEventRecord = event_record;
     x.cuda.cuEventQuery = event_query;
     x.cuda.cuEventSynchronize = event_synchronize;
+    x.cuda.cuStreamSynchronize = stream_synchronize;
     vg_own_add(&x, VG_OBJ_CUcontext, (uintptr_t)ctx, 0, 0);
     vg_own_add(&x, VG_OBJ_CUstream, (uintptr_t)some, (uintptr_t)ctx, VG_STREAM_NON_BLOCKING);
     vg_own_add(&x, VG_OBJ_CUstream, (uintptr_t)other, (uintptr_t)ctx, VG_STREAM_NON_BLOCKING);
@@ -168,6 +181,24 @@ START_TEST(what_was_waited_for_runs_no_more)
 }
 END_TEST
 
+/* The guest reads the next number into the same place as soon as it has the answer. */
+START_TEST(a_copy_that_cannot_be_watched_is_over_before_its_answer)
+{
+    struct vg_req r = {.call = {.flags = VG_F_REPLY, .seq = ++seq}};
+
+    no_events = CUDA_ERROR_OUT_OF_MEMORY;
+    ck_assert_int_eq(vg_copy_answer(&x, &r, CUDA_SUCCESS, some), CUDA_ERROR_OUT_OF_MEMORY);
+    ck_assert(!r.later);
+    ck_assert_uint_eq(drained, 1);
+    no_events = CUDA_SUCCESS;
+    ck_assert_int_eq(vg_copy_answer(&x, &r, CUDA_SUCCESS, some), CUDA_SUCCESS);
+    ck_assert(r.later);
+    ck_assert_uint_eq(drained, 1);
+    all_pass(some);
+    ck_assert_uint_eq(vg_waits_poll(&x), 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("waits");
@@ -178,6 +209,7 @@ int main(void)
     tcase_add_test(t, a_kernel_that_runs_may_print_yet);
     tcase_add_test(t, who_does_not_measure_always_asks);
     tcase_add_test(t, what_was_waited_for_runs_no_more);
+    tcase_add_test(t, a_copy_that_cannot_be_watched_is_over_before_its_answer);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
