@@ -18,7 +18,7 @@ def interval(values):
 class Series:
     """Work done by several at common moments: at[i] seconds, done[who][i] seconds of GPU time.
 
-    whole: of all, until nothing was in flight."""
+    whole[who]: until nothing was in flight."""
 
     def __init__(self, at, done, whole):
         self.at, self.done, self.whole = at, done, whole
@@ -59,11 +59,17 @@ def series_of(answers, costs):
     steps = min(len(lines) for lines in answers)
     at = [sum(int(lines[i][1]) for lines in answers) / len(answers) / 1e9 for i in range(steps)]
     done = [[int(lines[i][2]) * cost / 1e9 for i in range(steps)] for lines, cost in zip(answers, costs)]
-    whole = sum((int(l[2]) - int(lines[0][2])) * cost for l, lines, cost in zip(last, answers, costs)) / 1e9
+    whole = [(int(l[2]) - int(lines[0][2])) * cost / 1e9 for l, lines, cost in zip(last, answers, costs)]
     return Series(at, done, whole)
 
 
 def grouped(series, groups):
     """Several series' lines added up: groups[i] names the lines of the i-th."""
     done = [[sum(series.done[j][i] for j in group) for i in range(series.steps())] for group in groups]
-    return Series(series.at, done, series.whole)
+    return Series(series.at, done, [sum(series.whole[j] for j in group) for group in groups])
+
+
+def percents(parts):
+    """Each as a part of all."""
+    total = sum(parts) or 1
+    return " ".join(f"{100 * p / total:.1f}" for p in parts)
