@@ -318,11 +318,11 @@ static CUresult complete_finish(struct vg_exec *x, struct vg_req *r, struct vg_a
 
     (void)x;
     vg_jit_send_logs(r, &l->link->jit);
-    if (rc == CUDA_SUCCESS) {
-        l->link->image = l->made;
-        l->link->size = l->len;
+    /* If it fails when the state was complete before, nobody says what has become of that image. */
+    l->link->image = rc ? NULL : l->made;
+    l->link->size = l->len;
+    if (rc == CUDA_SUCCESS)
         vg_enc_word(&r->enc, l->len);
-    }
     linking_free(l);
     return rc;
 }

@@ -31,6 +31,7 @@ static struct vg_slot *slot;
 static struct {
     struct kept kept[KEPT];
     unsigned count, created, added, destroyed;
+    bool broken;    /* it completes nothing */
     char image[64];
 } driver;
 
@@ -110,6 +111,8 @@ static CUresult link_add(CUlinkState state, CUjitInputType type, void *data, siz
 static CUresult link_complete(CUlinkState state, void **image, size_t *size)
 {
     write_back(state);
+    if (driver.broken)
+        return CUDA_ERROR_INVALID_VALUE;
     *image = driver.image;
     *size = sizeof(driver.image);
     return CUDA_SUCCESS;
@@ -193,11 +196,16 @@ static CUresult add_to(uint64_t state, unsigned options)
     return ask(&r, VG_CALL_IMAGE_LOAD);
 }
 
-static void end(uint32_t call)
+static CUresult about_state(uint32_t call)
 {
     struct vg_req r = {.call.arg = {STATE}};
 
-    ck_assert_int_eq(ask(&r, call), CUDA_SUCCESS);
+    return ask(&r, call);
+}
+
+static void end(uint32_t call)
+{
+    ck_assert_int_eq(about_state(call), CUDA_SUCCESS);
 }
 
 START_TEST(options_stay_as_long_as_the_state)
@@ -245,6 +253,21 @@ START_TEST(a_state_ends_with_its_context)
 }
 END_TEST
 
+START_TEST(what_was_made_is_read_as_long_as_it_is_there)
+{
+    create(0);
+    ck_assert_int_eq(add_to(STATE, 0), CUDA_SUCCESS);
+    ck_assert_int_eq(about_state(VG_CALL_LINK_READ), CUDA_ERROR_INVALID_VALUE);
+    end(VG_CALL_cuLinkComplete);
+    end(VG_CALL_LINK_READ);
+    driver.broken = true;
+    ck_assert_int_eq(about_state(VG_CALL_cuLinkComplete), CUDA_ERROR_INVALID_VALUE);
+    ck_assert_int_eq(about_state(VG_CALL_LINK_READ), CUDA_ERROR_INVALID_VALUE);
+    end(VG_CALL_cuLinkDestroy);
+    ck_assert_int_eq(about_state(VG_CALL_LINK_READ), CUDA_ERROR_INVALID_HANDLE);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("links");
@@ -255,6 +278,7 @@ int main(void)
     tcase_add_test(c, options_stay_as_long_as_the_state);
     tcase_add_test(c, no_options_are_no_arrays);
     tcase_add_test(c, a_state_ends_with_its_context);
+    tcase_add_test(c, what_was_made_is_read_as_long_as_it_is_there);
     suite_add_tcase(s, c);
     srunner_run_all(r, CK_NORMAL);
     int failed = srunner_ntests_failed(r);
