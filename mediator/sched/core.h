@@ -57,6 +57,12 @@ void vg_sched_advance(struct vg_sched *s);
 /* The hardware slice in force, us. */
 unsigned vg_sched_slice(const struct vg_sched *s, const struct vg_sched_proc *p);
 
+/* The hardware gives it little beside any other. */
+static inline bool vg_sched_is_cut_short(const struct vg_sched *s, const struct vg_sched_proc *p)
+{
+    return vg_sched_slice(s, p) < s->tuning.slice_found_us;
+}
+
 /* Charges the time that everybody has told of, and all but the last `lag`. */
 void vg_sched_settle(struct vg_sched *s, uint64_t now, uint64_t lag);
 
@@ -154,6 +160,14 @@ bool vg_sched_is_crossed(const struct vg_sched *s, const struct vg_sched_proc *p
 
 /* GPU time that its VM has had beyond what is its. */
 uint64_t vg_sched_debt(const struct vg_sched_proc *p);
+
+/* ---- cut.c ---- */
+
+/* Looks whether the rest of its last turn has been cut by the end of a hardware slice. */
+void vg_sched_note_cut(const struct vg_sched *s, struct vg_sched_proc *p, uint64_t now);
+
+/* The budget of a turn, made to end at another moment of a slice where such rests were cut. */
+uint64_t vg_sched_shifted(const struct vg_sched *s, const struct vg_sched_proc *p, uint64_t budget);
 
 /* ---- grant.c ---- */
 

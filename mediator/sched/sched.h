@@ -173,6 +173,8 @@ struct vg_sched_proc {
     unsigned hog_us;            /* slice that holds a kernel that does not end to its part; 0: none */
     uint64_t hog_at;            /* no longer one was due then */
     uint64_t drain_at;          /* its turn was over, and something in flight, since then */
+    bool drains_soon;           /* then so little was that its end was near */
+    unsigned cuts;              /* of such rests, lately, by the end of a hardware slice */
     uint64_t not_before;        /* it left a turn unused: no other until then */
     uint64_t backoff;
 };

@@ -145,6 +145,7 @@ static void observe(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 
     if (p->began_at && p->handed)
         learn_lead(s, p);
+    vg_sched_note_cut(s, p, now);
     if (p->state == VG_PROC_IDLE) {
         if (vg_sched_has_work(p))
             wake(s, p, now);
@@ -207,12 +208,6 @@ uint64_t vg_sched_quantum(const struct vg_sched *s, const struct vg_sched_proc *
     return vg_clamp64(q, t->quantum_min, t->quantum_max);
 }
 
-/* The hardware gives it little beside any other. */
-static bool is_cut_short(const struct vg_sched *s, const struct vg_sched_proc *p)
-{
-    return vg_sched_slice(s, p) < s->tuning.slice_found_us;
-}
-
 /*
  * How early the next turn begins. Not before the end of one that interrupts a higher class, nor of
  * one with short slices: what is left of it would be cut in two, or in many, which costs more than
@@ -220,7 +215,7 @@ static bool is_cut_short(const struct vg_sched *s, const struct vg_sched_proc *p
  */
 uint64_t vg_sched_lead(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    bool whole = p->kind == VG_TURN_FLOOR || p->kind == VG_TURN_AGED || is_cut_short(s, p);
+    bool whole = p->kind == VG_TURN_FLOOR || p->kind == VG_TURN_AGED || vg_sched_is_cut_short(s, p);
 
     return whole ? 0 : p->lead;
 }
@@ -258,7 +253,7 @@ void vg_sched_begin(struct vg_sched *s, struct vg_sched_proc *p, enum vg_sched_k
     if (kind == VG_TURN_SOLO)
         p->budget = VG_SCHED_FOREVER;
     else if (kind == VG_TURN_FAIR)
-        p->budget = vg_sched_quantum(s, p, now) + handover(s, p);
+        p->budget = vg_sched_shifted(s, p, vg_sched_quantum(s, p, now)) + handover(s, p);
     else
         p->budget = s->tuning.floor_quantum;
     p->fresh = true;
@@ -275,6 +270,7 @@ void vg_sched_end(struct vg_sched *s, struct vg_sched_proc *p, uint64_t now)
 {
     p->overrun = 0;
     p->renew = vg_sched_has_work(p);
+    p->drains_soon = p->flight_ns && p->flight_ns <= s->tuning.lead_most;
     vg_sched_set_state(s, p, without_turn(s, p, now), now);
 }
 
@@ -419,7 +415,7 @@ static uint64_t left_of(const struct vg_sched *s, const struct vg_sched_proc *p)
 /* Less than that is left: it costs less to begin beside it than to wait. */
 static uint64_t little(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    return is_cut_short(s, p) ? 2 * CHECK_NS : vg_max64(s->tuning.lead_most, s->tuning.quantum_min);
+    return vg_sched_is_cut_short(s, p) ? 2 * CHECK_NS : vg_max64(s->tuning.lead_most, s->tuning.quantum_min);
 }
 
 /*
@@ -493,7 +489,7 @@ bool vg_sched_beside_overrun(const struct vg_sched *s, const struct vg_sched_pro
     const struct vg_sched_proc *q;
 
     vg_list_for_each(q, &s->live, live) {
-        if (vg_sched_overruns(s, q) && !(q->vm->class_ > p->vm->class_ && is_cut_short(s, q)))
+        if (vg_sched_overruns(s, q) && !(q->vm->class_ > p->vm->class_ && vg_sched_is_cut_short(s, q)))
             return true;
     }
     return false;
@@ -561,7 +557,7 @@ unsigned vg_sched_allowed(const struct vg_sched *s)
     vg_list_for_each(p, &s->live, live) {
         unsigned entitled, beside;
 
-        if (!vg_sched_overruns(s, p) || is_cut_short(s, p) || vg_sched_is_hog(s, p) ||
+        if (!vg_sched_overruns(s, p) || vg_sched_is_cut_short(s, p) || vg_sched_is_hog(s, p) ||
             p->overrun < s->tuning.quantum ||
             vg_sched_debt(p) < s->tuning.quantum)
             continue;

@@ -28,3 +28,9 @@ tests += check-sched-changes
 check-sched-changes-src    := tests/sched/changes.c $(sched-sim-src)
 check-sched-changes-libs   := libvgsched.a
 check-sched-changes-ldlibs := -lm
+
+# Shares for kernels of every length, and so for turns that end at every moment of a hardware slice.
+tests += check-sched-phases
+check-sched-phases-src    := tests/sched/phases.c $(sched-sim-src)
+check-sched-phases-libs   := libvgsched.a
+check-sched-phases-ldlibs := -lm
