@@ -3,6 +3,7 @@
  * Bodies: loading module images, which image_take.c has made private. Serve thread, and
  * the one beside it (aside.h).
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #include "mediator/executor/managed.h"
 
 #define SLOW_BYTES (64u << 10)
+#define CHECK_BYTES (1u << 20) /* more: their names are checked beside the driver */
 #define FAT_HEADER 16u        /* bytes before the first entry, which begins with its kind */
 #define FAT_CUBIN  2u
 
@@ -60,6 +62,7 @@ struct load {
     CUresult rc;
     uint64_t len;   /* of image */
     bool keep;      /* on the shelf, if it can be loaded */
+    bool named;     /* by its digest: to see that takes as long as to load it, and is done meanwhile */
     bool kept;      /* it was */
     struct vg_kept *stays; /* the driver looks at image as long as the library lives; else NULL */
     uint8_t digest[VG_DIGEST_BYTES];
@@ -185,16 +188,37 @@ static bool make_compiled(struct vg_exec *x, struct load *l)
     return l->rc == CUDA_SUCCESS;
 }
 
+static void *check_name(void *load)
+{
+    struct load *l = load;
+
+    l->named = vg_shelf_is_name(l->digest, l->image, l->len);
+    return NULL;
+}
+
+/* False: not worth a thread, or there is none. */
+static bool check_beside(const struct vg_exec *x, struct load *l, pthread_t *ret_thread)
+{
+    return l->keep && l->len > CHECK_BYTES && !x->alone && x->shelf.map &&
+           pthread_create(ret_thread, NULL, check_name, l) == 0;
+}
+
 static void load_work(struct vg_exec *x, struct vg_aside *a)
 {
     struct load *l = (struct load *)a;
+    pthread_t checker;
+    bool beside = check_beside(x, l, &checker);
 
     if (!make_compiled(x, l)) {
         l->stays = l->kind == VG_IMAGE_LIBRARY ? malloc(sizeof(*l->stays)) : NULL;
         l->rc = make_measured(x, l->kind, l->image, l->stays != NULL, &l->jit, &l->handle, &l->bytes);
     }
-    l->kept = l->rc == CUDA_SUCCESS && l->keep &&
-              vg_shelf_put(&x->shelf, l->digest, l->image, l->len);
+    if (beside)
+        pthread_join(checker, NULL);
+    if (l->rc != CUDA_SUCCESS || !l->keep)
+        return;
+    l->kept = beside ? l->named && vg_shelf_put_as(&x->shelf, l->digest, l->image, l->len)
+                     : vg_shelf_put(&x->shelf, l->digest, l->image, l->len);
 }
 
 /* Answers and frees. */

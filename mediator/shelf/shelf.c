@@ -395,7 +395,7 @@ static bool put_locked(struct vg_shelf *s, const uint8_t *digest, const void *im
     return index != NONE;
 }
 
-static bool is_digest_of(const uint8_t *digest, const void *image, uint64_t size)
+bool vg_shelf_is_name(const uint8_t digest[VG_DIGEST_BYTES], const void *image, uint64_t size)
 {
     uint8_t own[VG_DIGEST_BYTES];
     struct vg_digest d;
@@ -429,6 +429,6 @@ bool vg_shelf_put_as(struct vg_shelf *s, const uint8_t name[VG_DIGEST_BYTES], co
 bool vg_shelf_put(struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTES], const void *image,
                   uint64_t size)
 {
-    return fits(s, size) && is_digest_of(digest, image, size) &&
+    return fits(s, size) && vg_shelf_is_name(digest, image, size) &&
            vg_shelf_put_as(s, digest, image, size);
 }

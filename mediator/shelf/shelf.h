@@ -72,9 +72,12 @@ bool vg_shelf_next(const struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTE
 bool vg_shelf_put(struct vg_shelf *s, const uint8_t digest[VG_DIGEST_BYTES], const void *image,
                   uint64_t size);
 
+/* Whether the image has that digest. */
+bool vg_shelf_is_name(const uint8_t digest[VG_DIGEST_BYTES], const void *image, uint64_t size);
+
 /*
- * The same for what was made of an image, under a name that is a digest too, of all that it was made
- * from. vg_shelf_size tells how long it is, 0 if it is not there.
+ * As put, for an image that was found to have the name; or for what was made of one, under a digest of
+ * all that it was made from. vg_shelf_size tells how long it is, 0 if it is not there.
  */
 bool vg_shelf_put_as(struct vg_shelf *s, const uint8_t name[VG_DIGEST_BYTES], const void *bytes,
                      uint64_t size);

@@ -20,10 +20,16 @@ static void digest_of(const void *bytes, size_t size, uint8_t ret_digest[VG_DIGE
 }
 
 /* Sends it under the name, to be kept. */
+static CUresult keep_bytes(uint64_t off, uint64_t size, const uint8_t *digest,
+                           struct vg_result *ret)
+{
+    return guest_ask(&h, VG_CALL_IMAGE_LOAD, WORDS(VG_IMAGE_KEEP, off, size, 0), digest,
+                     VG_DIGEST_BYTES, ret);
+}
+
 static CUresult keep(uint64_t off, const uint8_t *digest, struct vg_result *ret)
 {
-    return guest_ask(&h, VG_CALL_IMAGE_LOAD, WORDS(VG_IMAGE_KEEP, off, sizeof(ptx), 0), digest,
-                     VG_DIGEST_BYTES, ret);
+    return keep_bytes(off, sizeof(ptx), digest, ret);
 }
 
 static CUresult name(uint64_t flags, uint64_t size, const uint8_t *digest, struct vg_result *ret)
@@ -78,6 +84,39 @@ START_TEST(a_wrong_name_is_not_kept)
     ck_assert(res.val[0] == 0);
     ck_assert_int_eq(name(VG_IMAGE_MODULE, sizeof(ptx), digest, &res), CUDA_SUCCESS);
     ck_assert(res.val[0] == 0);
+    stop_cleanly();
+}
+END_TEST
+
+/* The same for a large one, whose name is checked while the driver loads it. */
+START_TEST(large_ones_have_their_own_name)
+{
+    const uint32_t extents = 24;
+    const uint64_t size = (uint64_t)extents * VG_EXTENT_SIZE;
+    uint8_t digest[VG_DIGEST_BYTES], wrong[VG_DIGEST_BYTES];
+    struct vg_result res;
+
+    host_ready(&h);
+    uint64_t off = guest_extents(&h, extents);
+    uint8_t *text = guest_at(&h, off);
+    memset(text, ' ', size - 1);
+    memcpy(text, ptx, sizeof(ptx) - 1);
+    text[size - 1] = '\0';
+    digest_of(text, size, digest);
+    memcpy(wrong, digest, sizeof(wrong));
+    wrong[31] ^= 1;
+    ck_assert_int_eq(keep_bytes(off, size, wrong, &res), CUDA_SUCCESS);
+    ck_assert(res.val[0] != 0);
+    ck_assert_int_eq(name(VG_IMAGE_LIBRARY, size, wrong, &res), CUDA_SUCCESS);
+    ck_assert_msg(res.val[0] == 0, "it was kept under a wrong name");
+    ck_assert_int_eq(keep_bytes(off, size, digest, &res), CUDA_SUCCESS);
+    ck_assert_int_eq(name(VG_IMAGE_LIBRARY, size, digest, &res), CUDA_SUCCESS);
+    ck_assert_msg(res.val[0] != 0, "it was not kept");
+    memset(text, 'x', size - 1);
+    digest_of(text, size, digest);
+    ck_assert_int_ne(keep_bytes(off, size, digest, &res), CUDA_SUCCESS);
+    ck_assert_int_eq(name(VG_IMAGE_LIBRARY, size, digest, &res), CUDA_SUCCESS);
+    ck_assert_msg(res.val[0] == 0, "it was kept though it cannot be loaded");
     stop_cleanly();
 }
 END_TEST
@@ -141,6 +180,7 @@ TCase *image_cases(void)
     tcase_set_timeout(c, 40);
     tcase_add_test(c, a_named_image_is_the_one_that_was_sent);
     tcase_add_test(c, a_wrong_name_is_not_kept);
+    tcase_add_test(c, large_ones_have_their_own_name);
     tcase_add_test(c, garbage_is_not_kept);
     tcase_add_test(c, sizes_that_cannot_be);
     tcase_add_test(c, only_modules_and_libraries);
