@@ -228,17 +228,15 @@ class Rig:
         return max(1, round(us * self.rounds_per_us))
 
     def calibrate(self, client):
-        """Rounds of a microsecond, from two lengths: what a launch costs falls out."""
-        client.order("load", 0, 1, 16, 0, 20000, 20000) # until the clock has come up
-        client.answer(60)
-        short, long = 2000, 20000
-        while True:
-            took = []
-            for rounds in (short, long):
-                client.order("time", 20, 1, rounds, rounds)
-                took.append(float(client.answer(120)[0][1]))
-            if took[1] - took[0] > 20e6 or long > 1e8:
+        """Rounds of a microsecond, under a load that lasts: a GPU that was idle has half its clock for
+        seconds, and short kernels with pauses do not raise it."""
+        before = 0.0
+        for tries in range(10):
+            client.order("load", 0, 0.6, 16, 0, 20000, 20000)
+            lines = [l for l in client.answer(60) if l[0] == "at"]
+            first, last = lines[len(lines) // 2], lines[-1]
+            self.rounds_per_us = 1000 * (int(last[2]) - int(first[2])) / (int(last[1]) - int(first[1])) or 1.0
+            if tries > 2 and abs(self.rounds_per_us - before) < 0.01 * before:
                 break
-            short, long = short * 4, long * 4
-        self.rounds_per_us = 20 * (long - short) / ((took[1] - took[0]) / 1000)
+            before = self.rounds_per_us
         return self.rounds_per_us

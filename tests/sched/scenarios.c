@@ -390,7 +390,7 @@ const struct scenario scenarios[] = {
       { .error_1s = 3, .relative = 3, .wasted = 5, .gap_ms = 760 } },
     { "mission, vm3 hangs", three_hang, { .wasted = 9, .gap_ms = 760 },
       { .error_1s = 6, .relative = 5, .wasted = 6, .gap_ms = 760 } },
-    { "mission, two pools", three_vms, { 2.0, 2.0, 0, 0, 3.0, 0, 0, 720, 1.0 },
+    { "mission, two pools", three_vms, { 2.0, 2.0, 0, 0, 2.0, 0, 0, 720, 1.0 },
       { 2.0, 2.0, 0, 0, 5.0, 0, 0, 720, 0.6 } },
 };
 
