@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -135,6 +136,41 @@ START_TEST(what_was_asked_for_next)
     ck_assert(vg_shelf_next(&shelf, a, then, &size));
     ck_assert_int_eq(memcmp(then, a, sizeof(a)), 0);
     ck_assert_uint_eq(size, IMAGE_BYTES);
+}
+END_TEST
+
+static long faults(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return u.ru_minflt;
+}
+
+/* 1536 pages of 4 KiB, in a view that has seen none of them. */
+START_TEST(a_large_one_costs_few_page_faults)
+{
+    const uint64_t size = 6u << 20, all = 16u << 20;
+    uint8_t *bytes = malloc(size), *copy = malloc(size), digest[VG_DIGEST_BYTES] = {1};
+    int fd = (int)syscall(SYS_memfd_create, "shelf", 0u);
+    struct vg_shelf writer, reader;
+
+    ck_assert_int_eq(ftruncate(fd, (off_t)all), 0);
+    ck_assert_int_eq(vg_shelf_open(&writer, dup(fd), all), 0);
+    ck_assert_int_eq(vg_shelf_open(&reader, fd, all), 0);
+    memset(bytes, 7, size);
+    memset(copy, 0, size);
+    long before = faults();
+    ck_assert(vg_shelf_put_as(&writer, digest, bytes, size));
+    ck_assert_msg(faults() - before < 400, "%ld to put it there", faults() - before);
+    before = faults();
+    ck_assert(vg_shelf_take(&reader, digest, size, copy));
+    ck_assert_msg(faults() - before < 60, "%ld to take it", faults() - before);
+    ck_assert_int_eq(memcmp(bytes, copy, size), 0);
+    vg_shelf_close(&writer);
+    vg_shelf_close(&reader);
+    free(bytes);
+    free(copy);
 }
 END_TEST
 
@@ -281,6 +317,7 @@ int main(void)
     tcase_add_test(c, sizes_around_a_block);
     tcase_add_test(c, a_wrong_name_is_refused);
     tcase_add_test(c, what_was_asked_for_next);
+    tcase_add_test(c, a_large_one_costs_few_page_faults);
     tcase_add_test(c, what_was_used_longest_ago_makes_room);
     tcase_add_test(c, the_same_twice_takes_room_once);
     tcase_add_test(c, one_image_never_takes_all);
