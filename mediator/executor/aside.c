@@ -6,6 +6,7 @@
 #include "mediator/executor/aside.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "mediator/executor/wait_private.h"
 #include "vg_api.h"
@@ -30,6 +31,99 @@ static struct vg_aside *take(void)
     return a;
 }
 
+/* ---- Threads for one purpose each ---- */
+
+#define THREADS_MAX 64u     /* what comes then has to do with the one beside */
+
+struct vg_aside_thread {
+    struct vg_exec *x;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct vg_aside *a;     /* to be done; NULL when it is */
+    bool ends;
+};
+
+static unsigned threads;    /* the serve thread's */
+
+static void thread_free(struct vg_aside_thread *t)
+{
+    pthread_cond_destroy(&t->changed);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}
+
+static void *thread_main(void *arg)
+{
+    struct vg_aside_thread *t = arg;
+    struct vg_exec *x = t->x;
+
+    pthread_mutex_lock(&t->lock);
+    for (;;) {
+        while (!t->a && !t->ends)
+            pthread_cond_wait(&t->changed, &t->lock);
+        if (!t->a)
+            break;
+        x->cuda.cuCtxSetCurrent(t->a->ctx);
+        t->a->work(x, t->a);
+        t->a = NULL;
+        pthread_cond_broadcast(&t->changed);
+    }
+    pthread_mutex_unlock(&t->lock);
+    thread_free(t);
+    return NULL;
+}
+
+/* Returns when it has been done. */
+static void hand_over(struct vg_aside_thread *t, struct vg_aside *a)
+{
+    pthread_mutex_lock(&t->lock);
+    t->a = a;
+    pthread_cond_broadcast(&t->changed);
+    while (t->a)
+        pthread_cond_wait(&t->changed, &t->lock);
+    pthread_mutex_unlock(&t->lock);
+}
+
+void vg_aside_do(struct vg_exec *x, struct vg_aside *a)
+{
+    if (a->by)
+        hand_over(a->by, a);
+    else
+        a->work(x, a);
+}
+
+struct vg_aside_thread *vg_aside_thread_new(struct vg_exec *x)
+{
+    struct vg_aside_thread *t = x->alone || threads >= THREADS_MAX ? NULL : malloc(sizeof(*t));
+    pthread_t thread;
+
+    if (!t)
+        return NULL;
+    *t = (struct vg_aside_thread){.x = x};
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->changed, NULL);
+    if (pthread_create(&thread, NULL, thread_main, t) != 0) {
+        thread_free(t);
+        return NULL;
+    }
+    pthread_detach(thread);
+    threads++;
+    return t;
+}
+
+void vg_aside_thread_end(struct vg_aside_thread *t)
+{
+    if (!t)
+        return;
+    threads--;
+    pthread_mutex_lock(&t->lock);
+    t->ends = true;
+    pthread_cond_broadcast(&t->changed);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- The thread beside ---- */
+
 /* For the daemon, which ends who computes for too long. */
 static void tell(struct vg_exec *x, uint64_t since)
 {
@@ -43,8 +137,9 @@ static void *aside_main(void *arg)
     for (;;) {
         struct vg_aside *a = take();
         tell(x, vg_now());
-        x->cuda.cuCtxSetCurrent(a->ctx);
-        a->work(x, a);
+        if (!a->by)
+            x->cuda.cuCtxSetCurrent(a->ctx);
+        vg_aside_do(x, a);
         tell(x, 0);
         __atomic_store_n(&a->done, 1, __ATOMIC_RELEASE); /* from here on it is the serve thread's */
         vg_doorbell_ring(NULL);
@@ -165,6 +260,6 @@ CUresult vg_aside_run(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
         begin_use(x, a);
         return CUDA_SUCCESS;
     }
-    a->work(x, a);
+    vg_aside_do(x, a);
     return a->finish(x, r, a);
 }

@@ -23,8 +23,15 @@ enum vg_aside_uses {
     VG_ASIDE_GRAPHS,    /* the same, and graphs: none may be changed */
 };
 
+/*
+ * What must all be done by one thread, with nothing of the kind by that thread in between, has a
+ * thread to itself; the one beside waits for it meanwhile, so that no more is computed at a time.
+ */
+struct vg_aside_thread;
+
 struct vg_aside {
     struct vg_aside *next;
+    struct vg_aside_thread *by;     /* or NULL: any */
     enum vg_aside_uses uses;
     uint64_t object;                /* the link state or executable graph that is changed, or 0 */
     uint64_t bytes;                 /* of the image that it holds until it is done, or 0 */
@@ -37,6 +44,15 @@ struct vg_aside {
 
 /* Carries it out beside; the request is answered later. Or at once, where no thread can be had. */
 CUresult vg_aside_run(struct vg_exec *x, struct vg_req *r, struct vg_aside *a);
+
+/* NULL: no more are to be had, or the process is to have no others. */
+struct vg_aside_thread *vg_aside_thread_new(struct vg_exec *x);
+
+/* Carries out a's work by its thread, or where it has none by this one, and waits for it. */
+void vg_aside_do(struct vg_exec *x, struct vg_aside *a);
+
+/* It is not used any more, and frees itself. NULL is fine. */
+void vg_aside_thread_end(struct vg_aside_thread *t);
 
 /* ---- for serve.c and wait.c ---- */
 

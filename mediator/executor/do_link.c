@@ -22,14 +22,15 @@ struct options {
 };
 
 /*
- * The driver keeps pointers to the arrays of options as long as the state lives: it writes into
- * the values, the last time when the state is destroyed.
+ * CUDA wants the values of options to stay as long as the state does: drivers write there, and
+ * into the logs, up to its end. So do those of inputs here; of them it says nothing.
  */
 struct vg_link {
     struct vg_link *next;
     CUlinkState state;
     const uint8_t *image; /* NULL: not complete */
     size_t size;
+    struct vg_aside_thread *thread; /* that makes all calls about it */
     struct options *inputs;
     struct vg_jit jit;
 };
@@ -52,6 +53,7 @@ static void link_free(struct vg_link *l)
 {
     for (struct options *o; (o = l->inputs) != NULL; free(o))
         l->inputs = o->next;
+    vg_aside_thread_end(l->thread);
     free(l);
 }
 
@@ -78,8 +80,9 @@ void vg_links_fini(struct vg_exec *x)
 
 /*
  * The driver compiles what is added and links at the end, beside the serve thread (aside.h). No
- * state can end meanwhile, so its note stays. All calls about states are made there, also those
- * that take no time: most applications make them all by one thread.
+ * state can end meanwhile, so its note stays. Each state has a thread that makes all calls about
+ * it: NVIDIA's linker keeps things by thread, and its heap breaks when one thread makes and
+ * destroys a state that another completes (580 on an H200, also without us).
  */
 struct linking {
     struct vg_aside aside;
@@ -110,6 +113,7 @@ static struct linking *linking_on(struct vg_exec *x, struct vg_link *link)
         return NULL;
     l->aside.uses = VG_ASIDE_OBJECTS;
     l->aside.object = link ? (uintptr_t)link->state : 0;
+    l->aside.by = link ? link->thread : NULL;
     l->link = link;
     l->home = x->home;
     return l;
@@ -135,23 +139,32 @@ static void create_work(struct vg_exec *x, struct vg_aside *a)
     l->rc = x->cuda.cuLinkCreate_v2(j->count, j->option, j->value, &l->link->state);
 }
 
-static CUresult own(struct vg_exec *x, struct vg_link *l, CUcontext home)
+static void destroy_work(struct vg_exec *x, struct vg_aside *a)
 {
-    CUresult rc = vg_own_add(x, VG_OBJ_CUlinkState, (uintptr_t)l->state, (uintptr_t)home, 0);
+    struct linking *l = (struct linking *)a;
+
+    l->rc = x->cuda.cuLinkDestroy(l->link->state);
+}
+
+static CUresult own(struct vg_exec *x, struct linking *l)
+{
+    struct vg_link *link = l->link;
+    CUresult rc = vg_own_add(x, VG_OBJ_CUlinkState, (uintptr_t)link->state, (uintptr_t)l->home, 0);
 
     if (rc != CUDA_SUCCESS) {
-        x->cuda.cuLinkDestroy(l->state);
+        l->aside.work = destroy_work;
+        vg_aside_do(x, &l->aside);
         return rc;
     }
-    l->next = x->links;
-    x->links = l;
+    link->next = x->links;
+    x->links = link;
     return CUDA_SUCCESS;
 }
 
 static CUresult create_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)
 {
     struct linking *l = (struct linking *)a;
-    CUresult rc = l->rc ? l->rc : own(x, l->link, l->home);
+    CUresult rc = l->rc ? l->rc : own(x, l);
 
     if (rc == CUDA_SUCCESS)
         vg_enc_word(&r->enc, (uintptr_t)l->link->state);
@@ -165,20 +178,24 @@ static CUresult create_finish(struct vg_exec *x, struct vg_req *r, struct vg_asi
 CUresult vg_do_cuLinkCreate_v2(struct vg_exec *x, struct vg_req *r)
 {
     struct vg_link *link = calloc(1, sizeof(*link));
-    struct linking *l = link ? linking_on(x, link) : NULL;
+    struct linking *l;
 
-    if (!l) {
-        free(link);
+    if (!link)
         return CUDA_ERROR_OUT_OF_MEMORY;
+    vg_jit_add_logs(&link->jit, 2 * VG_JIT_LOG_MAX);
+    if (!vg_jit_add_numbers(&link->jit, r->payload, r->call.arg[0], r->call.payload_len)) {
+        r->breach = "malformed link options";
+        free(link);
+        return CUDA_ERROR_INVALID_VALUE;
     }
     sweep(x);
-    vg_jit_add_logs(&link->jit, 2 * VG_JIT_LOG_MAX);
-    if (vg_jit_add_numbers(&link->jit, r->payload, r->call.arg[0], r->call.payload_len))
-        return linking_run(x, r, l, create_work, create_finish);
-    r->breach = "malformed link options";
-    linking_free(l);
-    free(link);
-    return CUDA_ERROR_INVALID_VALUE;
+    link->thread = vg_aside_thread_new(x);
+    l = linking_on(x, link);
+    if (!l) {
+        link_free(link);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    return linking_run(x, r, l, create_work, create_finish);
 }
 
 /* What names a type of file must be that, and keep its parts inside. */
@@ -350,13 +367,6 @@ CUresult vg_do_LINK_READ(struct vg_exec *x, struct vg_req *r)
     r->enc.len = n;
     VG_STAT_ADD(x, bytes_out, n);
     return CUDA_SUCCESS;
-}
-
-static void destroy_work(struct vg_exec *x, struct vg_aside *a)
-{
-    struct linking *l = (struct linking *)a;
-
-    l->rc = x->cuda.cuLinkDestroy(l->link->state);
 }
 
 static CUresult destroy_finish(struct vg_exec *x, struct vg_req *r, struct vg_aside *a)

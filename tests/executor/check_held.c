@@ -400,18 +400,46 @@ END_TEST
 
 /* ---- The linker ---- */
 
+static void add_ptx(uint64_t link, uint64_t off)
+{
+    const uint64_t input[8] = {VG_IMAGE_LINK_INPUT, off, sizeof(ptx), 0, link, CU_JIT_INPUT_PTX};
+
+    ck_assert_int_eq(guest_ask(&h, VG_CALL_IMAGE_LOAD, input, 8, NULL, 0, NULL), CUDA_SUCCESS);
+}
+
 START_TEST(links_are_made_beside)
 {
     begin();
     uint64_t link = made(VG_CALL_cuLinkCreate_v2, WORDS(0)), off = guest_extents(&h, 1);
-    const uint64_t input[8] = {VG_IMAGE_LINK_INPUT, off, sizeof(ptx), 0, link, CU_JIT_INPUT_PTX};
 
     memcpy(guest_at(&h, off), ptx, sizeof(ptx));
-    ck_assert_int_eq(guest_ask(&h, VG_CALL_IMAGE_LOAD, input, 8, NULL, 0, NULL), CUDA_SUCCESS);
+    add_ptx(link, off);
     uint32_t seq = hold_up(VG_CALL_cuLinkComplete, WORDS(link), NULL, 0);
     others_go_on();
     waits_for(seq, VG_CALL_cuLinkDestroy, WORDS(link));
     ck_assert_uint_ne(vg_slot_cell(h.slot, HELD)->result.val[0], 0);
+    stop_cleanly();
+}
+END_TEST
+
+/* Two threads of a guest that link at the same time, neither within the other's work. */
+START_TEST(each_link_has_a_thread)
+{
+    uint64_t link[2];
+
+    begin();
+    uint64_t off = guest_extents(&h, 1);
+    memcpy(guest_at(&h, off), ptx, sizeof(ptx));
+    for (unsigned round = 0; round < 3; round++) {
+        link[0] = made(VG_CALL_cuLinkCreate_v2, WORDS(0));
+        link[1] = made(VG_CALL_cuLinkCreate_v2, WORDS(0));
+        for (unsigned i = 0; i < 2; i++)
+            add_ptx(link[i], off);
+        for (unsigned i = 0; i < 2; i++)
+            ck_assert_uint_ne(made(VG_CALL_cuLinkComplete, WORDS(link[i])), 0);
+        for (unsigned i = 0; i < 2; i++)
+            ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuLinkDestroy, link[i]), CUDA_SUCCESS);
+    }
     stop_cleanly();
 }
 END_TEST
@@ -514,6 +542,7 @@ TCase *held_cases(void)
     tcase_add_test(t, a_graph_is_destroyed_after_its_instantiation);
     tcase_add_test(t, updates_and_uploads_are_made_beside);
     tcase_add_test(t, links_are_made_beside);
+    tcase_add_test(t, each_link_has_a_thread);
     tcase_add_test(t, code_is_loaded_when_copies_of_graphs_are_done);
     tcase_add_test(t, code_is_loaded_when_no_such_graph_is_left);
     return t;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The linker, on a driver of the test's own that does with options what NVIDIA's does: it keeps
- * the arrays that it is given as long as the state lives, and writes the messages and how long
- * they are again in every call, the last time when the state is destroyed.
+ * The linker, on a driver of the test's own that does with options what CUDA allows: it keeps the
+ * arrays that it is given as long as the state lives, and writes the messages and how long they
+ * are again in every call, the last time when the state is destroyed.
  */
 #include <check.h>
 #include <malloc.h>

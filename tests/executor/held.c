@@ -72,38 +72,70 @@ HELD(cuModuleLoadDataEx,
      image, n, option, value)
 HELD(cuGraphUpload, (CUgraphExec exec, CUstream stream), exec, stream)
 
-/* As most applications do, the executor makes all calls about links by one thread; else they fail. */
-static bool is_the_linker(void)
-{
-    static pthread_t linker;
-    static bool known;
+/*
+ * The linker holds things by thread, as NVIDIA's does: a state belongs to the thread that makes it,
+ * which has no other meanwhile. Calls otherwise fail. They come one at a time.
+ */
+#define LINKS_MAX 4u
 
-    if (!known)
-        linker = pthread_self();
-    known = true;
-    return pthread_equal(linker, pthread_self()) != 0;
+static struct {
+    CUlinkState state;  /* NULL: free */
+    pthread_t by;
+} links[LINKS_MAX];
+
+static bool is_its_thread(CUlinkState state)
+{
+    for (unsigned i = 0; i < LINKS_MAX; i++)
+        if (links[i].state == state)
+            return pthread_equal(links[i].by, pthread_self()) != 0;
+    return false;
 }
 
-#define LINKS(symbol, params, ...)                                                                 \
+static bool has_none(void)
+{
+    for (unsigned i = 0; i < LINKS_MAX; i++)
+        if (links[i].state && pthread_equal(links[i].by, pthread_self()))
+            return false;
+    return true;
+}
+
+/* Replaces what is under the one state by the other; NULL: free. */
+static void note_link(CUlinkState old, CUlinkState new)
+{
+    unsigned i = 0;
+
+    while (i < LINKS_MAX && links[i].state != old)
+        i++;
+    if (i == LINKS_MAX)
+        abort();
+    links[i].state = new;
+    links[i].by = pthread_self();
+}
+
+#define LINKS(may, noted, symbol, params, ...)                                                     \
     CUresult symbol params __attribute__((visibility("default")));                                 \
     CUresult symbol params                                                                         \
     {                                                                                              \
         CUresult(*real) params;                                                                    \
                                                                                                    \
         find(#symbol, &real);                                                                      \
-        if (!is_the_linker())                                                                      \
+        if (!(may))                                                                                \
             return CUDA_ERROR_NOT_PERMITTED;                                                       \
-        return hold() ? real(__VA_ARGS__) : CUDA_ERROR_OUT_OF_MEMORY;                              \
+        CUresult rc = hold() ? real(__VA_ARGS__) : CUDA_ERROR_OUT_OF_MEMORY;                       \
+        if (rc == CUDA_SUCCESS)                                                                    \
+            noted;                                                                                 \
+        return rc;                                                                                 \
     }
 
-LINKS(cuLinkCreate_v2, (unsigned n, CUjit_option *option, void **value, CUlinkState *state), n,
-      option, value, state)
-LINKS(cuLinkAddData_v2,
+LINKS(has_none(), note_link(NULL, *state), cuLinkCreate_v2,
+      (unsigned n, CUjit_option *option, void **value, CUlinkState *state), n, option, value, state)
+LINKS(is_its_thread(state), (void)0, cuLinkAddData_v2,
       (CUlinkState state, CUjitInputType type, void *data, size_t size, const char *name,
        unsigned n, CUjit_option *option, void **value), state, type, data, size, name, n, option,
       value)
-LINKS(cuLinkComplete, (CUlinkState state, void **image, size_t *size), state, image, size)
-LINKS(cuLinkDestroy, (CUlinkState state), state)
+LINKS(is_its_thread(state), (void)0, cuLinkComplete,
+      (CUlinkState state, void **image, size_t *size), state, image, size)
+LINKS(is_its_thread(state), note_link(state, NULL), cuLinkDestroy, (CUlinkState state), state)
 
 CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                         unsigned bz, unsigned shared, CUstream stream, void **params, void **extra)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The linker of the fuzzing driver. It keeps the arrays of options that it is given, as NVIDIA's
- * does, and writes through them in each call as long as the state lives.
+ * The linker of the fuzzing driver. It keeps the arrays of options that it is given, as CUDA
+ * allows, and writes through them in each call as long as the state lives.
  */
 #include <stdlib.h>
 #include <string.h>
