@@ -3,7 +3,9 @@
 import json
 import os
 import selectors
+import shutil
 import subprocess
+import tarfile
 import time
 
 STEP_S = 0.01   # of tests/client/spin's progress
@@ -240,3 +242,16 @@ class Rig:
                 break
             before = self.rounds_per_us
         return self.rounds_per_us
+
+
+def pack_logs(out, folders):
+    """All but what people look at becomes one file: where a GPU is lent, few files can be taken along."""
+    three = os.path.join(out, "three")
+    keep = ("shares.jsonl", "shares.svg")
+    paths = [os.path.join(three, n) for n in (os.listdir(three) if os.path.isdir(three) else ()) if n not in keep]
+    paths += [f for f in folders if os.path.isdir(f)]
+    with tarfile.open(os.path.join(out, "logs.tar.xz"), "w:xz") as tar:
+        for path in paths:
+            tar.add(path, os.path.relpath(path, out), filter=lambda m: m if m.isreg() or m.isdir() else None)
+    for path in paths:
+        shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
