@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The thread beside the serve thread; see aside.h. It takes one piece of work after
- * the other, in their order, and lives as long as the process.
+ * the other, in their order, and lives as long as the process. What has a thread to itself
+ * is done by that, while this one waits.
  */
 #include "mediator/executor/aside.h"
 

@@ -127,7 +127,10 @@ static CUresult fake_set_exec_node(CUgraphExec e, CUgraphNode node, CUgraphNodeP
     (void)e;
     (void)node;
     read_node(p);
-    return fake_outcome();
+    CUresult rc = fake_outcome();
+    if (rc == CUDA_SUCCESS && p->type == CU_GRAPH_NODE_TYPE_HOST)
+        fake_keep(p->host.userData);
+    return rc;
 }
 
 static CUresult fake_get_kernel(CUgraphNode node, CUDA_KERNEL_NODE_PARAMS *k)
