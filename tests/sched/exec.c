@@ -149,6 +149,13 @@ void sim_exec_complete(struct sim *m, unsigned i)
     sim_post(m, m->now + sim_between(m, m->costs.meter_min, m->costs.meter_max), SIM_NOTICE, i);
 }
 
+static uint64_t think_time(struct sim *m, const struct sim_proc *p)
+{
+    uint64_t by = p->load.think * p->load.wander / 100;
+
+    return by ? sim_between(m, p->load.think - by, p->load.think + by) : p->load.think;
+}
+
 void sim_exec_notice(struct sim *m, unsigned i)
 {
     struct sim_proc *p = &m->proc[i];
@@ -167,7 +174,7 @@ void sim_exec_notice(struct sim *m, unsigned i)
         p->busy = false;
     }
     if (!p->load.period)
-        next_call(m, i, m->now + p->load.think);
+        next_call(m, i, m->now + think_time(m, p));
     sim_exec_step(m, i);
 }
 

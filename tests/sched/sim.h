@@ -36,7 +36,8 @@ struct sim_load {
     uint64_t op;            /* GPU time of an op */
     unsigned jitter;        /* per cent, up and down */
     unsigned depth;         /* ops outstanding at one time */
-    uint64_t think;         /* from a completion to the next op */
+    uint64_t think;         /* from a completion to the next op, */
+    unsigned wander;        /* per cent of it, up and down: in step with nothing */
     uint64_t period;        /* open loop: an op so often whatever completes; 0: closed */
     uint64_t on, off;       /* works for `on`, rests for `off`; 0: always on */
     uint64_t start, stop;   /* exists from, is killed at (0: never) */
