@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The linker: two units, one of them from a file, become a module that runs; what is
- * wrong with others is told with the driver's codes and messages. Runs on any driver.
+ * The linker: two units, one of them from a file, become a module that runs, also where two
+ * threads link beside each other; what is wrong with others is told with the driver's codes
+ * and messages. Runs on any driver.
  */
 #include "vg_drv.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +115,74 @@ static void links(void)
         vg_drv_fail("linked kernels gave %u and %u, not 49", first, second);
 }
 
+/* ---- Two threads, neither of whose links lies within the other's ---- */
+
+static pthread_barrier_t turn;
+
+static void wait_turn(void)
+{
+    pthread_barrier_wait(&turn);
+}
+
+/* The second one does each step when the first has done it. */
+static void begin_step(bool second)
+{
+    if (second)
+        wait_turn();
+}
+
+static void end_step(bool second)
+{
+    if (!second)
+        wait_turn();
+    wait_turn();
+}
+
+static void link_in_steps(bool second)
+{
+    struct logs l;
+    CUlinkState link;
+    void *image;
+    size_t size;
+
+    logs_init(&l);
+    begin_step(second);
+    VG_CU(cuLinkCreate_v2(5, l.option, l.value, &link));
+    end_step(second);
+    add_ptx(link, caller, "caller");
+    add_ptx(link, callee, "callee");
+    begin_step(second);
+    VG_CU(cuLinkComplete(link, &image, &size));
+    end_step(second);
+    uint32_t got = run(image);
+    if (got != 49)
+        vg_drv_fail("a kernel that was linked beside another gave %u, not 49", got);
+    begin_step(second);
+    VG_CU(cuLinkDestroy(link));
+    end_step(second);
+}
+
+static void *second_main(void *context)
+{
+    VG_CU(cuCtxSetCurrent(context));
+    for (int i = 0; i < 3; i++)
+        link_in_steps(true);
+    return NULL;
+}
+
+static void links_of_two_threads(CUcontext context)
+{
+    pthread_t thread;
+
+    if (pthread_barrier_init(&turn, NULL, 2) != 0 ||
+        pthread_create(&thread, NULL, second_main, context) != 0)
+        vg_drv_fail("no second thread");
+    for (int i = 0; i < 3; i++)
+        link_in_steps(false);
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&turn);
+}
+
 static void fails_at_complete(void)
 {
     struct logs l;
@@ -156,9 +226,11 @@ static void fails_at_add(void)
 
 int main(void)
 {
-    vg_drv_start();
+    CUcontext context = vg_drv_start();
+
     for (int i = 0; i < 3; i++)
         links();
+    links_of_two_threads(context);
     fails_at_complete();
     fails_at_add();
     puts("links");
