@@ -220,8 +220,19 @@ static uint64_t object_of(const struct vg_call *c)
     }
 }
 
+/*
+ * To load a module the driver waits for the GPU, and lets nobody else into it: not even who serves
+ * the copy for which a graph waits.
+ */
+static bool may_copy(const struct vg_exec *x, const struct vg_call *call)
+{
+    return x->callbacks.transfers && call->call == VG_CALL_cuGraphLaunch;
+}
+
 bool vg_aside_bars(const struct vg_exec *x, const struct vg_call *call)
 {
+    if (x->asides.count > 0 && may_copy(x, call))
+        return true;
     if (x->asides.on_objects == 0 || call->call >= VG_CALL_END)
         return false;
     uint64_t object = object_of(call);

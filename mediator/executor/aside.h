@@ -10,7 +10,8 @@
  *
  * Meanwhile the guest's records go on in their order, but for such as would end or change
  * under the driver's hands what `uses` says: the first of these waits in the ring, and all
- * behind it, as if the call were made on the serve thread.
+ * behind it, as if the call were made on the serve thread. So do launches of graphs, once the guest
+ * carries out copies of graphs.
  */
 #ifndef VG_ASIDE_H
 #define VG_ASIDE_H

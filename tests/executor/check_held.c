@@ -524,6 +524,25 @@ START_TEST(code_is_loaded_when_no_such_graph_is_left)
 }
 END_TEST
 
+/* Nor is one launched while a module is being loaded, for which the driver waits at its end. */
+START_TEST(graphs_with_copies_are_launched_after_what_is_loaded)
+{
+    begin();
+    uint64_t stream = new_stream(), off = guest_extents(&h, 1), exec = copying_graph(stream);
+    uint64_t plain = instance_of(graph_of(2));
+
+    memcpy(guest_at(&h, off), ptx, sizeof(ptx));
+    uint32_t seq = hold_up(VG_CALL_IMAGE_LOAD, WORDS(VG_IMAGE_MODULE, off, sizeof(ptx), 0), NULL, 0);
+    others_go_on();
+    waits_for(seq, VG_CALL_cuGraphLaunch, WORDS(exec, stream));
+    await_copy(1);
+    carry_out_copy(new_stream());
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuGraphLaunch, plain, stream), CUDA_SUCCESS);
+    others_go_on();
+    stop_cleanly();
+}
+END_TEST
+
 TCase *held_cases(void)
 {
     TCase *t = tcase_create("held");
@@ -545,5 +564,6 @@ TCase *held_cases(void)
     tcase_add_test(t, each_link_has_a_thread);
     tcase_add_test(t, code_is_loaded_when_copies_of_graphs_are_done);
     tcase_add_test(t, code_is_loaded_when_no_such_graph_is_left);
+    tcase_add_test(t, graphs_with_copies_are_launched_after_what_is_loaded);
     return t;
 }
