@@ -165,6 +165,11 @@ CUresult vg_own_add_range(struct vg_exec *x, uint64_t base, uint64_t size, enum 
                           uint64_t owner);
 void vg_own_remove(struct vg_exec *x, enum vg_obj_type type, uint64_t handle);
 bool vg_own_is_capturing(const struct vg_exec *x, CUstream stream);
+/*
+ * Whether a blocking stream of that context is being captured: then nothing may be given to the
+ * legacy stream, which would have to wait for it and so breaks the capture.
+ */
+bool vg_own_legacy_is_barred(struct vg_exec *x, CUcontext home);
 /* Counts x->captures anew, after streams have ended. */
 void vg_own_count_captures(struct vg_exec *x);
 void vg_own_remove_range(struct vg_exec *x, uint64_t base);

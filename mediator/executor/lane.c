@@ -348,7 +348,7 @@ static CUresult record(struct vg_exec *x, struct vg_lane *l, struct vg_mark *k)
 
 static bool may_mark(struct vg_exec *x, const struct vg_lane *l)
 {
-    return x->captures == 0 || (!l->legacy && !vg_own_is_capturing(x, l->stream));
+    return l->legacy ? !vg_own_legacy_is_barred(x, l->home) : !vg_own_is_capturing(x, l->stream);
 }
 
 /* On a real GPU nothing rings: a thread of the driver's would have to be woken for that. */

@@ -106,6 +106,29 @@ bool vg_own_is_capturing(const struct vg_exec *x, CUstream stream)
            status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+struct bar {
+    const struct vg_exec *x;
+    CUcontext home;
+    bool found;
+};
+
+static void look_for_bar(struct vg_obj *o, void *arg)
+{
+    struct bar *b = arg;
+
+    if (!b->found && o->parent == (uintptr_t)b->home && !(o->info & VG_STREAM_NON_BLOCKING))
+        b->found = vg_own_is_capturing(b->x, (CUstream)(uintptr_t)o->handle);
+}
+
+bool vg_own_legacy_is_barred(struct vg_exec *x, CUcontext home)
+{
+    struct bar b = {x, home, x->thread_captures > 0};
+
+    if (x->captures > 0)
+        vg_obj_each(&x->obj, VG_OBJ_CUstream, look_for_bar, &b);
+    return b.found;
+}
+
 void vg_own_account(struct vg_exec *x)
 {
     uint64_t held = x->ranges.held + x->vmm.held + x->array_bytes;

@@ -33,14 +33,6 @@ static bool is_captured(const struct vg_exec *x, const struct vg_obj *o)
     return vg_own_is_capturing(x, (CUstream)(uintptr_t)o->handle);
 }
 
-static void find_blocking_capture(struct vg_obj *o, void *arg)
-{
-    struct census *c = arg;
-
-    if (is_here(c->x, o) && !(o->info & VG_STREAM_NON_BLOCKING) && is_captured(c->x, o))
-        c->no_legacy = true;
-}
-
 static bool must_mark(const struct census *c, const struct vg_obj *o)
 {
     if (o->touched == 0 || !is_here(c->x, o) || is_captured(c->x, o))
@@ -58,9 +50,7 @@ static void count_stream(struct vg_obj *o, void *arg)
 
 static void take_census(struct vg_exec *x, struct census *c)
 {
-    *c = (struct census){.x = x, .no_legacy = x->thread_captures > 0};
-    if (x->captures > 0)
-        vg_obj_each(&x->obj, VG_OBJ_CUstream, find_blocking_capture, c);
+    *c = (struct census){.x = x, .no_legacy = vg_own_legacy_is_barred(x, x->home)};
     vg_obj_each(&x->obj, VG_OBJ_CUstream, count_stream, c);
 }
 

@@ -52,6 +52,14 @@ static CUresult event_elapsed(float *ms, CUevent from, CUevent to)
     return CUDA_ERROR_NOT_READY;
 }
 
+static CUstream captured; /* NULL: none */
+
+static CUresult is_capturing(CUstream stream, CUstreamCaptureStatus *status)
+{
+    *status = stream == captured ? CU_STREAM_CAPTURE_STATUS_ACTIVE : CU_STREAM_CAPTURE_STATUS_NONE;
+    return CUDA_SUCCESS;
+}
+
 static void all_pass(CUstream stream)
 {
     for (unsigned i = 0; i < EVENTS; i++)
@@ -66,6 +74,7 @@ static void setup(void)
     const CUcontext ctx = (CUcontext)(uintptr_t)0x10;
 
     made = recorded = 0;
+    captured = NULL;
     memset(passed, 0, sizeof(passed));
     memset(stream_of, 0, sizeof(stream_of));
     memset(&stats, 0, sizeof(stats));
@@ -76,6 +85,7 @@ static void setup(void)
     x.cuda.cuEventRecord = event_record;
     x.cuda.cuEventQuery = event_query;
     x.cuda.cuEventElapsedTime = event_elapsed;
+    x.cuda.cuStreamIsCapturing = is_capturing;
     vg_own_add(&x, VG_OBJ_CUcontext, (uintptr_t)ctx, 0, 0);
     vg_own_add(&x, VG_OBJ_CUstream, (uintptr_t)some, (uintptr_t)ctx, VG_STREAM_NON_BLOCKING);
     vg_own_add(&x, VG_OBJ_CUstream, (uintptr_t)other, (uintptr_t)ctx, VG_STREAM_NON_BLOCKING);
@@ -160,6 +170,37 @@ START_TEST(the_legacy_stream_is_marked_before_others_go_on)
     ck_assert_int_eq(vg_own_stream(&x, blocking), CUDA_SUCCESS);
     ck_assert_uint_eq(recorded, 1);
     ck_assert_ptr_eq(stream_of[1], CU_STREAM_LEGACY);
+}
+END_TEST
+
+/*
+ * What one thread gives to the legacy stream ends though another captures all the time. Else it
+ * counted as running while its process waits for a turn, and was charged until nobody owed it any.
+ */
+START_TEST(captures_elsewhere_do_not_keep_the_legacy_stream_busy)
+{
+    x.captures = 1;
+    captured = some;
+    give(NULL, 1);
+    look();
+    ck_assert_uint_eq(recorded, 1);
+    all_pass(CU_STREAM_LEGACY);
+    look();
+    ck_assert_uint_eq(x.meter.running, 0);
+}
+END_TEST
+
+START_TEST(a_capture_that_the_legacy_stream_would_break_is_left_alone)
+{
+    x.captures = 1;
+    captured = blocking;
+    give(NULL, 1);
+    look();
+    ck_assert_uint_eq(recorded, 0);
+    captured = NULL;
+    x.captures = 0;
+    look();
+    ck_assert_uint_eq(recorded, 1);
 }
 END_TEST
 
@@ -529,6 +570,8 @@ int main(void)
     tcase_add_test(t, what_runs_side_by_side_counts_once);
     tcase_add_test(t, newer_work_covers_the_legacy_stream);
     tcase_add_test(t, the_legacy_stream_is_marked_before_others_go_on);
+    tcase_add_test(t, captures_elsewhere_do_not_keep_the_legacy_stream_busy);
+    tcase_add_test(t, a_capture_that_the_legacy_stream_would_break_is_left_alone);
     tcase_add_test(t, a_host_function_is_no_work);
     tcase_add_test(t, a_wait_needs_no_mark);
     tcase_add_test(t, what_the_driver_refused_is_none);
