@@ -44,14 +44,16 @@ CUresult vg_wait_context(struct vg_exec *x, struct vg_req *r);
 /*
  * For calls in which the driver would block until the current context is idle.
  * True: go on. False: the request is put aside and dispatched again, with
- * r->drained, when all that was submitted before it is done.
+ * r->drained, when all that was submitted before it is done; where the guest carries out copies
+ * of graphs, as often as it takes until the context is idle: in the driver, this thread could not
+ * serve the copy that the next such graph waits for.
  */
 bool vg_wait_drained(struct vg_exec *x, struct vg_req *r);
 
 /*
  * The same for calls in which the driver may load code (work.h): it waits until the context is
- * idle. Where a graph waits for a copy that the guest carries out, this thread has to serve that
- * copy first. False: again until no such graph has been launched meanwhile.
+ * idle. That keeps the guest's other threads waiting, as natively; only where the guest carries out
+ * copies of graphs must it not be.
  */
 bool vg_wait_to_load(struct vg_exec *x, struct vg_req *r);
 

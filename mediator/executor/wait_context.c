@@ -142,8 +142,11 @@ bool vg_wait_drained(struct vg_exec *x, struct vg_req *r)
 {
     struct vg_wait *w;
 
+    /* A graph that waits for us may have been launched since. */
+    if (r->drained && !x->callbacks.transfers)
+        return true;
     /* Where the context's state cannot even be asked, the call itself will say why. */
-    if (r->drained || !x->ctx || context_idle(x) || mark_context(x, WAIT_REDO, &w) != CUDA_SUCCESS)
+    if (!x->ctx || context_idle(x) || mark_context(x, WAIT_REDO, &w) != CUDA_SUCCESS)
         return true;
     if (vg_wait_look(x, w) != CUDA_ERROR_NOT_READY) {
         vg_wait_drop(x, w, CUDA_SUCCESS);
@@ -155,10 +158,7 @@ bool vg_wait_drained(struct vg_exec *x, struct vg_req *r)
 /* Seldom: code is loaded once. */
 bool vg_wait_to_load(struct vg_exec *x, struct vg_req *r)
 {
-    if (!x->callbacks.transfers || !vg_work_loads(&r->call))
-        return true;
-    r->drained = false;
-    return vg_wait_drained(x, r);
+    return !x->callbacks.transfers || !vg_work_loads(&r->call) || vg_wait_drained(x, r);
 }
 
 bool vg_wait_context_end(struct vg_exec *x, struct vg_req *r)

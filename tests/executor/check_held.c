@@ -502,8 +502,8 @@ START_TEST(code_is_loaded_when_copies_of_graphs_are_done)
 }
 END_TEST
 
-/* Nor is it while the next such graph is under way, which came when the call was put aside. */
-START_TEST(code_is_loaded_when_no_such_graph_is_left)
+/* send: a call for which the driver waits. Graph after graph, it is not made before the last is done. */
+static void waits_for_the_last_graph(uint32_t (*send)(uint64_t stream))
 {
     begin();
     uint64_t stream[2] = {new_stream(), new_stream()}, beside = new_stream();
@@ -511,16 +511,40 @@ START_TEST(code_is_loaded_when_no_such_graph_is_left)
 
     vg_store_release(word, HOLD_LOADS);
     POST(&h, VG_CALL_cuGraphLaunch, exec[0], stream[0]);
-    uint32_t seq = launch_in(beside, 1, OTHER);
+    uint32_t seq = send(beside);
     POST(&h, VG_CALL_cuGraphLaunch, exec[1], stream[1]);
     await_copy(1);
     carry_out_copy(beside);
     await_copy(2);
-    ck_assert_msg(!guest_done(&h, OTHER, seq, SHORT_MS), "code was loaded while a graph was left");
+    ck_assert_msg(!guest_done(&h, OTHER, seq, SHORT_MS), "the driver was called before the last graph's end");
     carry_out_copy(beside);
     ck_assert(guest_done(&h, OTHER, seq, TEST_WAIT_MS));
     ck_assert_int_eq(vg_slot_cell(h.slot, OTHER)->result.result, CUDA_SUCCESS);
     stop_cleanly();
+}
+
+static uint32_t send_launch(uint64_t stream)
+{
+    return launch_in(stream, 1, OTHER);
+}
+
+static uint32_t send_free(uint64_t stream)
+{
+    uint64_t p = made(VG_CALL_cuMemAlloc_v2, WORDS(1, 4096));
+
+    (void)stream;
+    return guest_send(&h, VG_CALL_cuMemFree_v2, WORDS(p), NULL, 0, VG_F_REPLY, OTHER);
+}
+
+START_TEST(code_is_loaded_when_no_such_graph_is_left)
+{
+    waits_for_the_last_graph(send_launch);
+}
+END_TEST
+
+START_TEST(memory_is_freed_when_no_such_graph_is_left)
+{
+    waits_for_the_last_graph(send_free);
 }
 END_TEST
 
@@ -564,6 +588,7 @@ TCase *held_cases(void)
     tcase_add_test(t, each_link_has_a_thread);
     tcase_add_test(t, code_is_loaded_when_copies_of_graphs_are_done);
     tcase_add_test(t, code_is_loaded_when_no_such_graph_is_left);
+    tcase_add_test(t, memory_is_freed_when_no_such_graph_is_left);
     tcase_add_test(t, graphs_with_copies_are_launched_after_what_is_loaded);
     return t;
 }
