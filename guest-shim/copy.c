@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "guest-shim/call.h"
+#include "guest-shim/capture.h"
 #include "guest-shim/flow.h"
 #include "guest-shim/fwd.h"
 #include "guest-shim/state.h"
@@ -44,19 +45,55 @@ uint64_t vg_end_off(uintptr_t p)
     return vg_mem_find(p, &m) ? m.off + (p - m.base) : 0;
 }
 
-/* ---- to the GPU ------------------------------------------------------------------ */
+/* What the link to the GPU needs for so many bytes, near 50 GB/s and with some slack. */
+static uint32_t expected_us(size_t bytes)
+{
+    return (uint32_t)(bytes < 1ull << 40 ? bytes / 40000 + 10 : 0);
+}
 
-static CUresult in_inline(CUdeviceptr dst, const void *src, size_t bytes, uint64_t stream)
+static CUresult begin_copy(struct vg_tx *tx, uint32_t id, size_t payload, bool wait)
+{
+    return wait ? vg_begin_reply(tx, id, payload) : vg_begin(tx, id, payload);
+}
+
+/* wait: until the bytes have arrived, and all that was before them in the stream is done. */
+static CUresult end_copy(struct vg_tx *tx, uint64_t stream, size_t bytes, bool wait)
+{
+    if (!wait)
+        return vg_post(tx);
+    tx->expect_us = expected_us(bytes);
+    CUresult r = vg_finish(tx, NULL);
+    if (r == CUDA_SUCCESS)
+        vg_sync_found_idle(stream, tx);
+    return r;
+}
+
+/* arg[3] is the stream. */
+static CUresult ask_copy(uint32_t id, const uint64_t *arg, unsigned count, size_t bytes)
 {
     struct vg_tx tx;
-    CUresult r = vg_begin(&tx, VG_CALL_COPY_INLINE, bytes);
+    CUresult r = vg_begin_reply(&tx, id, 0);
+
+    if (r != CUDA_SUCCESS)
+        return r;
+    memcpy(tx.call->arg, arg, count * sizeof(*arg));
+    return end_copy(&tx, arg[3], bytes, true);
+}
+
+/* ---- to the GPU ------------------------------------------------------------------ */
+
+static CUresult in_inline(CUdeviceptr dst, const void *src, size_t bytes, uint64_t stream, bool wait)
+{
+    struct vg_tx tx;
+    CUresult r = begin_copy(&tx, VG_CALL_COPY_INLINE, bytes, wait);
 
     if (r != CUDA_SUCCESS)
         return r;
     tx.call->arg[0] = dst;
     tx.call->arg[1] = stream;
     memcpy(tx.payload, src, bytes);
-    return vg_flow_gave(stream, 1, vg_post(&tx));
+    r = end_copy(&tx, stream, bytes, wait);
+    return wait ? r : vg_flow_gave(stream, 1, r);
 }
 
 static size_t piece_of(size_t total, size_t left, const struct vg_stage *stage)
@@ -67,12 +104,12 @@ static size_t piece_of(size_t total, size_t left, const struct vg_stage *stage)
 }
 
 static CUresult in_piece(CUdeviceptr dst, size_t bytes, uint64_t stream,
-                         const struct vg_stage *stage)
+                         const struct vg_stage *stage, bool wait)
 {
     struct vg_tx tx;
 
     vg_stage_lend(stage);
-    CUresult r = vg_begin(&tx, VG_CALL_COPY_IN, 0);
+    CUresult r = begin_copy(&tx, VG_CALL_COPY_IN, 0, wait);
     if (r != CUDA_SUCCESS) {
         vg_stage_release(stage);
         return r;
@@ -82,13 +119,14 @@ static CUresult in_piece(CUdeviceptr dst, size_t bytes, uint64_t stream,
     tx.call->arg[2] = bytes;
     tx.call->arg[3] = stream;
     tx.call->arg[4] = stage->index + 1;
-    r = vg_post(&tx);
+    r = end_copy(&tx, stream, bytes, wait);
     vg_stage_unhold(stage);
     return r;
 }
 
 /* A latched error of an earlier call does not stop the pieces: it is returned at the end. */
-static CUresult in_staged(CUdeviceptr dst, const uint8_t *src, size_t bytes, uint64_t stream)
+static CUresult in_staged(CUdeviceptr dst, const uint8_t *src, size_t bytes, uint64_t stream,
+                          bool wait)
 {
     const size_t total = bytes;
     CUresult first = CUDA_SUCCESS;
@@ -103,7 +141,7 @@ static CUresult in_staged(CUdeviceptr dst, const uint8_t *src, size_t bytes, uin
             vg_bulk_copy(stage.bytes, src, n);
         else
             memcpy(stage.bytes, src, n);
-        r = in_piece(dst, n, stream, &stage);
+        r = in_piece(dst, n, stream, &stage, wait && n == bytes);
         if (r != CUDA_SUCCESS && first == CUDA_SUCCESS)
             first = r;
         if (vg_process.lost)
@@ -113,28 +151,6 @@ static CUresult in_staged(CUdeviceptr dst, const uint8_t *src, size_t bytes, uin
         bytes -= n;
     }
     return first;
-}
-
-/* What the link to the GPU needs for so many bytes, near 50 GB/s and with some slack. */
-static uint32_t expected_us(size_t bytes)
-{
-    return (uint32_t)(bytes < 1ull << 40 ? bytes / 40000 + 10 : 0);
-}
-
-/* arg[3] is the stream. */
-static CUresult ask_copy(uint32_t id, const uint64_t *arg, unsigned count, size_t bytes)
-{
-    struct vg_tx tx;
-    CUresult r = vg_begin_reply(&tx, id, 0);
-
-    if (r != CUDA_SUCCESS)
-        return r;
-    memcpy(tx.call->arg, arg, count * sizeof(*arg));
-    tx.expect_us = expected_us(bytes);
-    r = vg_finish(&tx, NULL);
-    if (r == CUDA_SUCCESS)
-        vg_sync_found_idle(arg[3], &tx);
-    return r;
 }
 
 static CUresult in_shared(CUdeviceptr dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait)
@@ -147,15 +163,32 @@ static CUresult in_shared(CUdeviceptr dst, uintptr_t src, size_t bytes, uint64_t
                         vg_call_post(VG_CALL_COPY_IN, VG_WORDS(dst, off, bytes, stream, 0)));
 }
 
+bool vg_copy_settle(uint64_t stream, bool wait, CUresult *ret_error)
+{
+    *ret_error = wait && !vg_capture_possible() ? vg_sync(VG_SYNC_STREAM, stream) : CUDA_SUCCESS;
+    return *ret_error == CUDA_SUCCESS || vg_sticky() == CUDA_SUCCESS;
+}
+
+static CUresult in_plain(CUdeviceptr dst, const void *src, size_t bytes, uint64_t stream, bool wait)
+{
+    CUresult before, r;
+
+    if (!vg_copy_settle(stream, wait, &before))
+        return before;
+    /* In a graph's copy the executor may need memory that the GPU reaches (its graph_copy.h). */
+    if (bytes <= INLINE_MAX && !vg_tls.in_callback)
+        r = in_inline(dst, src, bytes, stream, wait);
+    else
+        r = in_staged(dst, src, bytes, stream, wait);
+    return before ? before : r;
+}
+
 static CUresult copy_in(CUdeviceptr dst, const void *src, enum vg_end from, size_t bytes,
                         uint64_t stream, bool wait)
 {
     if (from == VG_END_SHARED)
         return in_shared(dst, (uintptr_t)src, bytes, stream, wait);
-    /* In a graph's copy the executor may need memory that the GPU reaches (its graph_copy.h). */
-    if (bytes <= INLINE_MAX && !vg_tls.in_callback)
-        return in_inline(dst, src, bytes, stream);
-    return in_staged(dst, src, bytes, stream);
+    return in_plain(dst, src, bytes, stream, wait);
 }
 
 /* ---- from the GPU ---------------------------------------------------------------- */

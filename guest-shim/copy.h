@@ -30,6 +30,14 @@ enum vg_end vg_end_of(uintptr_t p, size_t bytes);
 /* Region offset of a SHARED end. */
 uint64_t vg_end_off(uintptr_t p);
 
+/*
+ * Before a synchronous copy from ordinary memory, as the driver does: the stream's work comes to its
+ * end. Only then has a host function written what is to be copied, and a program may read what the
+ * kernels before the copy left to the host. wait: it is a synchronous one. False: the context is
+ * broken; other errors do not stop the copy.
+ */
+bool vg_copy_settle(uint64_t stream, bool wait, CUresult *ret_error) __attribute__((warn_unused_result));
+
 CUresult vg_copy(uintptr_t dst, uintptr_t src, size_t bytes, uint64_t stream, bool wait);
 
 #endif

@@ -284,6 +284,19 @@ static CUresult copy_slabs(const struct box *b, bool in)
     return first;
 }
 
+static CUresult copy_in(const struct box *b)
+{
+    CUresult before, after;
+
+    if (!vg_copy_settle(b->stream, b->wait, &before))
+        return before;
+    CUresult r = copy_slabs(b, true);
+    /* The bytes are there when it returns. */
+    if (!vg_copy_settle(b->stream, b->wait, &after))
+        return after;
+    return before ? before : r ? r : after;
+}
+
 /* ---- dispatch -------------------------------------------------------------------- */
 
 static CUresult copy_on_host(const struct box *b)
@@ -335,7 +348,7 @@ static CUresult copy_box(struct box *b)
         return vg_copy(row_at(&b->dst, 0, 0), row_at(&b->src, 0, 0),
                        b->width * b->height * b->depth, b->stream, b->wait);
     if (b->src.kind == VG_END_PLAIN)
-        return copy_slabs(b, true);
+        return copy_in(b);
     if (b->dst.kind == VG_END_PLAIN)
         return copy_slabs(b, false);
     return copy_direct(b);

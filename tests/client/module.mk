@@ -6,7 +6,7 @@
 client-names := copies worker victim fault vmm share peers costs ways quiet tensormap profiler
 client-names += link crossings storm ollama
 client-names += green batch legacy limits flood
-client-names += hostile spin resend backlog pins knots readback
+client-names += hostile spin resend backlog pins knots readback arrive
 clients      := $(client-names:%=$(B)/client/%)
 
 $(B)/client/%: $(OBJ)/tests/client/%.o $(OBJ)/tests/client/vg_drv.o
@@ -22,4 +22,4 @@ objects     += $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_
 extra-files += $(clients)
 .SECONDARY: $(client-names:%=$(OBJ)/tests/client/%.o) $(OBJ)/tests/client/vg_drv.o
 test-scripts += tests/client/processes.sh tests/client/profiler.sh
-test-scripts += tests/client/backlog.sh tests/client/calls.sh tests/client/crossings.sh tests/client/readback.sh
+test-scripts += tests/client/backlog.sh tests/client/calls.sh tests/client/crossings.sh tests/client/readback.sh tests/client/arrive.sh
