@@ -14,6 +14,7 @@ CUresult vg_do_cuGraphLaunch(struct vg_exec *x, struct vg_req *r, struct vg_args
 {
     (void)r;
     VG_STAT_ADD(x, launches, 1);
+    x->graphs++;
     return a->hGraph ? x->cuda.cuGraphLaunch(a->hGraph, a->hStream) : CUDA_ERROR_INVALID_VALUE;
 }
 

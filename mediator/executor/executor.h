@@ -105,6 +105,9 @@ struct vg_exec {
     bool graph_memory;     /* there may be ranges of kind GRAPH */
     CUkernel graph_copy;   /* copies into and out of them, or NULL (graph_copy.h) */
     CUcontext graph_copy_in; /* where it was loaded last */
+    uint64_t graphs;       /* launched, ever */
+    uint64_t graphs_over;  /* so many were when last all that was begun in that context was over: */
+    CUcontext graphs_over_in;
     uint8_t *payload;      /* of the current request, VG_PAYLOAD_MAX, private */
     uint8_t *out;          /* of the current reply, VG_OUT_MAX */
 };
@@ -119,6 +122,8 @@ struct vg_req {
     unsigned class;      /* enum vg_api_class, for counters */
     uint64_t taken;      /* ns, see timing.h; only of a call with an answer */
     CUgraph graph;       /* last graph named: parent of nodes in the answer */
+    uint64_t graphs;     /* launched when it last waited (vg_wait_drained), ... */
+    bool captures;       /* ... and there were captures: not for what such streams had to do */
     bool drained;        /* comes again, its context was idle meanwhile */
     bool later;          /* a wait answers it */
     bool answered;       /* the reply is made, by hand */

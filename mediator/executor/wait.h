@@ -45,15 +45,16 @@ CUresult vg_wait_context(struct vg_exec *x, struct vg_req *r);
  * For calls in which the driver would block until the current context is idle.
  * True: go on. False: the request is put aside and dispatched again, with
  * r->drained, when all that was submitted before it is done; where the guest carries out copies
- * of graphs, as often as it takes until the context is idle: in the driver, this thread could not
- * serve the copy that the next such graph waits for.
+ * of graphs, as often as it takes until no graph has been launched meanwhile: in the driver, this
+ * thread could not serve the copy that the next such graph waits for.
  */
 bool vg_wait_drained(struct vg_exec *x, struct vg_req *r);
 
 /*
  * The same for calls in which the driver may load code (work.h): it waits until the context is
  * idle. That keeps the guest's other threads waiting, as natively; only where the guest carries out
- * copies of graphs must it not be.
+ * copies of graphs must it not be. Mostly it need not wait, and what runs may wait for this call:
+ * so none does here when no graph has been launched since all of them were over.
  */
 bool vg_wait_to_load(struct vg_exec *x, struct vg_req *r);
 

@@ -142,9 +142,11 @@ bool vg_wait_drained(struct vg_exec *x, struct vg_req *r)
 {
     struct vg_wait *w;
 
-    /* A graph that waits for us may have been launched since. */
-    if (r->drained && !x->callbacks.transfers)
+    /* A graph that waits for us may have been launched since; for other work the driver may wait. */
+    if (r->drained && (!x->callbacks.transfers || r->graphs == x->graphs))
         return true;
+    r->graphs = x->graphs;
+    r->captures = x->captures > 0;
     /* Where the context's state cannot even be asked, the call itself will say why. */
     if (!x->ctx || context_idle(x) || mark_context(x, WAIT_REDO, &w) != CUDA_SUCCESS)
         return true;
@@ -155,10 +157,22 @@ bool vg_wait_drained(struct vg_exec *x, struct vg_req *r)
     return !vg_wait_redo_later(x, w, r);
 }
 
-/* Seldom: code is loaded once. */
+static bool graphs_are_over(const struct vg_exec *x)
+{
+    return x->graphs == 0 || (x->graphs_over == x->graphs && x->graphs_over_in == x->ctx);
+}
+
 bool vg_wait_to_load(struct vg_exec *x, struct vg_req *r)
 {
-    return !x->callbacks.transfers || !vg_work_loads(&r->call) || vg_wait_drained(x, r);
+    if (!x->callbacks.transfers || graphs_are_over(x) || !vg_work_loads(&r->call))
+        return true;
+    if (!vg_wait_drained(x, r))
+        return false;
+    if (!r->captures) {
+        x->graphs_over = x->graphs;
+        x->graphs_over_in = x->ctx;
+    }
+    return true;
 }
 
 bool vg_wait_context_end(struct vg_exec *x, struct vg_req *r)

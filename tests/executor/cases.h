@@ -36,6 +36,9 @@ TCase *aside_cases(void);
 /* Beside calls that take as long as the test wants (check_held.c). */
 TCase *held_cases(void);
 
+/* Copies of graphs, which the guest carries out (check_copying.c). */
+TCase *copying_cases(void);
+
 /* Images that are named instead of sent (check_images.c). */
 TCase *image_cases(void);
 

@@ -483,6 +483,7 @@ int main(void)
     suite_add_tcase(s, ahead_cases());
     suite_add_tcase(s, aside_cases());
     suite_add_tcase(s, held_cases());
+    suite_add_tcase(s, copying_cases());
     suite_add_tcase(s, graph_cases());
     suite_add_tcase(s, limit_cases());
     suite_add_tcase(s, image_cases());

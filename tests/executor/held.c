@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A driver for check_held.c: the software GPU, some of whose calls take as long as the test wants.
+ * A driver for held_stage.c: the software GPU, some of whose calls take as long as the test wants.
  * VG_TEST_HOLD is the address of a word of the region. While that is HOLD_NEXT, the next of these
  * calls makes it HOLD_INSIDE and stays until it is HOLD_NONE, or HOLD_FAIL: then it fails, and the
  * one after it is held. While it is HOLD_LOADS, launches wait for the GPU before they load code, as

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the word says that check_held.c and its driver (held.c) share. */
+/* What the word says that held_stage.c and its driver (held.c) share. */
 #ifndef VG_TEST_EXECUTOR_HELD_H
 #define VG_TEST_EXECUTOR_HELD_H
 

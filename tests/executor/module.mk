@@ -21,7 +21,8 @@ check-cubin-pkgs := check
 check-cubin-ldlibs := -ldl
 test-scripts     += tests/executor/cubin.sh
 check-executor-src  := $(addprefix tests/executor/,check_process.c check_work.c check_ahead.c \
-    check_array.c check_aside.c check_held.c check_graph.c check_limits.c check_images.c harness.c) \
+    check_array.c check_aside.c check_held.c check_copying.c held_stage.c check_graph.c \
+    check_limits.c check_images.c harness.c) \
     mediator/limit/account.c
 check-executor-libs := libvgproto.a
 check-executor-pkgs := check
