@@ -211,6 +211,7 @@ static uint64_t object_of(const struct vg_call *c)
     switch (c->call) {
     case VG_CALL_cuGraphLaunch:
     case VG_CALL_cuLinkComplete:
+    case VG_CALL_cuLinkDestroy:
     case VG_CALL_LINK_READ:
         return c->arg[0];
     case VG_CALL_IMAGE_LOAD:
@@ -231,14 +232,15 @@ static bool may_copy(const struct vg_exec *x, const struct vg_call *call)
 
 bool vg_aside_bars(const struct vg_exec *x, const struct vg_call *call)
 {
-    if (x->asides.count > 0 && may_copy(x, call))
-        return true;
-    if (x->asides.on_objects == 0 || call->call >= VG_CALL_END)
+    if (x->asides.count == 0 || call->call >= VG_CALL_END)
         return false;
+    if (may_copy(x, call))
+        return true;
     uint64_t object = object_of(call);
     if (object)
         return vg_waits_have_aside_on(x, object);
-    return (does[call->call] & ENDS) || (x->asides.on_graphs && (does[call->call] & GRAPHS));
+    return (x->asides.on_objects && (does[call->call] & ENDS)) ||
+           (x->asides.on_graphs && (does[call->call] & GRAPHS));
 }
 
 #define BYTES_MAX (1ull << 30)  /* the last one may go beyond: VG_IMAGE_MAX */

@@ -19,8 +19,8 @@
 #include "mediator/executor/executor.h"
 
 enum vg_aside_uses {
-    VG_ASIDE_CONTEXT,   /* its context, and what nobody else can name yet */
-    VG_ASIDE_OBJECTS,   /* objects of the guest: no object may end, nor `object` be used */
+    VG_ASIDE_CONTEXT,   /* its context, `object`, and what nobody else can name yet */
+    VG_ASIDE_OBJECTS,   /* the same, and objects of the guest: none may end */
     VG_ASIDE_GRAPHS,    /* the same, and graphs: none may be changed */
 };
 
@@ -34,7 +34,7 @@ struct vg_aside {
     struct vg_aside *next;
     struct vg_aside_thread *by;     /* or NULL: any */
     enum vg_aside_uses uses;
-    uint64_t object;                /* the link state or executable graph that is changed, or 0 */
+    uint64_t object;                /* 0, or the link state or graph that nobody may use meanwhile */
     uint64_t bytes;                 /* of the image that it holds until it is done, or 0 */
     CUcontext ctx;                  /* current for work() */
     void (*work)(struct vg_exec *x, struct vg_aside *a);

@@ -79,10 +79,11 @@ void vg_links_fini(struct vg_exec *x)
 /* ---- The guest's links ---- */
 
 /*
- * The driver compiles what is added and links at the end, beside the serve thread (aside.h). No
- * state can end meanwhile, so its note stays. Each state has a thread that makes all calls about
- * it: NVIDIA's linker keeps things by thread, and its heap breaks when one thread makes and
- * destroys a state that another completes (580 on an H200, also without us).
+ * The driver compiles what is added and links at the end, beside the serve thread (aside.h). That
+ * uses nothing but its state, which cannot end meanwhile, so its note stays. Each state has a
+ * thread that makes all calls about it: NVIDIA's linker keeps things by thread, and its heap breaks
+ * when one thread makes and destroys a state that another completes (580 on an H200, also without
+ * us).
  */
 struct linking {
     struct vg_aside aside;
@@ -111,7 +112,7 @@ static struct linking *linking_on(struct vg_exec *x, struct vg_link *link)
 
     if (!l)
         return NULL;
-    l->aside.uses = VG_ASIDE_OBJECTS;
+    l->aside.uses = VG_ASIDE_CONTEXT;
     l->aside.object = link ? (uintptr_t)link->state : 0;
     l->aside.by = link ? link->thread : NULL;
     l->link = link;

@@ -265,13 +265,58 @@ START_TEST(links_are_made_beside)
 {
     held_begin();
     uint64_t link = held_made(VG_CALL_cuLinkCreate_v2, WORDS(0)), off = guest_extents(&h, 1);
+    uint64_t event = held_made(VG_CALL_cuEventCreate, WORDS(1, 0));
 
     memcpy(guest_at(&h, off), HELD_PTX, sizeof(HELD_PTX));
     add_ptx(link, off);
     uint32_t seq = held_up(VG_CALL_cuLinkComplete, WORDS(link), NULL, 0);
     held_others_go_on();
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuEventDestroy_v2, event), CUDA_SUCCESS);
     held_waits_for(seq, VG_CALL_cuLinkDestroy, WORDS(link));
     ck_assert_uint_ne(vg_slot_cell(h.slot, HELD)->result.val[0], 0);
+    stop_cleanly();
+}
+END_TEST
+
+static uint32_t hold_up_compilation(void)
+{
+    uint64_t off = guest_extents(&h, 1);
+
+    memcpy(guest_at(&h, off), HELD_PTX, sizeof(HELD_PTX));
+    return held_up(VG_CALL_IMAGE_LOAD, WORDS(VG_IMAGE_MODULE, off, sizeof(HELD_PTX), 0), NULL, 0);
+}
+
+/* While the call waits for what is compiled, others end their things. */
+static void bars_nothing(uint32_t call, const uint64_t *arg, unsigned args)
+{
+    uint64_t event = held_made(VG_CALL_cuEventCreate, WORDS(1, 0));
+    uint32_t held = hold_up_compilation();
+    uint32_t seq = guest_send(&h, call, arg, args, NULL, 0, VG_F_REPLY, OTHER);
+
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuEventDestroy_v2, event), CUDA_SUCCESS);
+    held_others_go_on();
+    ck_assert(!held_is_done(OTHER, seq));
+    ck_assert_int_eq(held_let_go(held).result, CUDA_SUCCESS);
+    ck_assert(guest_done(&h, OTHER, seq, TEST_WAIT_MS));
+    ck_assert_int_eq(vg_slot_cell(h.slot, OTHER)->result.result, CUDA_SUCCESS);
+}
+
+START_TEST(a_link_that_is_to_be_made_bars_nothing)
+{
+    held_begin();
+    bars_nothing(VG_CALL_cuLinkCreate_v2, WORDS(0));
+    uint64_t link = vg_slot_cell(h.slot, OTHER)->result.val[0];
+    ck_assert_int_eq(ASK(&h, NULL, VG_CALL_cuLinkDestroy, link), CUDA_SUCCESS);
+    stop_cleanly();
+}
+END_TEST
+
+START_TEST(a_link_that_is_to_end_bars_nothing)
+{
+    held_begin();
+    uint64_t link = held_made(VG_CALL_cuLinkCreate_v2, WORDS(0));
+    bars_nothing(VG_CALL_cuLinkDestroy, WORDS(link));
+    ck_assert_int_ne(ASK(&h, NULL, VG_CALL_cuLinkDestroy, link), CUDA_SUCCESS);
     stop_cleanly();
 }
 END_TEST
@@ -316,6 +361,8 @@ TCase *held_cases(void)
     tcase_add_test(t, a_graph_is_destroyed_after_its_instantiation);
     tcase_add_test(t, updates_and_uploads_are_made_beside);
     tcase_add_test(t, links_are_made_beside);
+    tcase_add_test(t, a_link_that_is_to_be_made_bars_nothing);
+    tcase_add_test(t, a_link_that_is_to_end_bars_nothing);
     tcase_add_test(t, each_link_has_a_thread);
     return t;
 }
