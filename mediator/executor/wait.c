@@ -423,6 +423,20 @@ static CUresult look(struct vg_exec *x, struct vg_wait *w)
     }
 }
 
+/* One that was redone just before it has begun what bars this one. */
+static bool must_wait_again(const struct vg_exec *x, const struct vg_wait *w)
+{
+    return w->kind == WAIT_REDO && vg_aside_bars(x, &w->req.call);
+}
+
+/* The end of that is told by itself. */
+static void push_back(struct vg_exec *x, struct vg_wait *w)
+{
+    w->next = NULL;
+    w->mute = false;
+    wait_push(x, w);
+}
+
 unsigned vg_waits_poll(struct vg_exec *x)
 {
     CUcontext before = x->ctx;
@@ -445,7 +459,10 @@ unsigned vg_waits_poll(struct vg_exec *x)
     /* A redone call may change the list, so the completed ones left it first. */
     for (struct vg_wait *w = done, *next; w; w = next, n++) {
         next = w->next;
-        complete(x, w, (CUresult)w->req.res.result);
+        if (must_wait_again(x, w))
+            push_back(x, w);
+        else
+            complete(x, w, (CUresult)w->req.res.result);
     }
     if (x->ctx != before && (!before || vg_obj_find(&x->obj, VG_OBJ_CUcontext, (uintptr_t)before)))
         vg_context_set(x, before);

@@ -185,6 +185,28 @@ START_TEST(code_is_loaded_while_others_go_on_working)
 }
 END_TEST
 
+/* Two that wait for the same copy: the second is about what the first has ended by then. */
+START_TEST(what_waited_looks_again_at_what_is_used)
+{
+    held_begin();
+    uint64_t stream = new_stream(), beside = new_stream(), exec = copying_graph(stream);
+    uint64_t link = held_made(VG_CALL_cuLinkCreate_v2, WORDS(0));
+
+    POST(&h, VG_CALL_cuGraphLaunch, exec, stream);
+    await_copy(1);
+    uint32_t ends = guest_send(&h, VG_CALL_cuLinkDestroy, WORDS(link), NULL, 0, VG_F_REPLY, HELD);
+    uint32_t uses = guest_send(&h, VG_CALL_cuLinkComplete, WORDS(link), NULL, 0, VG_F_REPLY, OTHER);
+    ck_assert(!guest_done(&h, HELD, ends, SHORT_MS));
+    ck_assert(!held_is_done(OTHER, uses));
+    carry_out_copy(beside);
+    ck_assert(guest_done(&h, HELD, ends, TEST_WAIT_MS));
+    ck_assert_int_eq(vg_slot_cell(h.slot, HELD)->result.result, CUDA_SUCCESS);
+    ck_assert(guest_done(&h, OTHER, uses, TEST_WAIT_MS));
+    ck_assert_int_eq(vg_slot_cell(h.slot, OTHER)->result.result, CUDA_ERROR_INVALID_HANDLE);
+    stop_cleanly();
+}
+END_TEST
+
 /* Streams that are captured cannot be asked: what they had to do before may still run. */
 START_TEST(graphs_of_streams_that_were_captured_count)
 {
@@ -225,6 +247,7 @@ TCase *copying_cases(void)
     tcase_add_test(t, graphs_with_copies_are_launched_after_what_is_loaded);
     tcase_add_test(t, code_is_asked_for_beside_other_work);
     tcase_add_test(t, code_is_loaded_while_others_go_on_working);
+    tcase_add_test(t, what_waited_looks_again_at_what_is_used);
     tcase_add_test(t, graphs_of_streams_that_were_captured_count);
     return t;
 }
