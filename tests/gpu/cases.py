@@ -87,6 +87,7 @@ BESIDE = [
     *programs("driver", "client", "copies images link green batch legacy states tensormap "
               "vmm share crossings"),
     Case("driver/readback", ["{product}/client/readback", "4000"]),
+    Case("driver/arrive", ["{product}/client/arrive", "100"], compare="status"),
     Case("driver/nvml", ["{product}/client/nvml"], compare="status"),
     *[Case("smi/" + name, ["nvidia-smi", *words.split()], compare="status", limit=30)
       for name, words in (("plain", ""), ("list", "-L"), ("all", "-q"), ("topology", "topo -m"),
