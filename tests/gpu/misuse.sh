@@ -62,7 +62,7 @@ compare() {
 }
 
 bad=0
-for program in answers states misuse; do
+for program in answers states misuse waits; do
     start=$SECONDS
     natively "$product/client/$program" >"$OUT/$program.native" 2>"$OUT/$program.native.log"
     middle=$SECONDS
