@@ -79,11 +79,12 @@ CUresult vg_do_cuMemFree_v2(struct vg_exec *x, struct vg_req *r, struct vg_args_
         return CUDA_SUCCESS;
     if (!can_free(x, a->dptr))
         return CUDA_ERROR_INVALID_VALUE;
-    if (!vg_wait_drained(x, r))
+    enum vg_range_kind kind = vg_range_find(&x->ranges, a->dptr)->kind;
+    /* For what goes back to a pool the driver does not wait. */
+    if (kind != VG_RANGE_POOL && !vg_wait_drained(x, r))
         return CUDA_SUCCESS;
-    bool comes_back = vg_range_find(&x->ranges, a->dptr)->kind == VG_RANGE_GRAPH;
     CUresult rc = x->cuda.cuMemFree_v2(a->dptr);
-    if (rc == CUDA_SUCCESS && !comes_back)
+    if (rc == CUDA_SUCCESS && kind != VG_RANGE_GRAPH)
         vg_own_remove_range(x, a->dptr);
     return rc;
 }

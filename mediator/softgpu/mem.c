@@ -111,8 +111,15 @@ VG_ENTRY(cuMemAllocPitch_v2,
 
 static bool block_is_freeable(const struct vg_block_info *b)
 {
-    return b->owner.kind == VG_BLOCK_PLAIN || b->owner.kind == VG_BLOCK_MANAGED ||
-           b->owner.kind == VG_BLOCK_POOL;
+    return b->owner.kind == VG_BLOCK_PLAIN || b->owner.kind == VG_BLOCK_MANAGED;
+}
+
+/* Nobody waits for what goes back to a pool, as with the driver. */
+static CUresult free_pooled(struct vg_ctx *ctx, CUdeviceptr dptr)
+{
+    struct vg_op op = { .type = VG_OP_FREE, .u.mem.ptr = dptr };
+
+    return vg_stream_issue_after_all(ctx, &op);
 }
 
 VG_ENTRY(cuMemFree_v2, (CUdeviceptr dptr))
@@ -125,10 +132,8 @@ VG_ENTRY(cuMemFree_v2, (CUdeviceptr dptr))
         rc = vg_capture_check_unsafe();
     if (rc != CUDA_SUCCESS || dptr == 0)
         return rc;
-    if (vg_vmm_is_pooled(dptr)) {
-        rc = vg_ctx_synchronize(ctx);
-        return rc != CUDA_SUCCESS || vg_vmm_detach(dptr, true) == 0 ? rc : CUDA_ERROR_INVALID_VALUE;
-    }
+    if (vg_vmm_is_pooled(dptr))
+        return free_pooled(ctx, dptr);
     if (vg_arena_find(dptr, &block) != 0 || block.base != dptr)
         return CUDA_ERROR_INVALID_VALUE;
     /* What a graph allocated comes back with its next launch. */
@@ -137,6 +142,8 @@ VG_ENTRY(cuMemFree_v2, (CUdeviceptr dptr))
         vg_graph_mem_freed(dptr);
         return rc;
     }
+    if (block.owner.kind == VG_BLOCK_POOL)
+        return free_pooled(block.owner.ctx, dptr);
     if (!block_is_freeable(&block))
         return CUDA_ERROR_INVALID_VALUE;
     rc = vg_ctx_synchronize(block.owner.ctx);

@@ -251,20 +251,39 @@ CUresult vg_stream_join_ctx_locked(struct vg_ctx *ctx, struct vg_task **ret)
     return CUDA_SUCCESS;
 }
 
+static struct vg_task *task_after_all_locked(struct vg_ctx *ctx, struct vg_op *op)
+{
+    struct vg_task *t = vg_task_new(ctx, NULL, op);
+
+    for (struct vg_stream *s = ctx->streams; t != NULL && s != NULL; s = s->next)
+        vg_task_after_locked(t, s->tail);
+    return t;
+}
+
 CUresult vg_stream_record_all_locked(struct vg_ctx *ctx, struct vg_op *op)
 {
     struct vg_event *e = op->u.event;
-    struct vg_task *t = vg_task_new(ctx, NULL, op);
-    struct vg_stream *s;
+    struct vg_task *t = task_after_all_locked(ctx, op);
 
     if (t == NULL)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    for (s = ctx->streams; s != NULL; s = s->next)
-        vg_task_after_locked(t, s->tail);
     vg_event_set_task_locked(e, t);
     vg_task_submit_locked(t, false);
     vg_task_put_locked(t);
     return CUDA_SUCCESS;
+}
+
+CUresult vg_stream_issue_after_all(struct vg_ctx *ctx, struct vg_op *op)
+{
+    vg_engine_lock();
+    struct vg_task *t = task_after_all_locked(ctx, op);
+    if (t != NULL) {
+        vg_task_submit_locked(t, false);
+        vg_task_put_locked(t);
+    }
+    vg_op_fini_locked(op);              /* EMPTY if the task has it */
+    vg_engine_unlock();
+    return t != NULL ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 CUresult vg_stream_wait_all_locked(struct vg_ctx *ctx, struct vg_event *e)

@@ -71,6 +71,9 @@ CUresult vg_stream_join_ctx_locked(struct vg_ctx *ctx, struct vg_task **ret);
 
 /* Carries op, an event's record, out when all work of the context so far is done. Takes *op over. */
 CUresult vg_stream_record_all_locked(struct vg_ctx *ctx, struct vg_op *op);
+
+/* The same with any other op, of no stream: nobody can wait for it. The engine is not locked. */
+CUresult vg_stream_issue_after_all(struct vg_ctx *ctx, struct vg_op *op);
 /* Everything given to any stream of the context from now on comes after the event. */
 CUresult vg_stream_wait_all_locked(struct vg_ctx *ctx, struct vg_event *e);
 

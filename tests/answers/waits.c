@@ -3,7 +3,7 @@
  * Asks a driver which calls return while the GPU is busy. Each is asked behind a kernel in the legacy
  * stream, which is the call's own where it has one, and beside a kernel in a stream that waits for no
  * other: `call, behind = 1` says that it returned only when the kernel was over. waits.txt holds
- * NVIDIA's answers as far as they are known.
+ * NVIDIA's answers.
  */
 #include <pthread.h>
 #include <stdio.h>
