@@ -108,6 +108,7 @@ struct vg_exec {
     uint64_t graphs;       /* launched, ever */
     uint64_t graphs_over;  /* so many were when last all that was begun in that context was over: */
     CUcontext graphs_over_in;
+    const char *breach;    /* of a call that had waited: the guest has to go. Or NULL */
     uint8_t *payload;      /* of the current request, VG_PAYLOAD_MAX, private */
     uint8_t *out;          /* of the current reply, VG_OUT_MAX */
 };

@@ -280,6 +280,10 @@ int vg_serve(struct vg_exec *x, int control_fd, int doorbell_fd, const char **re
             return VG_GONE_PROTOCOL;
         VG_STAT_ADD(x, beat, 1);
         n += (int)look_at_waits(x);
+        if (x->breach) {
+            *ret_why = x->breach;
+            return VG_GONE_PROTOCOL;
+        }
         if (x->shares.asking > 0)
             n += vg_shares_poll(x) > 0;
         uint64_t before = l.now;

@@ -359,7 +359,8 @@ static void redo(struct vg_exec *x, struct vg_wait *w)
     w->req.drained = true;
     w->req.later = false;
     vg_context_set(x, w->ctx);
-    vg_dispatch(x, &w->req); /* it was well-formed the first time and is the same bytes */
+    if (!vg_dispatch(x, &w->req)) /* it may have waited before it was decoded */
+        x->breach = w->req.breach;
 }
 
 /* Who waits for an answer gets it first. */

@@ -207,6 +207,24 @@ START_TEST(what_waited_looks_again_at_what_is_used)
 }
 END_TEST
 
+/* What no honest guest sends ends it, also where it had to wait before anybody looked at it. */
+START_TEST(what_waited_may_prove_malformed)
+{
+    uint64_t arg[8] = {0};
+
+    held_begin();
+    uint64_t stream = new_stream(), beside = new_stream(), exec = copying_graph(stream);
+
+    POST(&h, VG_CALL_cuGraphLaunch, exec, stream);
+    await_copy(1);
+    arg[VG_LAUNCH_SIZES] = UINT32_MAX;
+    uint32_t seq = guest_send(&h, VG_CALL_LAUNCH, arg, 8, NULL, 0, VG_F_REPLY, OTHER);
+    ck_assert(!guest_done(&h, OTHER, seq, SHORT_MS));
+    carry_out_copy(beside);
+    expect_gone(VG_GONE_PROTOCOL);
+}
+END_TEST
+
 /* Streams that are captured cannot be asked: what they had to do before may still run. */
 START_TEST(graphs_of_streams_that_were_captured_count)
 {
@@ -248,6 +266,7 @@ TCase *copying_cases(void)
     tcase_add_test(t, code_is_asked_for_beside_other_work);
     tcase_add_test(t, code_is_loaded_while_others_go_on_working);
     tcase_add_test(t, what_waited_looks_again_at_what_is_used);
+    tcase_add_test(t, what_waited_may_prove_malformed);
     tcase_add_test(t, graphs_of_streams_that_were_captured_count);
     return t;
 }
