@@ -443,11 +443,18 @@ unsigned vg_waits_poll(struct vg_exec *x)
     CUcontext before = x->ctx;
     struct vg_wait **at = &x->waits.first;
     struct vg_wait *done = NULL, **done_last = &done;
+    bool beside = false;
     unsigned n = 0;
 
     while (*at) {
-        CUresult rc = look(x, *at);
+        /*
+         * What is aside ends in its order, and so it is finished: one that was looked at too early
+         * has ended by now if one behind it has, which may have got the handle that it gave back.
+         */
+        bool aside = (*at)->kind == WAIT_ASIDE;
+        CUresult rc = aside && beside ? CUDA_ERROR_NOT_READY : look(x, *at);
         if (rc == CUDA_ERROR_NOT_READY) {
+            beside |= aside;
             at = &(*at)->next;
             continue;
         }

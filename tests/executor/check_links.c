@@ -6,10 +6,14 @@
  */
 #include <check.h>
 #include <malloc.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "mediator/executor/serve.h"
+#include "vg_atomic.h"
 #include "vg_wire.h"
 
 #define STATE 0x77u
@@ -28,6 +32,9 @@ struct kept {
 static struct vg_exec x;
 static struct vg_stats stats;
 static struct vg_slot *slot;
+static uint32_t seq;
+static uint32_t held;   /* 1: the driver stays in the end of a state */
+static unsigned looks;  /* at the event */
 static struct {
     struct kept kept[KEPT];
     unsigned count, created, added, destroyed;
@@ -120,9 +127,46 @@ static CUresult link_complete(CUlinkState state, void **image, size_t *size)
 
 static CUresult link_destroy(CUlinkState state)
 {
+    while (vg_load_acquire(&held))
+        sched_yield();
     write_back(state);
     driver.destroyed++;
     driver.count = 0;
+    return CUDA_SUCCESS;
+}
+
+/* The executor's thread beside rings when it has done something. */
+static void await_rings(unsigned count)
+{
+    uint64_t rings;
+
+    for (uint64_t heard = 0; heard < count; heard += rings)
+        ck_assert_int_eq(read(VG_FD_DOORBELL, &rings, sizeof(rings)), sizeof(rings));
+}
+
+static CUresult event_create(CUevent *event, unsigned flags)
+{
+    (void)flags;
+    *event = (CUevent)(uintptr_t)0x99;
+    return CUDA_SUCCESS;
+}
+
+static CUresult event_record(CUevent event, CUstream stream)
+{
+    (void)event, (void)stream;
+    return CUDA_SUCCESS;
+}
+
+/* While it is looked at for the second time, the end of one state and the next one are done. */
+static CUresult event_query(CUevent event)
+{
+    (void)event;
+    if (looks++ == 0)
+        return CUDA_ERROR_NOT_READY;
+    if (looks == 2) {
+        vg_store_release(&held, 0);
+        await_rings(2);
+    }
     return CUDA_SUCCESS;
 }
 
@@ -142,6 +186,9 @@ static void setup(void)
     x.cuda.cuLinkAddData_v2 = link_add;
     x.cuda.cuLinkComplete = link_complete;
     x.cuda.cuLinkDestroy = link_destroy;
+    x.cuda.cuEventCreate = event_create;
+    x.cuda.cuEventRecord = event_record;
+    x.cuda.cuEventQuery = event_query;
     x.ctx = x.home = (CUcontext)(uintptr_t)0x10;
     vg_own_add(&x, VG_OBJ_CUcontext, 0x10, 0, 0);
 }
@@ -152,13 +199,27 @@ static void teardown(void)
     free(slot);
 }
 
-static CUresult ask(struct vg_req *r, uint32_t call)
+static void send(struct vg_req *r, uint32_t call)
 {
     r->call.call = (uint16_t)call;
-    r->call.seq = 1;
+    r->call.seq = ++seq;
     r->call.flags = VG_F_REPLY;
     ck_assert_msg(vg_serve_record(&x, r), "%s", r->breach);
-    return (CUresult)vg_slot_cell(slot, 0)->result.result;
+}
+
+static CUresult answer(const struct vg_req *r)
+{
+    const struct vg_cell *cell = vg_slot_cell(slot, r->call.cell);
+
+    while (cell->done != r->call.seq)
+        vg_waits_poll(&x);
+    return (CUresult)cell->result.result;
+}
+
+static CUresult ask(struct vg_req *r, uint32_t call)
+{
+    send(r, call);
+    return answer(r);
 }
 
 /* So many numbers, and one option that is none and stays here. */
@@ -268,8 +329,37 @@ START_TEST(what_was_made_is_read_as_long_as_it_is_there)
 }
 END_TEST
 
+/* Two threads of the guest: the next state gets the handle of the one that has ended. */
+START_TEST(a_state_is_over_before_the_next_one_is_there)
+{
+    struct vg_req end_it = {.call = {.cell = 1, .arg = {STATE}}}, next = {.call.cell = 2};
+    struct vg_req waits = {.call = {.cell = 3, .flags = VG_F_REPLY, .seq = UINT32_MAX}};
+
+    x.alone = false;
+    create(0);
+    await_rings(1);
+    vg_store_release(&held, 1);
+    send(&end_it, VG_CALL_cuLinkDestroy);
+    ck_assert_int_eq(vg_wait_stream(&x, &waits, (CUstream)(uintptr_t)0x1000), CUDA_SUCCESS);
+    ck_assert(waits.later);
+    send(&next, VG_CALL_cuLinkCreate_v2);
+    ck_assert_int_eq(answer(&end_it), CUDA_SUCCESS);
+    ck_assert_int_eq(answer(&next), CUDA_SUCCESS);
+    ck_assert_uint_eq(vg_slot_cell(slot, 2)->result.val[0], STATE);
+    ck_assert_uint_eq(driver.destroyed, 1);
+    ck_assert_int_eq(add_to(STATE, 0), CUDA_SUCCESS);
+    end(VG_CALL_cuLinkDestroy);
+    ck_assert_uint_eq(driver.destroyed, 2);
+}
+END_TEST
+
+/* The doorbell comes before anything else takes its number. */
 int main(void)
 {
+    int bell = eventfd(0, 0);
+
+    if (bell < 0 || dup2(bell, VG_FD_DOORBELL) < 0)
+        return 1;
     Suite *s = suite_create("links");
     TCase *c = tcase_create("options");
     SRunner *r = srunner_create(s);
@@ -279,6 +369,7 @@ int main(void)
     tcase_add_test(c, no_options_are_no_arrays);
     tcase_add_test(c, a_state_ends_with_its_context);
     tcase_add_test(c, what_was_made_is_read_as_long_as_it_is_there);
+    tcase_add_test(c, a_state_is_over_before_the_next_one_is_there);
     suite_add_tcase(s, c);
     srunner_run_all(r, CK_NORMAL);
     int failed = srunner_ntests_failed(r);
