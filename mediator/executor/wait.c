@@ -441,8 +441,7 @@ static void push_back(struct vg_exec *x, struct vg_wait *w)
 unsigned vg_waits_poll(struct vg_exec *x)
 {
     CUcontext before = x->ctx;
-    struct vg_wait **at = &x->waits.first;
-    struct vg_wait *done = NULL, **done_last = &done;
+    struct vg_wait **at = &x->waits.first, **over_last = &x->waits.over;
     bool beside = false;
     unsigned n = 0;
 
@@ -461,12 +460,12 @@ unsigned vg_waits_poll(struct vg_exec *x)
         struct vg_wait *w = unlink_wait(&x->waits, at);
         w->req.res.result = (uint16_t)rc;
         w->next = NULL;
-        *done_last = w;
-        done_last = &w->next;
+        *over_last = w;
+        over_last = &w->next;
     }
-    /* A redone call may change the list, so the completed ones left it first. */
-    for (struct vg_wait *w = done, *next; w; w = next, n++) {
-        next = w->next;
+    /* A redone call may change the list, so the completed ones left it first; or end a context. */
+    for (struct vg_wait *w; (w = x->waits.over) != NULL; n++) {
+        x->waits.over = w->next;
         if (must_wait_again(x, w))
             push_back(x, w);
         else
@@ -477,6 +476,26 @@ unsigned vg_waits_poll(struct vg_exec *x)
     return n;
 }
 
+/* The events died with the context, and chunks end with it. */
+static void end_without_context(struct vg_exec *x, struct vg_wait *w)
+{
+    w->count = 0;
+    if (w->chunk)
+        vg_bounce_landed(w->chunk, CUDA_ERROR_CONTEXT_IS_DESTROYED);
+    w->req.sync = false;
+    if (w->kind == WAIT_STAGE)
+        vg_store_release(&x->guest.slot->stage_busy[w->stage], 0);
+    else
+        vg_reply(x, &w->req, CUDA_ERROR_CONTEXT_IS_DESTROYED);
+    wait_free(w);
+}
+
+/* What is done aside goes on, and ends without a context. */
+static bool ends_with(const struct vg_wait *w, CUcontext ctx)
+{
+    return w->ctx == ctx && w->kind != WAIT_ASIDE;
+}
+
 void vg_waits_drop_context(struct vg_exec *x, CUcontext ctx)
 {
     struct vg_event_pool *p = &x->waits.pool;
@@ -485,20 +504,17 @@ void vg_waits_drop_context(struct vg_exec *x, CUcontext ctx)
         if (p->at[i].ctx == ctx)
             p->at[i] = p->at[--p->count];
     for (struct vg_wait **at = &x->waits.first; *at;) {
-        /* What is done aside goes on, and ends without a context. */
-        if ((*at)->ctx != ctx || (*at)->kind == WAIT_ASIDE) {
+        if (ends_with(*at, ctx))
+            end_without_context(x, unlink_wait(&x->waits, at));
+        else
             at = &(*at)->next;
+    }
+    for (struct vg_wait **at = &x->waits.over, *w; (w = *at) != NULL;) {
+        if (!ends_with(w, ctx)) {
+            at = &w->next;
             continue;
         }
-        struct vg_wait *w = unlink_wait(&x->waits, at);
-        w->count = 0; /* the events died with the context */
-        if (w->chunk)
-            vg_bounce_landed(w->chunk, CUDA_ERROR_CONTEXT_IS_DESTROYED);
-        w->req.sync = false;
-        if (w->kind == WAIT_STAGE)
-            vg_store_release(&x->guest.slot->stage_busy[w->stage], 0);
-        else
-            vg_reply(x, &w->req, CUDA_ERROR_CONTEXT_IS_DESTROYED);
-        wait_free(w);
+        *at = w->next;
+        end_without_context(x, w);
     }
 }

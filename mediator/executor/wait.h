@@ -23,6 +23,7 @@ struct vg_wait;
 
 struct vg_waits {
     struct vg_wait *first, **last;
+    struct vg_wait *over; /* not in the list any more, to be answered in this round */
     unsigned count;
     unsigned unheard; /* waits of which no doorbell tells: they must be polled */
     unsigned mute;    /* of these, such as get a bell before anything can come behind them */

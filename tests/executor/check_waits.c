@@ -53,6 +53,23 @@ static CUresult event_synchronize(CUevent event)
     return CUDA_SUCCESS;
 }
 
+static CUresult stream_query(CUstream stream)
+{
+    (void)stream;
+    return CUDA_ERROR_NOT_READY;
+}
+
+/* With it goes the memory that copies are carried through (bounce.h). */
+static struct vg_bounce_chunk chunk;
+static uint8_t through[16], landed[16];
+
+static CUresult ctx_destroy(CUcontext c)
+{
+    ck_assert_ptr_eq(c, ctx);
+    memset(through, 0xdd, sizeof(through));
+    return CUDA_SUCCESS;
+}
+
 static CUresult stream_synchronize(CUstream stream)
 {
     ck_assert_ptr_eq(stream, some);
@@ -83,6 +100,8 @@ static void setup(void)
     x.cuda.cuEventQuery = event_query;
     x.cuda.cuEventSynchronize = event_synchronize;
     x.cuda.cuStreamSynchronize = stream_synchronize;
+    x.cuda.cuStreamQuery = stream_query;
+    x.cuda.cuCtxDestroy_v2 = ctx_destroy;
     vg_own_add(&x, VG_OBJ_CUcontext, (uintptr_t)ctx, 0, 0);
     vg_own_add(&x, VG_OBJ_CUstream, (uintptr_t)some, (uintptr_t)ctx, VG_STREAM_NON_BLOCKING);
     vg_own_add(&x, VG_OBJ_CUstream, (uintptr_t)other, (uintptr_t)ctx, VG_STREAM_NON_BLOCKING);
@@ -199,6 +218,34 @@ START_TEST(a_copy_that_cannot_be_watched_is_over_before_its_answer)
 }
 END_TEST
 
+/* A thread of the guest ends the context while another waits in it, and both come to it at once. */
+START_TEST(what_is_over_ends_with_its_context)
+{
+    const struct vg_cell *cell = vg_slot_cell(x.guest.slot, 0);
+    struct vg_req ends = {.payload = x.payload}, r = {.call = {.flags = VG_F_REPLY, .seq = ++seq}};
+
+    ends.call = (struct vg_call){.call = VG_CALL_cuCtxDestroy_v2, .flags = VG_F_REPLY, .cell = 1,
+                                 .seq = ++seq, .arg = {(uintptr_t)ctx}};
+    chunk = (struct vg_bounce_chunk){.at = through, .dst = landed, .bytes = sizeof(landed),
+                                     .lent = true};
+    memset(landed, 0, sizeof(landed));
+    ck_assert(vg_dispatch(&x, &ends));
+    ck_assert(ends.later);
+    ck_assert_int_eq(vg_wait_chunk(&x, &r, some, &chunk), CUDA_SUCCESS);
+    ck_assert(r.later);
+    all_pass(CU_STREAM_LEGACY);
+    all_pass(some);
+    ck_assert_uint_ge(vg_waits_poll(&x), 1);
+    ck_assert_uint_eq(vg_slot_cell(x.guest.slot, 1)->done, ends.call.seq);
+    ck_assert_int_eq(vg_slot_cell(x.guest.slot, 1)->result.result, CUDA_SUCCESS);
+    ck_assert_uint_eq(cell->done, r.call.seq);
+    ck_assert_int_eq(cell->result.result, CUDA_ERROR_CONTEXT_IS_DESTROYED);
+    ck_assert_uint_eq(landed[0], 0);
+    ck_assert(!chunk.lent);
+    ck_assert_uint_eq(x.waits.count, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("waits");
@@ -210,6 +257,7 @@ int main(void)
     tcase_add_test(t, who_does_not_measure_always_asks);
     tcase_add_test(t, what_was_waited_for_runs_no_more);
     tcase_add_test(t, a_copy_that_cannot_be_watched_is_over_before_its_answer);
+    tcase_add_test(t, what_is_over_ends_with_its_context);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
