@@ -145,7 +145,9 @@ static void fill_dst(CUDA_MEMCPY3D *c, const struct end *e)
         c->dstHost = vg_process.base + vg_end_off(e->base);
 }
 
-static CUresult send(const CUDA_MEMCPY3D *c, uint64_t stream, unsigned stage, bool wait)
+/* lent: the chunk that is the source, until the host clears its word. NULL: none is. */
+static CUresult send(const CUDA_MEMCPY3D *c, uint64_t stream, const struct vg_stage *lent,
+                     bool wait)
 {
     struct vg_tx tx;
     CUresult r = wait ? vg_begin_reply(&tx, VG_CALL_COPY_3D, sizeof(*c))
@@ -153,8 +155,10 @@ static CUresult send(const CUDA_MEMCPY3D *c, uint64_t stream, unsigned stage, bo
 
     if (r != CUDA_SUCCESS)
         return r;
+    if (lent)
+        vg_stage_lend(lent);
     tx.call->arg[0] = stream;
-    tx.call->arg[1] = stage;
+    tx.call->arg[1] = lent ? lent->index + 1 : 0;
     memcpy(tx.payload, c, sizeof(*c));
     return wait ? vg_finish(&tx, NULL) : vg_post(&tx);
 }
@@ -170,7 +174,7 @@ static CUresult copy_direct(const struct box *b)
 
     fill_src(&c, &b->src);
     fill_dst(&c, &b->dst);
-    return send(&c, b->stream, 0, b->wait && !(on_gpu(&b->src) && on_gpu(&b->dst)));
+    return send(&c, b->stream, NULL, b->wait && !(on_gpu(&b->src) && on_gpu(&b->dst)));
 }
 
 /* ---- slabs ----------------------------------------------------------------------- */
@@ -201,8 +205,7 @@ static CUresult slab_in(const struct box *b, struct vg_stage *stage, const struc
     c.dstXInBytes += s->x;
     c.dstY += s->y;
     c.dstZ += s->z;
-    vg_stage_lend(stage);
-    CUresult r = send(&c, b->stream, stage->index + 1, false);
+    CUresult r = send(&c, b->stream, stage, false);
     if (vg_process.lost)
         vg_stage_release(stage);
     else
@@ -222,7 +225,7 @@ static CUresult slab_out(const struct box *b, struct vg_stage *stage, const stru
     c.dstHost = stage->bytes;
     c.dstPitch = s->width;
     c.dstHeight = s->rows;
-    CUresult r = send(&c, b->stream, 0, true);
+    CUresult r = send(&c, b->stream, NULL, true);
     for (size_t i = 0; r == CUDA_SUCCESS && i < s->rows; i++)
         memcpy((void *)(row_at(&b->dst, s->y + i, s->z) + s->x), stage->bytes + i * s->width,
                s->width);

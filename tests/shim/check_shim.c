@@ -284,6 +284,27 @@ START_TEST(a_sticky_error_stays)
 }
 END_TEST
 
+/* A chunk that nobody gives back would be missing in the context that the program makes next. */
+START_TEST(what_is_refused_keeps_no_chunk)
+{
+    static const uint8_t bytes[4096];
+    CUDA_MEMCPY2D c = {.srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = bytes, .srcPitch = 64,
+                       .dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstPitch = 128,
+                       .WidthInBytes = 64, .Height = 64};
+
+    retain();
+    ck_assert_int_eq(cuMemAlloc_v2(&c.dstDevice, 64 * 128), CUDA_SUCCESS);
+    vg_store_release(&fake_host_slot(host)->sticky_error, CUDA_ERROR_ILLEGAL_ADDRESS);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(cuMemcpy2DAsync_v2(&c, NULL), CUDA_ERROR_ILLEGAL_ADDRESS);
+        ck_assert_int_eq(cuMemcpyHtoDAsync_v2(c.dstDevice, bytes, 4096, NULL),
+                         CUDA_ERROR_ILLEGAL_ADDRESS);
+    }
+    for (unsigned i = 0; i < VG_STAGES; i++)
+        ck_assert_uint_eq(vg_load_relaxed(&fake_host_slot(host)->stage_busy[i]), 0);
+}
+END_TEST
+
 static void *lose_later(void *arg)
 {
     struct vg_slot *s = arg;
@@ -398,6 +419,7 @@ int main(void)
     tcase_add_test(core, a_dropped_call_is_never_seen);
     tcase_add_test(core, a_latched_error_comes_out_once);
     tcase_add_test(core, a_sticky_error_stays);
+    tcase_add_test(core, what_is_refused_keeps_no_chunk);
     tcase_add_test(core, loss_ends_every_wait_and_says_why);
     tcase_add_test(core, loss_ends_a_wait_for_room);
     tcase_add_test(core, a_dead_host_is_noticed);

@@ -65,6 +65,7 @@ static void snapshot(struct fake_host *h, const struct vg_call *c)
     strcpy(s->device[0].pci_bus_id, "0000:17:00.0");
     s->device[0].total_memory = 1 << 30;
     s->device[0].priority_greatest = -5;
+    s->device[0].attr[CU_DEVICE_ATTRIBUTE_MAX_PITCH] = 1 << 20;
     s->device[0].attr[CU_DEVICE_ATTRIBUTE_WARP_SIZE] = 32;
     s->device[0].attr_known[CU_DEVICE_ATTRIBUTE_WARP_SIZE] = 1;
     s->device[0].attr[CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS] = 1;
