@@ -163,9 +163,15 @@ static CUresult in_shared(CUdeviceptr dst, uintptr_t src, size_t bytes, uint64_t
                         vg_call_post(VG_CALL_COPY_IN, VG_WORDS(dst, off, bytes, stream, 0)));
 }
 
+/* The legacy stream is never captured, and a wait for it breaks no more than the copy does. */
+static bool may_settle(uint64_t stream)
+{
+    return stream == 0 || !vg_capture_possible();
+}
+
 bool vg_copy_settle(uint64_t stream, bool wait, CUresult *ret_error)
 {
-    *ret_error = wait && !vg_capture_possible() ? vg_sync(VG_SYNC_STREAM, stream) : CUDA_SUCCESS;
+    *ret_error = wait && may_settle(stream) ? vg_sync(VG_SYNC_STREAM, stream) : CUDA_SUCCESS;
     return *ret_error == CUDA_SUCCESS || vg_sticky() == CUDA_SUCCESS;
 }
 

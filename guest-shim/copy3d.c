@@ -190,6 +190,12 @@ static CUDA_MEMCPY3D copy_of(const struct slab *s)
     return (CUDA_MEMCPY3D){.WidthInBytes = s->width, .Height = s->rows, .Depth = 1};
 }
 
+static bool is_last(const struct box *b, const struct slab *s)
+{
+    return s->x + s->width == b->width && s->y + s->rows == b->height && s->z + 1 == b->depth;
+}
+
+/* The bytes are there when a synchronous copy returns: so its last slab is waited for. */
 static CUresult slab_in(const struct box *b, struct vg_stage *stage, const struct slab *s)
 {
     CUDA_MEMCPY3D c = copy_of(s);
@@ -205,7 +211,7 @@ static CUresult slab_in(const struct box *b, struct vg_stage *stage, const struc
     c.dstXInBytes += s->x;
     c.dstY += s->y;
     c.dstZ += s->z;
-    CUresult r = send(&c, b->stream, stage, false);
+    CUresult r = send(&c, b->stream, stage, b->wait && is_last(b, s));
     if (vg_process.lost)
         vg_stage_release(stage);
     else
@@ -289,15 +295,12 @@ static CUresult copy_slabs(const struct box *b, bool in)
 
 static CUresult copy_in(const struct box *b)
 {
-    CUresult before, after;
+    CUresult before;
 
     if (!vg_copy_settle(b->stream, b->wait, &before))
         return before;
     CUresult r = copy_slabs(b, true);
-    /* The bytes are there when it returns. */
-    if (!vg_copy_settle(b->stream, b->wait, &after))
-        return after;
-    return before ? before : r ? r : after;
+    return before ? before : r;
 }
 
 /* ---- dispatch -------------------------------------------------------------------- */

@@ -169,6 +169,29 @@ static int try_source(struct stage *s, bool lines)
     return 1;
 }
 
+/* A copy is in none of the captures that there may be: it is as complete as without them. */
+static int try_capture(struct stage *s, bool lines)
+{
+    CUstream other;
+    CUgraph graph;
+
+    prepare(s, 4096, 3);
+    VG_CU(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+    VG_CU(cuStreamBeginCapture_v2(other, CU_STREAM_CAPTURE_MODE_RELAXED));
+    uint64_t before = *(volatile uint64_t *)&s->seen[2];
+    be_busy(s);
+    copy(s->data, s->host, 4096, lines);
+    bool over = *(volatile uint64_t *)&s->seen[2] != before;
+    int wrong = !over + try_source(s, lines);
+    VG_CU(cuStreamEndCapture(other, &graph));
+    VG_CU(cuGraphDestroy(graph));
+    VG_CU(cuStreamDestroy_v2(other));
+    if (!over)
+        printf("beside a capture a copy %s returned before its stream was done\n",
+               lines ? "in lines" : "at once");
+    return wrong;
+}
+
 int main(int argc, char **argv)
 {
     static const size_t sizes[] = {4, 4096, 16384, 20480, 65536, 65540, 131072, 262144, 1 << 20,
@@ -182,6 +205,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         wrong += try_size(&s, sizes[i], rounds);
     wrong += try_source(&s, false) + try_source(&s, true);
+    wrong += try_capture(&s, false) + try_capture(&s, true);
     printf("%d not as it should be\n", wrong);
     return wrong > 0;
 }
