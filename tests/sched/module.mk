@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: MIT
-# The policy core rule by rule (check-sched), and on a simulated GPU: named cases as a table (check-sched-table), and a
+# The policy core rule by rule (check-sched, check-sched-shares), and on a simulated GPU: named cases as a table (check-sched-table), and a
 # million small worlds at random (check-sched-sim).
 sched-sim-src := tests/sched/sim.c tests/sched/gpu.c tests/sched/exec.c
 
 tests += check-sched
-check-sched-src  := tests/sched/check_sched.c
+check-sched-src  := tests/sched/check_sched.c tests/sched/core_world.c
 check-sched-libs := libvgsched.a
 check-sched-pkgs := check
+
+tests += check-sched-shares
+check-sched-shares-src  := tests/sched/check_shares.c tests/sched/core_world.c
+check-sched-shares-libs := libvgsched.a
+check-sched-shares-pkgs := check
 
 # Kernels longer than turns, and ones that do not end.
 tests += check-sched-long
