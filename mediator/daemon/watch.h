@@ -2,7 +2,8 @@
 /*
  * Looks at executors while any serves: one whose work on the GPU is hung is ended
  * (mediator/health/watchdog.h, setting watchdog_s), and so is one that does not look at
- * its guest any more, or that has computed on the host for compile_s in one call. Runs on the daemon's loop.
+ * its guest any more, or that has computed on the host for compile_s in one call. Runs on
+ * the daemon's loop.
  */
 #ifndef VG_WATCH_H
 #define VG_WATCH_H
