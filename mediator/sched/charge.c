@@ -41,6 +41,7 @@ static void take_span(struct vg_sched *s, struct vg_sched_proc *p,
         return;
     p->told_at = t1;
     busy = vg_min64(r->busy_ns, t1 - t0);
+    p->turn_told += busy;
     if (t1 <= s->settled)
         return;
     if (t0 < s->settled) {
@@ -309,7 +310,7 @@ static struct vg_sched_proc *next_user(struct vg_sched *s, const struct vg_sched
 
 static uint64_t slice_ns(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
-    return vg_sched_slice(s, p) * SLICE_UNIT;
+    return (uint64_t)vg_sched_slice(s, p) * SLICE_UNIT;
 }
 
 /* A switch to it once the other has drained is not of its slice. */

@@ -163,6 +163,7 @@ struct vg_sched_proc {
     bool renew;                 /* its turn is just over, and it could use another */
     uint64_t budget;
     uint64_t turn_at, turn_used, turn_gap;
+    uint64_t turn_told;         /* for how long it says that it had work on the GPU */
     uint64_t turn_free;         /* of this turn, what nobody pays for */
     uint64_t lead;              /* of this turn; see the tuning */
     bool handed;                /* it began at another's end, and has given the GPU nothing yet */
@@ -174,7 +175,7 @@ struct vg_sched_proc {
     uint64_t hog_at;            /* no longer one was due then */
     uint64_t drain_at;          /* its turn was over, and something in flight, since then */
     bool drains_soon;           /* then so little was that its end was near */
-    unsigned cuts;              /* of such rests, lately, by the end of a hardware slice */
+    unsigned cuts;              /* how many such rests the end of a hardware slice has cut */
     uint64_t not_before;        /* it left a turn unused: no other until then */
     uint64_t backoff;
 };

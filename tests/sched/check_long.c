@@ -258,6 +258,50 @@ START_TEST(who_only_says_so_keeps_nobody_waiting)
 }
 END_TEST
 
+/* The same from the beginning of a turn on, so that nothing of it is ever used; much was to come. */
+START_TEST(who_only_says_so_keeps_no_turn)
+{
+    unsigned others = 0;
+
+    two(50, 50, false);
+    for (unsigned n = 0; n < 2000; n++) {
+        bool holds = runs(1);
+
+        now += MS;
+        tell(0, 0, 1, 1, n % 2 ? 0 : S);
+        tell(1, holds ? MS : 0, holds, 0, 0);
+        decide();
+        others += holds;
+    }
+    ck_assert_uint_ge(others, 900);
+}
+END_TEST
+
+/* One that was to take 10 s ended at once. Behind it is one that nobody knows. */
+START_TEST(what_was_expected_keeps_no_turn)
+{
+    unsigned waited = 0;
+
+    two(50, 50, false);
+    take_turns();
+    for (unsigned n = 0; n < 2; n++) {  /* in a turn that has just begun */
+        now += MS;
+        tell(0, MS, 0, 1, 10 * S);
+        tell(1, 0, 0, 0, 0);
+        decide();
+    }
+    ck_assert(runs(0));
+    ck_assert_uint_gt(proc[0].turn_expected, S);
+    while (!runs(1)) {
+        now += MS;
+        tell(0, MS, waited == 0, 1, 0);
+        tell(1, 0, 0, 0, 0);
+        decide();
+        ck_assert_uint_lt(++waited, 100);
+    }
+}
+END_TEST
+
 /* It was killed after 0.1 s of its own; its VM comes back with another process. */
 START_TEST(its_vm_pays_when_it_is_killed)
 {
@@ -300,6 +344,8 @@ static Suite *suite(void)
     tcase_add_test(c, one_gets_half_at_least_without_slices);
     tcase_add_test(c, it_does_not_keep_others_waiting_for_long);
     tcase_add_test(c, who_only_says_so_keeps_nobody_waiting);
+    tcase_add_test(c, who_only_says_so_keeps_no_turn);
+    tcase_add_test(c, what_was_expected_keeps_no_turn);
     tcase_add_test(c, its_vm_pays_when_it_is_killed);
     suite_add_tcase(s, c);
     return s;

@@ -377,7 +377,7 @@ const struct scenario scenarios[] = {
       { .error_1s = 2.0, .wasted = 4, .p50 = 1, .p99 = 1600, .gap_ms = 300 },
       { .error_1s = 2.0, .wasted = 4, .p50 = 1, .p99 = 1600, .gap_ms = 300 } },
     { "high beside endless", high_endless, { .p99 = 2300 }, { .p50 = 200, .p99 = 250 } },
-    { "1:1 endless", peer_endless, UNKNOWN_GATED, LONG_SLICED },
+    { "1:1 endless", peer_endless, { 2.0, 5.0, 0.99, 0.94, 9.0, 0, 0, 60, 1.5 }, LONG_SLICED },
     { "20:80 endless", endless_80, { .error_1s = 2, .relative = 10, .wasted = 4, .gap_ms = 140 },
       { .error_1s = 1.0, .relative = 3, .wasted = 3, .gap_ms = 140, .told = 0.8 } },
     { "70:30 endless", endless_30, { .error_1s = 20.5 }, { 1.0, 2.0, 0.999, 0.95, 3.0, 0, 0, 80, 0.5 } },
