@@ -69,11 +69,19 @@ void vg_mediator_vm_changed(struct vg_mediator *m, struct vg_vm *vm)
     vg_turns_policy(m, vm);
 }
 
-static void vm_forgotten(void *arg, const struct vg_vm *vm)
+static void vm_forgotten(void *arg, struct vg_vm *vm)
 {
     uint64_t key = vm->key;
 
+    vg_turns_forget(vm);
     vg_keep_forget(arg, &key);
+}
+
+/* The keeper keeps it, for the next daemon. */
+static void turns_forgotten(void *arg, struct vg_vm *vm)
+{
+    (void)arg;
+    vg_turns_forget(vm);
 }
 
 void vg_mediator_usage(struct vg_mediator *m, const struct vg_vm *vm, struct vg_usage *ret_usage)
@@ -542,7 +550,7 @@ void vg_mediator_fini(struct vg_mediator *m)
     if (m->stopping && !m->leaving)
         vg_keeper_bye(&m->keeper);
     vg_keeper_fini(&m->keeper);
-    m->vms.forgotten = NULL;
+    m->vms.forgotten = turns_forgotten;
     vg_telemetry_fini(&m->telemetry);
     vg_health_fini(m);
     vg_vms_fini(&m->vms);

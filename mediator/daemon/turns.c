@@ -19,6 +19,7 @@
 #define RINGS_NS    (100 * VG_NS_PER_MS)
 #define LOOK_NS     (500 * VG_NS_PER_MS) /* at several VMs, whatever rings or does not */
 #define DEAF_NS     (20 * VG_NS_PER_MS)
+#define KEEP_NS     (30 * VG_NS_PER_S)   /* what a VM owes is known so long after its last executor */
 #define SOFTWARE_TIMES 10u
 
 struct vg_turns_gpus {
@@ -355,10 +356,48 @@ static enum vg_sched_class class_of(const struct vg_vm *vm)
     return classes[vm->grant.priority];
 }
 
+static void vm_leave(void *arg)
+{
+    struct vg_vm *vm = arg;
+    struct vg_vm_turns *t = &vm->turns;
+    struct vg_turns_gpus *gpus = t->pool->gpus;
+
+    vg_timer_del(&t->owes);
+    vg_sched_remove_vm(&gpus->sched, &t->sched);
+    t->charged += t->sched.charged_ns;
+    memset(&t->sched, 0, sizeof(t->sched));
+    pool_put(t->pool);
+    t->pool = NULL;
+    gpus_drop(gpus);
+}
+
+/* It has no executor now. What it owes stays, or each new process would begin without debts. */
+static void vm_rests(struct vg_mediator *m, struct vg_vm *vm)
+{
+    struct vg_vm_turns *t = &vm->turns;
+
+    if (vg_sched_owes(&t->pool->gpus->sched, &t->sched))
+        vg_timer_set(&m->loop, &t->owes, vg_now() + KEEP_NS, vm_leave, vm);
+    else
+        vm_leave(vm);
+}
+
+/* To other GPUs go its executors to come, not those that run. */
+static bool is_elsewhere(struct vg_mediator *m, const struct vg_vm *vm)
+{
+    const struct vg_vm_turns *t = &vm->turns;
+    struct vg_place place = vg_place_of(&m->config.places, vm->grant.pool);
+
+    return t->seats == 0 && strcmp(t->pool->gpus->gpus, place.gpus) != 0;
+}
+
 static int vm_enter(struct vg_mediator *m, struct vg_vm *vm)
 {
     struct vg_vm_turns *t = &vm->turns;
 
+    if (t->pool && is_elsewhere(m, vm))
+        vm_leave(vm);
+    vg_timer_del(&t->owes);
     if (t->pool)
         return 0;
     t->pool = pool_of(m, vm->grant.pool);
@@ -369,18 +408,6 @@ static int vm_enter(struct vg_mediator *m, struct vg_vm *vm)
     vg_sched_add_vm(&t->pool->gpus->sched, &t->sched, &t->pool->sched, class_of(vm),
                     (unsigned)vm->grant.weight);
     return 0;
-}
-
-static void vm_leave(struct vg_vm *vm)
-{
-    struct vg_vm_turns *t = &vm->turns;
-    struct vg_turns_pool *pool = t->pool;
-
-    vg_sched_remove_vm(&pool->gpus->sched, &t->sched);
-    t->charged += t->sched.charged_ns;
-    memset(&t->sched, 0, sizeof(t->sched));
-    t->pool = NULL;
-    pool_put(pool);
 }
 
 /* ---- seats ---- */
@@ -407,7 +434,7 @@ int vg_turns_join(struct vg_session *s)
     rc = vg_io_add(&s->mediator->loop, &seat->bell, s->bell_fd, EPOLLIN, bell_ready, seat);
     if (rc < 0) {
         if (vm->turns.seats == 0)
-            vm_leave(vm);
+            vm_rests(s->mediator, vm);
         return rc;
     }
     vm->turns.seats++;
@@ -439,10 +466,16 @@ void vg_turns_leave(struct vg_session *s)
     vg_io_del(&s->mediator->loop, &seat->bell);
     vg_timer_del(&seat->quiet);
     seat->gpus = NULL;
-    if (--vm->turns.seats == 0)
-        vm_leave(vm);
+    vm->turns.seats--;
     run(t, NULL);
-    gpus_drop(t);
+    if (vm->turns.seats == 0)
+        vm_rests(s->mediator, vm);
+}
+
+void vg_turns_forget(struct vg_vm *vm)
+{
+    if (vm->turns.pool && vm->turns.seats == 0)
+        vm_leave(vm);
 }
 
 void vg_turns_close(struct vg_session *s)
@@ -505,5 +538,5 @@ unsigned vg_turns_entitled(const struct vg_vm *vm)
 {
     const struct vg_vm_turns *t = &vm->turns;
 
-    return t->pool ? vg_sched_entitled(&t->pool->gpus->sched, &t->sched) : 0;
+    return t->seats ? vg_sched_entitled(&t->pool->gpus->sched, &t->sched) : 0;
 }

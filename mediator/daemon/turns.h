@@ -43,9 +43,10 @@ struct vg_turns_seat {
 
 /* In each VM. Zeroed is none. */
 struct vg_vm_turns {
-    struct vg_turns_pool *pool; /* NULL: none of its executors has a seat */
+    struct vg_turns_pool *pool; /* NULL: none of its executors has a seat, or it owes */
     struct vg_sched_vm sched;
     unsigned seats;
+    struct vg_timer owes;       /* it has no seat: what it owes is kept until then */
     uint64_t charged;           /* GPU time of earlier times that it had seats */
 };
 
@@ -55,6 +56,8 @@ void vg_turns_init(struct vg_turns *t);
 int vg_turns_join(struct vg_session *s);
 /* It has ended, in the middle of a turn or not. No seat is fine. */
 void vg_turns_leave(struct vg_session *s);
+/* The VM goes, and what it owes with it. None of its executors has a seat. Idempotent. */
+void vg_turns_forget(struct vg_vm *vm);
 /* Closes its gate for good: it shall start nothing more until it has ended. Idempotent. */
 void vg_turns_close(struct vg_session *s);
 

@@ -59,7 +59,7 @@ struct vg_vm {
 struct vg_vms {
     struct vg_list list;                /* sorted by name */
     unsigned count;
-    void (*forgotten)(void *arg, const struct vg_vm *vm);   /* one is about to be freed; or NULL */
+    void (*forgotten)(void *arg, struct vg_vm *vm);   /* one is about to be freed; or NULL */
     void *arg;
 };
 

@@ -286,6 +286,9 @@ uint64_t vg_sched_decide(struct vg_sched *s, uint64_t now);
 /* One process whose grant has changed since it was last returned here, or NULL. */
 struct vg_sched_proc *vg_sched_next_change(struct vg_sched *s);
 
+/* Whether it, or its pool, has had more than others that are there, so that it pays when it comes back. */
+bool vg_sched_owes(const struct vg_sched *s, const struct vg_sched_vm *vm);
+
 /* What the VM may have of the GPU now, in millionths, given who has work. */
 unsigned vg_sched_entitled(const struct vg_sched *s, const struct vg_sched_vm *vm);
 

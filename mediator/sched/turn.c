@@ -532,6 +532,12 @@ uint64_t vg_sched_debt(const struct vg_sched_proc *p)
     return ahead > 0 ? (uint64_t)ahead * p->vm->weight / VG_V_ONE : 0;
 }
 
+bool vg_sched_owes(const struct vg_sched *s, const struct vg_sched_vm *vm)
+{
+    return s->attached && (vg_v_ahead(vm->v, vg_sched_level_of(vm)->vmin) > 0 ||
+                           vg_v_ahead(vm->pool->v, s->vmin) > 0);
+}
+
 /* Another VM has lately come from a pause: slices that it would have to wait for are none of its making. */
 static bool newcomer_about(const struct vg_sched *s, const struct vg_sched_proc *p)
 {
