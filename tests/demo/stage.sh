@@ -28,7 +28,7 @@ trap 'exit 143' TERM
 
 # stage_mediator BACKEND: returns when it serves.
 stage_mediator() {
-    "$build/bin/vgpu-mediator" --foreground --socket "$stage/mediator.sock" \
+    "$build/bin/vgpu-mediator" --foreground --config /dev/null --socket "$stage/mediator.sock" \
         --control-socket "$stage/control.sock" --backend "$1" --set state_dir= \
         --set auto_register=yes >"$stage/mediator.log" 2>&1 &
     stage_pid=$!

@@ -65,7 +65,7 @@ answers() { admin list >/dev/null 2>&1; }
 
 # mediator_start [OPTION...]
 mediator_start() {
-    "$bin/vgpu-mediator" --foreground --socket "$work/mediator.sock" \
+    "$bin/vgpu-mediator" --foreground --config /dev/null --socket "$work/mediator.sock" \
         --control-socket "$work/control.sock" --backend "${VGPU_BACKEND:-soft}" \
         --set state_dir= "$@" >>"$work/mediator.log" 2>&1 &
     mediator=$!

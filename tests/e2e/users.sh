@@ -136,7 +136,7 @@ started_with() {
     while [ "$1" != -- ]; do how+=("$1"); shift; done
     shift
     mediator_stop
-    "${how[@]}" "$bin/vgpu-mediator" --foreground --socket "$work/mediator.sock" \
+    "${how[@]}" "$bin/vgpu-mediator" --foreground --config /dev/null --socket "$work/mediator.sock" \
         --control-socket "$work/control.sock" --backend "${VGPU_BACKEND:-soft}" --set state_dir= --set keep=never \
         "$@" >>"$work/mediator.log" 2>&1 &
     mediator=$!

@@ -23,7 +23,7 @@ class Host:
         return os.path.join(self.out, name + ".sock")
 
     def start_mediator(self, *settings):
-        command = [self.program("vgpu-mediator"), "--foreground", "--backend", self.backend,
+        command = [self.program("vgpu-mediator"), "--foreground", "--config", "/dev/null", "--backend", self.backend,
                    "--socket", self.socket("mediator"), "--control-socket", self.socket("control")]
         for setting in ("state_dir=", *settings):
             command += ["--set", setting]

@@ -18,7 +18,7 @@ native() { VGPU_LOG=0 "$@"; }
 # One mediator for all, as on a host: its processes see each other.
 ours() { VGPU_SOCKET=$out/mediator.sock "$product/bin/vgpu-run" -- "$@"; }
 
-"$product/bin/vgpu-mediator" --foreground --socket "$out/mediator.sock" \
+"$product/bin/vgpu-mediator" --foreground --config /dev/null --socket "$out/mediator.sock" \
     --control-socket "$out/control.sock" --set state_dir= >"$out/mediator.log" 2>&1 &
 mediator=$!
 holders=

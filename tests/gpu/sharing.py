@@ -118,8 +118,9 @@ class Way:
 
     def start_mediator(self):
         prestart = min(self.vms + self.many, self.rig.prestart)
-        command = [self.rig.program("vgpu-mediator"), "--foreground", "--backend", self.rig.backend,
-                   "--socket", self.path("mediator.sock"), "--control-socket", self.path("control.sock")]
+        command = [self.rig.program("vgpu-mediator"), "--foreground", "--config", "/dev/null",
+                   "--backend", self.rig.backend, "--socket", self.path("mediator.sock"),
+                   "--control-socket", self.path("control.sock")]
         for setting in ("state_dir=", f"scheduling={self.scheduling}", f"prestart={prestart}",
                         "prestart_refill=no", "log_level=debug", "fault_limit=0"):
             command += ["--set", setting]

@@ -71,7 +71,7 @@ host_programs_run() {
         "$root/etc/xapi.d/vm-pre-start/50-vgpu" -vmuuid x -reason none
     rc=$?
     [ $rc = 1 ] || return 1
-    "$at/sbin/vgpu-mediator" --foreground --backend soft --socket "$work/mediator.sock" \
+    "$at/sbin/vgpu-mediator" --foreground --config /dev/null --backend soft --socket "$work/mediator.sock" \
         --control-socket "$work/control.sock" --set "state_dir=$root/var/lib/vgpu" \
         >"$work/mediator.log" 2>&1 &
     mediator=$!
@@ -84,7 +84,7 @@ host_programs_run() {
 
 # The daemon as its unit starts it, from where the package has put it.
 host_serves() {
-    "$root/usr/sbin/vgpu-mediator" --foreground --backend soft --socket "$work/mediator.sock" \
+    "$root/usr/sbin/vgpu-mediator" --foreground --config /dev/null --backend soft --socket "$work/mediator.sock" \
         --control-socket "$work/control.sock" --set "state_dir=$root/var/lib/vgpu" --set keep=always \
         >>"$work/mediator.log" 2>&1 &
     mediator=$!

@@ -88,7 +88,7 @@ class Case(unittest.TestCase):
         cls.control = cls.class_work + '/control.sock'
         with open(cls.class_work + '/mediator.log', 'ab') as log:
             cls.mediator = subprocess.Popen(
-                [BUILD + '/bin/vgpu-mediator', '--foreground', '--socket',
+                [BUILD + '/bin/vgpu-mediator', '--foreground', '--config', '/dev/null', '--socket',
                  cls.class_work + '/mediator.sock', '--control-socket', cls.control, '--backend',
                  'soft', '--set', 'state_dir=', '--set', 'prestart=0'], stderr=log)
         assert within(20, lambda: os.path.exists(cls.control)), 'no mediator'
