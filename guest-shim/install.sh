@@ -369,7 +369,7 @@ check_libraries() {
     line "cuInit finds the GPU$(named cuda-name)$(named cuda-memory-mib ' MiB')" "$(remedy_of_cuda)" \
         shows "cuda-uuid"
     line "a kernel runs, and its result is right" "$(remedy_of_kernel)" shows "cuda-kernel right"
-    line "NVML finds it$(named nvml-uuid)" "$(value nvml-error): the same as for cuInit" \
+    line "NVML finds it$(named nvml-uuid)" "$(remedy_of_nvml)" \
         shows "nvml-uuid"
     line "both libraries name the same GPU" "files of two versions: install again; else as for cuInit" \
         test "$(value cuda-uuid)" = "$(value nvml-uuid)" -a -n "$(value cuda-uuid)"
@@ -394,6 +394,11 @@ remedy_of_kernel() {
         *'(2)') say "no GPU memory is left for this VM: on the host, vgpu-admin show-vm, set-memory" ;;
         *) say "$(value cuda-kernel-error): on the host, vgpu-admin events; here, VGPU_LOG=2 shows more" ;;
     esac
+}
+
+remedy_of_nvml() {
+    why=$(value nvml-error)
+    say "${why:+$why: }the same as for cuInit"
 }
 
 check_all() {

@@ -38,7 +38,7 @@ fails_line() {
     setup --check >"$work/said" && return 1
     local wanted
     for wanted; do
-        grep -A1 "^FAIL.*$wanted" "$work/said" | grep -q 'remedy: .' ||
+        grep -A1 "^FAIL.*$wanted" "$work/said" | grep -q 'remedy: [^ :]' ||
             { cat "$work/said"; return 1; }
     done
 }
